@@ -1,0 +1,17 @@
+//! Recipes, checkpoints and interpreters.
+//!
+//! A network is data: a [`Recipe`] is an ordered list of named stages of [`Block`]s, whose keys are
+//! the keys of the checkpoint. Two interpreters run it: `cpu` (ours, the default) and `portable`
+//! (plain Burn operations, the reference in tests).
+
+pub mod blocks;
+mod error;
+mod recipe;
+
+pub use blocks::Block;
+pub use error::NnError;
+pub use offshoot_weights::{Array, Params};
+pub use recipe::{Channels, InputSpec, Interpolation, Recipe, Stage};
+
+/// Result of this crate's functions.
+pub type Result<T> = std::result::Result<T, NnError>;

@@ -1,0 +1,80 @@
+//! What a network is, as data.
+
+use crate::blocks::{Block, Linear};
+
+/// Filter that a source was trained with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interpolation {
+    /// Triangle filter, antialiased.
+    Bilinear,
+    /// Catmull–Rom (a = −0.5), antialiased.
+    Bicubic,
+}
+
+/// Colour channels that a source expects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channels {
+    /// One channel, luma (ITU-R 601).
+    Grey,
+    /// Three channels.
+    Rgb,
+}
+
+impl Channels {
+    /// 1 or 3.
+    pub fn count(self) -> usize {
+        match self {
+            Self::Grey => 1,
+            Self::Rgb => 3,
+        }
+    }
+}
+
+/// How a picture becomes the network's input. Evaluation preprocessing, deterministic.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputSpec {
+    /// Height and width in pixels.
+    pub size: usize,
+    /// Shorter side is resized to `size / crop_fraction`, then the centre is cropped;
+    /// `None` resizes both sides to `size`, which keeps the whole picture.
+    pub crop_fraction: Option<f32>,
+    /// Resize filter.
+    pub interpolation: Interpolation,
+    /// Grey or RGB.
+    pub channels: Channels,
+    /// Subtracted, in units of 0..1, one a channel.
+    pub mean: Vec<f32>,
+    /// Divided by, in units of 0..1, one a channel.
+    pub std: Vec<f32>,
+}
+
+/// A named run of blocks; the places at which features can be read and training can be cut.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stage {
+    /// Unique within the recipe.
+    pub name: &'static str,
+    /// In order.
+    pub blocks: Vec<Block>,
+}
+
+/// A backbone with an optional source classifier.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// The word that a user types; also the file's name.
+    pub name: &'static str,
+    /// One line for `models list`.
+    pub summary: &'static str,
+    /// Where the architecture was published.
+    pub paper: &'static str,
+    /// Evaluation preprocessing of the usual weights.
+    pub input: InputSpec,
+    /// The backbone. The last stage yields one feature vector a sample, `[n, feature_dim]`.
+    pub stages: Vec<Stage>,
+    /// Length of the feature vector.
+    pub feature_dim: usize,
+    /// The source classifier, applied to the feature vector; absent where weights come without.
+    pub head: Option<Linear>,
+    /// Foreign key → key of this recipe; `None` leaves the key as it is. Tried on every key of a
+    /// checkpoint that does not match as it stands.
+    pub rename: fn(&str) -> Option<String>,
+}
