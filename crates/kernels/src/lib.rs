@@ -1,1 +1,46 @@
-//! Kernels.
+//! Kernels on channels-last `f32` images: convolution, depthwise convolution, pooling.
+//!
+//! The only crate with `unsafe` code. Instructions are chosen at run time ([`Isa`]); every output
+//! value is computed in one fixed order, so results do not depend on batch size or threads.
+
+mod conv;
+mod depthwise;
+mod isa;
+pub mod mapped;
+mod pool;
+mod simd;
+mod tile;
+
+pub use conv::{Conv, Window};
+pub use depthwise::Depthwise;
+pub use isa::Isa;
+pub use pool::{max_pool, mean_pool};
+
+/// Activation as a clamp: every activation of the convolutional recipes is one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Clamp {
+    /// Smallest value that passes.
+    pub low: f32,
+    /// Largest value that passes.
+    pub high: f32,
+}
+
+impl Clamp {
+    /// Lets everything pass.
+    pub const NONE: Self = Self { low: f32::NEG_INFINITY, high: f32::INFINITY };
+    /// max(x, 0).
+    pub const RELU: Self = Self { low: 0.0, high: f32::INFINITY };
+    /// min(max(x, 0), 6).
+    pub const RELU6: Self = Self { low: 0.0, high: 6.0 };
+}
+
+/// What a kernel can refuse when it is built.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum KernelError {
+    /// Sizes that do not fit together.
+    #[error("expected matching sizes, got {0}")]
+    Shape(String),
+    /// Instructions that this machine lacks.
+    #[error("instruction level `{}` is not available on this machine", .0.name())]
+    Unavailable(Isa),
+}

@@ -1,0 +1,163 @@
+//! Every kernel on every instruction level equals its definition, on shapes that fit no tile.
+
+use offshoot_kernels::{Clamp, Conv, Depthwise, Isa, Window, max_pool, mean_pool};
+use proptest::prelude::*;
+
+/// Small whole numbers: sums are exact in any order, so equality can be exact.
+fn values(n: usize, salt: usize) -> Vec<f32> {
+    (0..n).map(|i| ((i * 7919 + salt * 104_729) % 13) as f32 - 6.0).collect()
+}
+
+/// Convolution by its definition; `groups` is 1 or the number of channels.
+fn direct(
+    window: &Window,
+    [inputs, outputs, groups]: [usize; 3],
+    input: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+) -> Vec<f32> {
+    let [h, w] = window.input;
+    let [kh, kw] = window.kernel;
+    let per_group = inputs / groups;
+    let mut result = Vec::new();
+    for oy in 0..window.output[0] {
+        for ox in 0..window.output[1] {
+            for o in 0..outputs {
+                let mut sum = bias[o];
+                for c in 0..per_group {
+                    for i in 0..kh {
+                        for j in 0..kw {
+                            let y = (oy * window.stride + i).wrapping_sub(window.before[0]);
+                            let x = (ox * window.stride + j).wrapping_sub(window.before[1]);
+                            if y < h && x < w {
+                                let channel = o / (outputs / groups) * per_group + c;
+                                sum += input[(y * w + x) * inputs + channel]
+                                    * weight[((o * per_group + c) * kh + i) * kw + j];
+                            }
+                        }
+                    }
+                }
+                result.push(sum);
+            }
+        }
+    }
+    result
+}
+
+fn window() -> impl Strategy<Value = Window> {
+    (1usize..20, 1usize..20, 0usize..4, 1usize..4, 0usize..4, 0usize..4).prop_filter_map(
+        "the window fits",
+        |(h, w, k, stride, top, left)| {
+            let k = [1, 3, 5, 7][k];
+            let size = |n: usize, before: usize| {
+                let room = (n + 2 * before).checked_sub(k)?;
+                Some(room / stride + 1)
+            };
+            let before = [top.min(k - 1), left.min(k - 1)];
+            Some(Window {
+                input: [h, w],
+                output: [size(h, before[0])?, size(w, before[1])?],
+                kernel: [k, k],
+                stride,
+                before,
+            })
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn convolution(
+        window in window(),
+        inputs in 1usize..20,
+        outputs in 1usize..70,
+        images in 1usize..4,
+        with_residual: bool,
+        clamp in prop_oneof![Just(Clamp::NONE), Just(Clamp::RELU), Just(Clamp::RELU6)],
+    ) {
+        let weight = values(outputs * inputs * window.kernel[0] * window.kernel[1], 1);
+        let bias = values(outputs, 2);
+        for isa in Isa::available() {
+            let conv = Conv::new(isa, window, inputs, outputs, &weight, &bias).unwrap();
+            let input = values(images * conv.input_len(), 3);
+            let residual = values(images * conv.output_len(), 4);
+            let mut output = vec![f32::NAN; images * conv.output_len()];
+            let mut scratch = vec![f32::NAN; images * conv.scratch_len()];
+            let residual = with_residual.then_some(&residual[..]);
+            conv.run(images, &input, residual, clamp, &mut scratch, &mut output);
+            for i in 0..images {
+                let image = &input[i * conv.input_len()..][..conv.input_len()];
+                let mut expected = direct(&window, [inputs, outputs, 1], image, &weight, &bias);
+                for (k, e) in expected.iter_mut().enumerate() {
+                    *e += residual.map_or(0.0, |r| r[i * conv.output_len() + k]);
+                    *e = e.clamp(clamp.low, clamp.high);
+                }
+                let actual = &output[i * conv.output_len()..][..conv.output_len()];
+                prop_assert_eq!(actual, &expected[..], "{:?}", isa);
+            }
+        }
+    }
+
+    #[test]
+    fn depthwise(window in window(), channels in 1usize..40, images in 1usize..3) {
+        let weight = values(channels * window.kernel[0] * window.kernel[1], 1);
+        let bias = values(channels, 2);
+        for isa in Isa::available() {
+            let conv = Depthwise::new(isa, window, channels, &weight, &bias).unwrap();
+            let input = values(images * conv.input_len(), 3);
+            let mut output = vec![f32::NAN; images * conv.output_len()];
+            conv.run(images, &input, Clamp::RELU6, &mut output);
+            for i in 0..images {
+                let image = &input[i * conv.input_len()..][..conv.input_len()];
+                let shape = [channels, channels, channels];
+                let mut expected = direct(&window, shape, image, &weight, &bias);
+                expected.iter_mut().for_each(|e| *e = e.clamp(0.0, 6.0));
+                let actual = &output[i * conv.output_len()..][..conv.output_len()];
+                prop_assert_eq!(actual, &expected[..], "{:?}", isa);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_nan_stays_a_nan() {
+    let window =
+        Window { input: [1, 1], output: [1, 1], kernel: [1, 1], stride: 1, before: [0, 0] };
+    for isa in Isa::available() {
+        let mut output = [0.0; 3];
+        let conv = Conv::new(isa, window, 1, 3, &[1.0; 3], &[0.0; 3]).unwrap();
+        conv.run(1, &[f32::NAN], None, Clamp::RELU6, &mut [], &mut output);
+        assert!(output.iter().all(|y| y.is_nan()), "convolution, {isa:?}");
+        let conv = Depthwise::new(isa, window, 3, &[1.0; 3], &[0.0; 3]).unwrap();
+        conv.run(1, &[f32::NAN; 3], Clamp::RELU6, &mut output);
+        assert!(output.iter().all(|y| y.is_nan()), "depthwise, {isa:?}");
+    }
+}
+
+#[test]
+fn padding_never_wins_the_maximum() {
+    let window =
+        Window { input: [2, 2], output: [2, 2], kernel: [3, 3], stride: 1, before: [1, 1] };
+    let mut output = [0.0; 4];
+    max_pool(&window, 1, &[-4.0, -3.0, -2.0, -1.0], &mut output);
+    assert_eq!(output, [-1.0; 4]);
+}
+
+#[test]
+fn the_mean_is_over_pixels() {
+    let mut output = [0.0; 2];
+    mean_pool(2, &[1.0, 10.0, 3.0, 30.0], &mut output);
+    assert_eq!(output, [2.0, 20.0]);
+}
+
+#[test]
+fn sizes_that_do_not_fit_are_refused() {
+    let window =
+        Window { input: [4, 4], output: [2, 2], kernel: [3, 3], stride: 1, before: [0, 0] };
+    assert!(Conv::new(Isa::Portable, window, 2, 3, &[0.0; 53], &[0.0; 3]).is_err());
+    let empty = Window { output: [0, 2], ..window };
+    assert!(Conv::new(Isa::Portable, empty, 2, 3, &[0.0; 54], &[0.0; 3]).is_err());
+    assert!(Depthwise::new(Isa::Portable, window, 2, &[0.0; 18], &[0.0; 3]).is_err());
+}
