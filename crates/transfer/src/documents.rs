@@ -1,0 +1,269 @@
+//! The JSON documents that commands print with `--json`. Keys are stable and documented.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Version of all documents; a changed or removed key raises it.
+pub const SCHEMA: u32 = 1;
+
+/// Figures on one set of labelled samples, each with its 95 % bootstrap interval.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Number of samples.
+    pub n: usize,
+    /// Share of samples whose most probable class is right.
+    pub accuracy: f64,
+    /// 95 % interval.
+    pub accuracy_ci: [f64; 2],
+    /// Mean F1 over classes.
+    pub macro_f1: f64,
+    /// 95 % interval.
+    pub macro_f1_ci: [f64; 2],
+    /// Mean −ln p of the right class.
+    pub log_loss: f64,
+    /// 95 % interval.
+    pub log_loss_ci: [f64; 2],
+    /// Expected calibration error, 15 equal-mass bins.
+    pub ece: f64,
+    /// 95 % interval.
+    pub ece_ci: [f64; 2],
+}
+
+impl Figures {
+    /// A figure by its key.
+    pub fn get(&self, metric: &str) -> Option<f64> {
+        match metric {
+            "accuracy" => Some(self.accuracy),
+            "macro_f1" => Some(self.macro_f1),
+            "log_loss" => Some(self.log_loss),
+            "ece" => Some(self.ece),
+            _ => None,
+        }
+    }
+}
+
+/// What the same head gets from other features.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// `majority`, `pixels`, `random`.
+    pub name: String,
+    /// One line.
+    pub summary: String,
+    /// On the same test split.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// Wall time of extraction and fitting.
+    pub seconds: f64,
+}
+
+/// The document of `train`, `eval` and `demo`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainReport {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Which command.
+    pub command: String,
+    /// The run folder.
+    pub run: PathBuf,
+    /// Wall time.
+    pub seconds: f64,
+    /// How the model was transferred.
+    pub method: String,
+    /// Which source.
+    pub model: String,
+    /// Name of the data.
+    pub data: String,
+    /// Figures of the test split (of all labelled samples in `eval` where no split is named).
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// Other features on the same split; empty in `eval`.
+    pub baselines: Vec<Baseline>,
+    /// The same head on other data, by name.
+    pub domains: BTreeMap<String, Figures>,
+    /// Samples a split: `train`, `val`, `test`.
+    pub splits: BTreeMap<String, usize>,
+    /// Samples that were skipped because they could not be read.
+    pub unreadable: usize,
+    /// Everything else worth telling.
+    pub warnings: Vec<String>,
+}
+
+/// One fault in the data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataProblem {
+    /// File, or file:row, or class.
+    pub path: String,
+    /// Machine-readable kind.
+    pub kind: String,
+    /// `error` (the sample cannot be used) or `warning`.
+    pub severity: String,
+    /// What was expected and what came.
+    pub detail: String,
+}
+
+/// The document of `check`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckReport {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// `check`.
+    pub command: String,
+    /// Always `null`: a check leaves no run.
+    pub run: Option<PathBuf>,
+    /// Wall time.
+    pub seconds: f64,
+    /// Name of the data.
+    pub data: String,
+    /// Number of samples found.
+    pub samples: usize,
+    /// Class → number of samples.
+    pub classes: BTreeMap<String, usize>,
+    /// Split → number of samples, where the data names splits.
+    pub splits: BTreeMap<String, usize>,
+    /// Every fault.
+    pub problems: Vec<DataProblem>,
+    /// Whether `train` would refuse the data (exit code 3).
+    pub refused: bool,
+}
+
+/// The document of `extract`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExtractReport {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// `extract`.
+    pub command: String,
+    /// Always `null`.
+    pub run: Option<PathBuf>,
+    /// Wall time.
+    pub seconds: f64,
+    /// Which source.
+    pub model: String,
+    /// Rows written.
+    pub rows: usize,
+    /// Values a row.
+    pub dim: usize,
+    /// Rows that the cache already held.
+    pub cached: usize,
+    /// Rows that the network computed.
+    pub computed: usize,
+    /// Samples that could not be read.
+    pub unreadable: Vec<DataProblem>,
+    /// The file written.
+    pub out: Option<PathBuf>,
+}
+
+/// One labelled input. One JSON line each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// Path, or `-` for bytes on standard input.
+    pub input: String,
+    /// The most probable class; `None` when the input could not be read.
+    pub label: Option<String>,
+    /// Its calibrated probability.
+    pub probability: Option<f64>,
+    /// The most probable classes and their probabilities, best first.
+    pub top: Vec<(String, f64)>,
+    /// Farther from the training data than 99 % of the validation samples were.
+    pub unfamiliar: bool,
+    /// Distance to the nearest class mean over the threshold for `unfamiliar`; above 1 is far.
+    pub distance: Option<f64>,
+    /// Why the input could not be read.
+    pub error: Option<String>,
+}
+
+/// The document of `predict`, after its rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PredictReport {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// `predict`.
+    pub command: String,
+    /// The run folder.
+    pub run: PathBuf,
+    /// Wall time.
+    pub seconds: f64,
+    /// Inputs labelled.
+    pub rows: usize,
+    /// Inputs that could not be read.
+    pub unreadable: usize,
+    /// Inputs flagged as unfamiliar.
+    pub unfamiliar: usize,
+}
+
+/// The document of `--dry-run`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// Samples that need the network.
+    pub samples: usize,
+    /// Rows that the cache already holds.
+    pub cached: usize,
+    /// Peak resident memory, bytes.
+    pub memory_bytes: u64,
+    /// Bytes written to the cache and the run folder.
+    pub disk_bytes: u64,
+    /// Wall time, seconds; from one measured batch.
+    pub seconds: f64,
+    /// Seconds a batch of decoding and of the network, as measured.
+    pub seconds_per_batch: f64,
+}
+
+/// The document of `train --dry-run`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DryRun {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Which command would run.
+    pub command: String,
+    /// The run folder that would be made.
+    pub run: PathBuf,
+    /// Wall time of the estimation.
+    pub seconds: f64,
+    /// Phases in order.
+    pub phases: Vec<crate::Phase>,
+    /// Split → number of samples.
+    pub splits: BTreeMap<String, usize>,
+    /// What it would take.
+    pub estimate: Estimate,
+}
+
+/// The document of `doctor`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DoctorReport {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// `doctor`.
+    pub command: String,
+    /// Always `null`.
+    pub run: Option<PathBuf>,
+    /// Wall time.
+    pub seconds: f64,
+    /// Of this program.
+    pub version: String,
+    /// Operating system and architecture.
+    pub platform: String,
+    /// The instruction set in use and those that the processor has.
+    pub cpu: Vec<String>,
+    /// Threads that will be used.
+    pub threads: usize,
+    /// Physical memory, bytes, where the system tells.
+    pub memory_bytes: Option<u64>,
+    /// Memory that can still be had, bytes.
+    pub memory_available_bytes: Option<u64>,
+    /// The cache's folder.
+    pub cache: PathBuf,
+    /// Its size in bytes.
+    pub cache_bytes: u64,
+    /// Its cap in bytes.
+    pub cache_max_bytes: u64,
+    /// Whether the cache's folder can be written.
+    pub cache_writable: bool,
+    /// The model store's folder.
+    pub store: PathBuf,
+    /// Number of models in it.
+    pub store_models: usize,
+    /// Seconds the embedded model needs a picture, measured on one batch.
+    pub seconds_per_image: f64,
+}

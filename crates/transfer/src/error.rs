@@ -1,0 +1,158 @@
+//! What can go wrong in a run, and the exit code that says so to a shell.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// An error of this crate: what was expected, what came, where.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// The request itself is wrong: an unknown name, an invalid option, a run that does not exist.
+    #[error("{detail}")]
+    Usage {
+        /// What was asked for and why it cannot be.
+        detail: String,
+        /// What to do instead.
+        hint: Option<String>,
+    },
+    /// The data could not be read or cannot be used.
+    #[error(transparent)]
+    Data(#[from] offshoot_data::DataError),
+    /// The data as a whole was refused.
+    #[error("{0}")]
+    BadData(String),
+    /// More samples are unreadable than a run goes on with.
+    #[error(
+        "{bad} of {total} samples cannot be read, more than {allowed_percent} %; the first is {first}"
+    )]
+    TooManyUnreadable {
+        /// How many could not be read.
+        bad: usize,
+        /// How many there are.
+        total: usize,
+        /// The share that is allowed, in per cent.
+        allowed_percent: u32,
+        /// `path: reason` of the first.
+        first: String,
+    },
+    /// The checkpoint could not be read.
+    #[error(transparent)]
+    Weights(#[from] offshoot_weights::WeightsError),
+    /// The network could not be built.
+    #[error(transparent)]
+    Network(#[from] offshoot_nn::NnError),
+    /// A model (or a trained run) that is damaged, tampered with or of the wrong kind.
+    #[error("{0}")]
+    ModelRefused(String),
+    /// Statistics refused the numbers.
+    #[error(transparent)]
+    Stats(#[from] offshoot_stats::StatsError),
+    /// A file could not be read or written.
+    #[error("{}: {source}{}", path.display(), needed(*bytes))]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+        /// How many bytes had to be written, where the disk may be full.
+        bytes: Option<u64>,
+    },
+    /// A number that is not finite appeared in training.
+    #[error("{0}")]
+    Diverged(String),
+    /// `--require` was not met.
+    #[error("required {metric} {required}, reached {reached:.4}")]
+    GateFailed {
+        /// Which metric.
+        metric: String,
+        /// The threshold.
+        required: f64,
+        /// What the test split gave.
+        reached: f64,
+    },
+    /// The observer asked to stop; finished work is kept.
+    #[error("stopped; what is finished is kept{}", run.as_deref().map(|r| format!(" in {}", r.display())).unwrap_or_default())]
+    Stopped {
+        /// The run folder, where one was begun.
+        run: Option<PathBuf>,
+    },
+    /// A mistake in this program.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+fn needed(bytes: Option<u64>) -> String {
+    bytes.map(|b| format!(" ({b} bytes needed)")).unwrap_or_default()
+}
+
+impl TransferError {
+    /// An I/O error about `path`.
+    pub fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::Io { path: path.into(), source, bytes: None }
+    }
+
+    /// An I/O error while writing `bytes` bytes to `path`.
+    pub fn io_writing(path: &Path, source: io::Error, bytes: u64) -> Self {
+        Self::Io { path: path.into(), source, bytes: Some(bytes) }
+    }
+
+    /// A wrong request, with advice.
+    pub fn usage(detail: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage { detail: detail.into(), hint: Some(hint.into()) }
+    }
+
+    /// The process's exit code: 1 internal, 2 usage, 3 bad data, 4 model refused, 5 resources,
+    /// 6 diverged, 7 gate failed, 75 stopped and resumable.
+    pub fn exit_code(&self) -> u8 {
+        use offshoot_nn::NnError;
+        match self {
+            Self::Internal(_) => 1,
+            Self::Usage { .. } | Self::Network(NnError::Unknown { .. }) => 2,
+            Self::Data(_) | Self::BadData(_) | Self::TooManyUnreadable { .. } | Self::Stats(_) => 3,
+            Self::Weights(_) | Self::Network(_) | Self::ModelRefused(_) => 4,
+            Self::Io { .. } => 5,
+            Self::Diverged(_) => 6,
+            Self::GateFailed { .. } => 7,
+            Self::Stopped { .. } => 75,
+        }
+    }
+
+    /// One sentence of advice, where there is any.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Usage { hint, .. } => hint.clone(),
+            Self::TooManyUnreadable { .. } => {
+                Some("`offshoot check DATA` lists every unreadable file and its reason".into())
+            }
+            Self::Stopped { run: Some(run) } => {
+                let name = run.file_name().unwrap_or_default().to_string_lossy();
+                Some(format!("`offshoot runs resume {name}` goes on"))
+            }
+            Self::Stopped { run: None } => Some("the same command goes on from there".into()),
+            Self::Io { bytes: Some(_), .. } => Some(
+                "free some space, or name another place with --runs-dir or OFFSHOOT_CACHE".into(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_names_the_file_and_the_bytes() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let error = TransferError::io_writing(Path::new("runs/a/run.json"), full, 812);
+        assert_eq!(error.exit_code(), 5);
+        let text = error.to_string();
+        assert!(text.contains("runs/a/run.json") && text.contains("812 bytes needed"), "{text}");
+    }
+
+    #[test]
+    fn a_stopped_run_says_how_to_go_on() {
+        let error = TransferError::Stopped { run: Some("runs/emoji-1".into()) };
+        assert_eq!(error.exit_code(), 75);
+        assert_eq!(error.hint().unwrap(), "`offshoot runs resume emoji-1` goes on");
+    }
+}

@@ -1,0 +1,113 @@
+//! Watching a run, and asking it to stop.
+
+/// What a run is doing. In the order in which `train` goes through them.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Finding samples and labels.
+    Read,
+    /// The data doctor.
+    Check,
+    /// Reading weights and building the network.
+    Load,
+    /// Decoding, resizing and running the network.
+    Extract,
+    /// Fitting the head.
+    Fit,
+    /// Fitting the temperature.
+    Calibrate,
+    /// Metrics and their confidence intervals.
+    Evaluate,
+    /// The same for other sources of features.
+    Baselines,
+    /// Writing the run folder.
+    Export,
+    /// Writing the report.
+    Report,
+    /// Labelling new inputs.
+    Predict,
+}
+
+impl Phase {
+    /// A verb for a progress bar.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Read => "reading data",
+            Self::Check => "checking data",
+            Self::Load => "loading model",
+            Self::Extract => "extracting features",
+            Self::Fit => "fitting head",
+            Self::Calibrate => "calibrating",
+            Self::Evaluate => "evaluating",
+            Self::Baselines => "measuring baselines",
+            Self::Export => "writing run",
+            Self::Report => "writing report",
+            Self::Predict => "predicting",
+        }
+    }
+}
+
+/// Something that happened. Within a phase that takes long, at least one event a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event<'a> {
+    /// A phase begins; `total` samples are ahead where that is known.
+    Started {
+        /// Which.
+        phase: Phase,
+        /// Number of samples.
+        total: Option<usize>,
+    },
+    /// `done` of `total` samples are finished.
+    Progress {
+        /// Of which phase.
+        phase: Phase,
+        /// Finished samples, cached ones included.
+        done: usize,
+        /// All samples.
+        total: usize,
+        /// How many of `done` came from the cache, which costs no time: an estimate of the time
+        /// left divides the elapsed time by `done - cached`.
+        cached: usize,
+    },
+    /// A phase ended.
+    Finished {
+        /// Which.
+        phase: Phase,
+        /// Wall time.
+        seconds: f64,
+    },
+    /// Worth telling, goes on.
+    Warning(&'a str),
+    /// For `-v` and the log.
+    Note(&'a str),
+}
+
+/// What the observer wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// Keep what is finished and return [`crate::TransferError::Stopped`].
+    Stop,
+}
+
+/// Watches a run. Observers only observe: nothing they do changes a result.
+pub trait Observer {
+    /// Called on the thread that runs the plan.
+    fn on(&mut self, event: &Event<'_>) -> Flow;
+}
+
+/// Sees nothing and never stops.
+impl Observer for () {
+    fn on(&mut self, _: &Event<'_>) -> Flow {
+        Flow::Continue
+    }
+}
+
+impl<F: FnMut(&Event<'_>) -> Flow> Observer for F {
+    fn on(&mut self, event: &Event<'_>) -> Flow {
+        self(event)
+    }
+}

@@ -1,0 +1,195 @@
+//! What a user asks for, as data. A plan is written into the run folder and read back by `resume`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Where feature rows of earlier runs are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CachePlan {
+    /// Whether to look up and keep feature rows at all.
+    pub enabled: bool,
+    /// The folder; `None` takes `$OFFSHOOT_CACHE`, else `$XDG_CACHE_HOME/offshoot`, else
+    /// `~/.cache/offshoot`.
+    pub dir: Option<PathBuf>,
+    /// When the folder grows beyond this, rows that were not used for longest go.
+    pub max_bytes: u64,
+}
+
+impl Default for CachePlan {
+    fn default() -> Self {
+        Self { enabled: true, dir: None, max_bytes: 5 << 30 }
+    }
+}
+
+/// How a head on frozen features is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Frozen backbone, a head on its features.
+    #[default]
+    Probe,
+}
+
+impl Method {
+    /// The word that a user types.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Probe => "probe",
+        }
+    }
+}
+
+/// `offshoot train`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainPlan {
+    /// Image folder, manifest, IDX, npy or npz; `demo:google` and `demo:twitter` are embedded.
+    pub data: PathBuf,
+    /// See [`crate::source`].
+    pub model: String,
+    /// How to transfer.
+    pub method: Method,
+    /// An entry of the registry of heads.
+    pub head: String,
+    /// Weigh classes by n/(C·n_c).
+    pub class_weights: bool,
+    /// Keys every random draw.
+    pub seed: u64,
+    /// Share of the samples that goes to validation where the data names none.
+    pub val: f64,
+    /// Share of the samples that goes to the test split where the data names none.
+    pub test: f64,
+    /// After λ and the temperature are chosen, fit the head once more on train and validation.
+    pub refit: bool,
+    /// Also measure raw pixels and the same network with random weights.
+    pub baselines: bool,
+    /// Other data with the same classes to evaluate on once, by name (shift).
+    pub also_eval: BTreeMap<String, PathBuf>,
+    /// Lowest acceptable test figures by metric name (`accuracy`, `macro_f1`), or highest (`ece`,
+    /// `log_loss`).
+    pub require: BTreeMap<String, f64>,
+    /// Name of the run folder; `None` makes one from data and model.
+    pub name: Option<String>,
+    /// Parent of run folders.
+    pub runs_dir: PathBuf,
+    /// Samples a step of the network.
+    pub batch: usize,
+    /// Feature rows of earlier runs.
+    pub cache: CachePlan,
+    /// The command that made the plan, as `--json` and `run.json` show it.
+    pub command: String,
+}
+
+impl Default for TrainPlan {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::new(),
+            model: crate::source::DEFAULT.into(),
+            method: Method::Probe,
+            head: "logistic".into(),
+            class_weights: false,
+            seed: 0,
+            val: 0.15,
+            test: 0.2,
+            refit: true,
+            baselines: false,
+            also_eval: BTreeMap::new(),
+            require: BTreeMap::new(),
+            name: None,
+            runs_dir: "runs".into(),
+            batch: 32,
+            cache: CachePlan::default(),
+            command: "train".into(),
+        }
+    }
+}
+
+/// `offshoot check`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckPlan {
+    /// As in [`TrainPlan::data`].
+    pub data: PathBuf,
+    /// Also look for near duplicates (re-encoded, resized), which decodes every image.
+    pub near_duplicates: bool,
+}
+
+/// File format of extracted features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeatureFormat {
+    /// NumPy archive: `features` f32 `[n, d]`, `labels` i64 (−1 where unlabelled), `ids` UTF-8.
+    Npz,
+    /// The same arrays; `ids` as UTF-8 bytes joined by newlines.
+    Safetensors,
+}
+
+impl FeatureFormat {
+    /// By file extension.
+    pub fn of(path: &std::path::Path) -> Option<Self> {
+        match path.extension()?.to_str()? {
+            "npz" => Some(Self::Npz),
+            "safetensors" => Some(Self::Safetensors),
+            _ => None,
+        }
+    }
+}
+
+/// `offshoot extract`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExtractPlan {
+    /// As in [`TrainPlan::data`].
+    pub data: PathBuf,
+    /// See [`crate::source`].
+    pub model: String,
+    /// `(i, n)`: the i-th of n parts, counted from 0; sample k belongs to part k mod n.
+    pub shard: Option<(usize, usize)>,
+    /// Where to write; the extension names the format. `None` only fills the cache.
+    pub out: Option<PathBuf>,
+    /// Samples a step of the network.
+    pub batch: usize,
+    /// Seed of `random:` sources.
+    pub seed: u64,
+    /// Feature rows of earlier runs.
+    pub cache: CachePlan,
+}
+
+/// `offshoot eval`: a trained run on labelled data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EvalPlan {
+    /// Run folder.
+    pub run: PathBuf,
+    /// As in [`TrainPlan::data`]; all labelled samples, or only the test split where one is named.
+    pub data: PathBuf,
+    /// As in [`TrainPlan::require`].
+    pub require: BTreeMap<String, f64>,
+    /// Samples a step of the network.
+    pub batch: usize,
+    /// Feature rows of earlier runs.
+    pub cache: CachePlan,
+}
+
+/// `offshoot predict`: a trained run on new inputs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PredictPlan {
+    /// Run folder.
+    pub run: PathBuf,
+    /// How many classes to list an input.
+    pub top: usize,
+    /// Samples a step of the network.
+    pub batch: usize,
+}
+
+/// `offshoot demo`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DemoPlan {
+    /// Keys every random draw.
+    pub seed: u64,
+    /// Name of the run folder; `None` takes `demo`, `demo-2`, ….
+    pub name: Option<String>,
+    /// Parent of run folders.
+    pub runs_dir: PathBuf,
+    /// Feature rows of earlier runs.
+    pub cache: CachePlan,
+}

@@ -1,0 +1,117 @@
+//! `run.json`: what a run was made of and what came out.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Phase;
+use crate::documents::{Estimate, TrainReport};
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    /// Begun; if no process works on it, it was killed and can be resumed.
+    Running,
+    /// Stopped by the user; can be resumed.
+    Stopped,
+    /// Ended by an error, which `log.txt` names.
+    Failed,
+    /// Everything is written.
+    Complete,
+}
+
+/// What the data was.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct DataFacts {
+    /// Shown to the user.
+    pub name: String,
+    /// sha256 of `data/manifest.csv`, which names every sample, its content and its split.
+    pub manifest_sha256: String,
+    /// Class names; a label is an index into them.
+    pub classes: Vec<String>,
+    /// Split → number of samples used.
+    pub splits: BTreeMap<String, usize>,
+    /// Samples that could not be read.
+    pub unreadable: usize,
+}
+
+/// What the features came from.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ModelFacts {
+    /// As the user named it.
+    pub name: String,
+    /// Architecture.
+    pub recipe: String,
+    /// sha256 of the weights.
+    pub weights_sha256: String,
+    /// SPDX expression, where it is known.
+    pub licence: Option<String>,
+    /// Length of a feature vector.
+    pub dim: usize,
+    /// Everything about preprocessing that decides the features.
+    pub preprocessing: String,
+}
+
+/// Wall time of one phase.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PhaseSeconds {
+    /// Which.
+    pub phase: Phase,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+/// What the run really took, beside [`Estimate`].
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Peak resident memory of the process, bytes, where the system tells.
+    pub memory_bytes: Option<u64>,
+    /// Size of the run folder, bytes.
+    pub disk_bytes: u64,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+/// The whole of `run.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// [`crate::documents::SCHEMA`].
+    pub schema: u32,
+    /// The run folder's name.
+    pub name: String,
+    /// How far it is.
+    pub state: RunState,
+    /// `train` or `demo`.
+    pub command: String,
+    /// UTC, RFC 3339.
+    pub created: String,
+    /// Version of this program.
+    pub version: String,
+    /// Operating system and architecture.
+    pub platform: String,
+    /// Threads used; the results do not depend on them.
+    pub threads: usize,
+    /// Keys every random draw.
+    pub seed: u64,
+    /// The data.
+    pub data: DataFacts,
+    /// The source.
+    pub model: ModelFacts,
+    /// Regularisation strength that cross-validation chose, where the head has one.
+    pub lambda: Option<f64>,
+    /// The temperature that logits are divided by.
+    pub temperature: Option<f64>,
+    /// Which samples the exported head was fitted on, in words.
+    pub fitted_on: String,
+    /// Wall times in order.
+    pub phases: Vec<PhaseSeconds>,
+    /// What was expected before the run began.
+    pub estimate: Option<Estimate>,
+    /// What it took.
+    pub usage: Usage,
+    /// Path inside the run folder → sha256. A file that differs was changed after the run.
+    pub files: BTreeMap<String, String>,
+    /// The document that the command printed.
+    pub report: Option<TrainReport>,
+}
