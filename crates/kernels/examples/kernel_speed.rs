@@ -22,13 +22,7 @@ fn median(mut run: impl FnMut()) -> f64 {
 fn square(size: usize, kernel: usize, stride: usize) -> Window {
     let pad = kernel / 2;
     let out = (size + 2 * pad - kernel) / stride + 1;
-    Window {
-        input: [size; 2],
-        output: [out; 2],
-        kernel: [kernel; 2],
-        stride,
-        before: [pad; 2],
-    }
+    Window { input: [size; 2], output: [out; 2], kernel: [kernel; 2], stride, before: [pad; 2] }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -90,8 +84,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         (7, 5, 1, 1152),
     ] {
         let weight = vec![0.01; channels * kernel * kernel];
-        let conv =
-            Depthwise::new(isa, square(size, kernel, stride), channels, &weight, &vec![0.0; channels])?;
+        let conv = Depthwise::new(
+            isa,
+            square(size, kernel, stride),
+            channels,
+            &weight,
+            &vec![0.0; channels],
+        )?;
         let input = vec![0.5; conv.input_len()];
         let mut output = vec![0.0; conv.output_len()];
         let seconds = median(|| conv.run(1, &input, Clamp::RELU6, &mut output));

@@ -289,11 +289,7 @@ struct Grid {
 
 /// Height of the next tile when `left` pixels remain: full ones, but no thin last one.
 fn balanced(left: usize, tallest: usize) -> usize {
-    if left >= 2 * tallest || left <= tallest {
-        left.min(tallest)
-    } else {
-        left.div_ceil(2)
-    }
+    if left >= 2 * tallest || left <= tallest { left.min(tallest) } else { left.div_ceil(2) }
 }
 
 /// The panel width that wastes the least work on `outputs` channels and rows of `row` pixels.

@@ -180,7 +180,8 @@ impl Depthwise {
                 let mut acc = bias;
                 for (row, weight) in rows.iter().zip(&weight) {
                     for (j, &weight) in weight.iter().enumerate() {
-                        if let Some(column) = (x * STRIDE + j).checked_sub(left).filter(|&x| x < w) {
+                        if let Some(column) = (x * STRIDE + j).checked_sub(left).filter(|&x| x < w)
+                        {
                             let value = load::<S, FULL>(row.add(column * c + ch), lanes);
                             acc = S::mul_add(value, weight, acc);
                         }
@@ -250,13 +251,15 @@ impl Depthwise {
                 for i in 0..kh {
                     let row = input.get(top + i as isize, w * c, self.window.input[0]);
                     for j in 0..kw {
-                        let column = (x * self.window.stride + j).checked_sub(self.window.before[1]);
+                        let column =
+                            (x * self.window.stride + j).checked_sub(self.window.before[1]);
                         if let (Some(row), Some(column)) = (row, column.filter(|&x| x < w)) {
                             acc += row[column * c + ch] * self.weight[(i * kw + j) * c + ch];
                         }
                     }
                 }
-                output[x * c + ch] = if acc.is_nan() { acc } else { acc.clamp(clamp.low, clamp.high) };
+                output[x * c + ch] =
+                    if acc.is_nan() { acc } else { acc.clamp(clamp.low, clamp.high) };
             }
         }
     }

@@ -5,11 +5,13 @@
 //! (plain Burn operations, the reference in tests).
 
 pub mod blocks;
+pub mod cpu;
 mod error;
 mod recipe;
 
 pub use blocks::Block;
 pub use error::NnError;
+pub use offshoot_kernels::{Isa, mapped};
 pub use offshoot_weights::{Array, Params};
 pub use recipe::{Channels, InputSpec, Interpolation, Recipe, Stage};
 

@@ -61,7 +61,12 @@ macro_rules! dispatch {
                     f()
                 }
                 // SAFETY: a plan holds this level only after `is_available` said yes.
-                unsafe { with_avx2(#[inline(always)] || $body) }
+                unsafe {
+                    with_avx2(
+                        #[inline(always)]
+                        || $body,
+                    )
+                }
             }
             #[cfg(target_arch = "x86_64")]
             $crate::Isa::Avx512 => {
@@ -72,7 +77,12 @@ macro_rules! dispatch {
                     f()
                 }
                 // SAFETY: a plan holds this level only after `is_available` said yes.
-                unsafe { with_avx512(#[inline(always)] || $body) }
+                unsafe {
+                    with_avx512(
+                        #[inline(always)]
+                        || $body,
+                    )
+                }
             }
             #[cfg(not(target_arch = "x86_64"))]
             _ => {

@@ -1,0 +1,315 @@
+//! From a recipe's blocks to a list of fused operations on numbered buffers.
+
+use std::ops::Range;
+
+use offshoot_kernels::{Clamp, Conv, Depthwise, Isa, KernelError, Window};
+
+use super::fold::{array, fold};
+use super::{Shape, clamp};
+use crate::blocks::{Act, Block, ConvNormAct, Linear, Padding, Residual, Shortcut};
+use crate::{NnError, Params, Result};
+
+impl From<KernelError> for NnError {
+    fn from(error: KernelError) -> Self {
+        Self::Unsupported(error.to_string())
+    }
+}
+
+/// What an operation computes for each image.
+pub(super) enum Kernel {
+    Conv(Conv),
+    Depthwise(Depthwise),
+    MaxPool {
+        window: Window,
+        channels: usize,
+    },
+    MeanPool {
+        channels: usize,
+        input_len: usize,
+    },
+    /// `[pixels, channels]` → `[channels, pixels]`.
+    Flatten {
+        channels: usize,
+    },
+}
+
+/// A buffer of a worker; the first operation of a segment reads the segment's input instead and
+/// the last one writes its output.
+pub(super) type Slot = usize;
+
+/// One fused operation.
+pub(super) struct Op {
+    pub kernel: Kernel,
+    pub clamp: Clamp,
+    /// Buffers that are read and written; `None` is the current segment's input.
+    pub from: Option<Slot>,
+    pub residual: Option<Option<Slot>>,
+    pub to: Slot,
+    /// Values of one image in `to`.
+    pub len: usize,
+}
+
+impl Op {
+    fn scratch_len(&self) -> usize {
+        match &self.kernel {
+            Kernel::Conv(conv) => conv.scratch_len(),
+            _ => 0,
+        }
+    }
+}
+
+/// Neighbouring blocks through which a worker takes `group` images at a time.
+pub(super) struct Segment {
+    pub ops: Range<usize>,
+    pub group: usize,
+    /// Values of one image that come in and go out.
+    pub input_len: usize,
+    pub output_len: usize,
+    /// Values of one image in each slot, and of convolution scratch.
+    pub slots: Vec<usize>,
+    pub scratch: usize,
+}
+
+/// A lowered network.
+pub(super) struct Lowered {
+    pub ops: Vec<Op>,
+    pub segments: Vec<Segment>,
+    pub output: Shape,
+    pub multiply_adds: usize,
+}
+
+/// Activations that a worker should keep in its part of the cache.
+const GROUP_BYTES: usize = 1 << 20;
+
+/// Images of a group at most: beyond that, weights are shared well enough.
+const MAX_GROUP: usize = 16;
+
+/// Lowers `blocks` for inputs of shape `input`.
+pub(super) fn lower<'a>(
+    isa: Isa,
+    params: &Params,
+    input: Shape,
+    blocks: impl Iterator<Item = &'a Block>,
+) -> Result<Lowered> {
+    let mut lowering = Lowering { isa, params, ops: Vec::new(), multiply_adds: 0 };
+    let mut segments: Vec<Segment> = Vec::new();
+    let mut shape = input;
+    for block in blocks {
+        let first = lowering.ops.len();
+        let output = lowering.block(shape, block)?;
+        let ops = first..lowering.ops.len();
+        if ops.is_empty() {
+            continue;
+        }
+        let widest = lowering.ops[ops.clone()].iter().map(|op| op.len).max().unwrap_or(0);
+        let bytes = 4 * (widest.max(shape.len()) + shape.len());
+        let group = (GROUP_BYTES / bytes.max(1)).clamp(1, MAX_GROUP);
+        // Round down to a power of two, so that few different groups and thus few segments arise.
+        let group = 1 << group.ilog2();
+        match segments.last_mut() {
+            Some(segment) if segment.group >= group => {
+                // The block's own buffers: its input is the previous operation's output.
+                join(&mut lowering.ops, segment.ops.end, ops.clone());
+                segment.ops.end = ops.end;
+                segment.output_len = output.len();
+                segment.group = segment.group.min(group);
+            }
+            _ => segments.push(Segment {
+                ops,
+                group,
+                input_len: shape.len(),
+                output_len: output.len(),
+                slots: Vec::new(),
+                scratch: 0,
+            }),
+        }
+        shape = output;
+    }
+    if segments.is_empty() {
+        return Err(NnError::Unsupported("a recipe without blocks".into()));
+    }
+    for segment in &mut segments {
+        for op in &lowering.ops[segment.ops.clone()] {
+            segment.slots.resize(segment.slots.len().max(op.to + 1), 0);
+            segment.slots[op.to] = segment.slots[op.to].max(op.len);
+            segment.scratch = segment.scratch.max(op.scratch_len());
+        }
+    }
+    Ok(Lowered {
+        ops: lowering.ops,
+        segments,
+        output: shape,
+        multiply_adds: lowering.multiply_adds,
+    })
+}
+
+/// Makes the block `ops` read the output of the operation before it instead of a segment's input.
+///
+/// Slots are renamed so that the block does not write to the buffer it still reads.
+fn join(all: &mut [Op], first: usize, ops: Range<usize>) {
+    let input = all[first - 1].to;
+    for op in &mut all[ops] {
+        // Slots count up from 0 within a block; those from `input` on move up by one.
+        let rename = |slot: Slot| if slot >= input { slot + 1 } else { slot };
+        op.from = Some(op.from.map_or(input, rename));
+        op.residual = op.residual.map(|slot| Some(slot.map_or(input, rename)));
+        op.to = rename(op.to);
+    }
+}
+
+struct Lowering<'a> {
+    isa: Isa,
+    params: &'a Params,
+    ops: Vec<Op>,
+    multiply_adds: usize,
+}
+
+impl Lowering<'_> {
+    /// Lowers one block, whose input is the segment's; returns the shape that it gives out.
+    fn block(&mut self, shape: Shape, block: &Block) -> Result<Shape> {
+        match (block, shape) {
+            (Block::Conv(conv), _) => self.conv(shape, conv, None, 0, None, conv.act),
+            (Block::Residual(residual), _) => self.residual(shape, residual),
+            (&Block::MaxPool { kernel, stride, padding }, Shape::Map { channels, .. }) => {
+                let window = window(shape, kernel, stride, padding)?;
+                let output = map(window.output, channels);
+                self.push(Kernel::MaxPool { window, channels }, None, 0, output);
+                Ok(output)
+            }
+            (Block::GlobalAvgPool, Shape::Map { channels, .. }) => {
+                let output = Shape::Vector(channels);
+                let kernel = Kernel::MeanPool { channels, input_len: shape.len() };
+                self.push(kernel, None, 0, output);
+                Ok(output)
+            }
+            (Block::Flatten, Shape::Map { channels, .. }) => {
+                let output = Shape::Vector(shape.len());
+                self.push(Kernel::Flatten { channels }, None, 0, output);
+                Ok(output)
+            }
+            (Block::Linear(layer), Shape::Vector(inputs)) if inputs == layer.inputs => {
+                let conv = linear(self.isa, self.params, layer)?;
+                self.multiply_adds += conv.multiply_adds();
+                let output = Shape::Vector(layer.outputs);
+                self.push(Kernel::Conv(conv), None, 0, output);
+                self.last_mut().clamp = clamp(layer.act);
+                Ok(output)
+            }
+            _ => Err(NnError::Unsupported(format!("{block:?} cannot follow {shape:?}"))),
+        }
+    }
+
+    fn residual(&mut self, shape: Shape, block: &Residual) -> Result<Shape> {
+        let Some((last, body)) = block.body.split_last() else {
+            return Err(NnError::Unsupported("a residual block without a body".into()));
+        };
+        if last.act != Act::None {
+            return Err(NnError::Unsupported("an activation before the residual sum".into()));
+        }
+        // Slot 0 and 1 take turns; slot 2 holds the projected shortcut.
+        let shortcut = match &block.shortcut {
+            Shortcut::None => None,
+            Shortcut::Identity => Some((None, shape)),
+            Shortcut::Project(conv) => {
+                let output = self.conv(shape, conv, None, 2, None, conv.act)?;
+                Some((Some(2), output))
+            }
+        };
+        let (mut from, mut inner) = (None, shape);
+        for (i, conv) in body.iter().enumerate() {
+            inner = self.conv(inner, conv, from, i % 2, None, conv.act)?;
+            from = Some(i % 2);
+        }
+        let residual = shortcut.map(|(slot, _)| slot);
+        let output = self.conv(inner, last, from, body.len() % 2, residual, block.act)?;
+        match shortcut {
+            Some((_, shape)) if shape != output => {
+                Err(NnError::Unsupported(format!("a residual sum of {shape:?} and {output:?}")))
+            }
+            _ => Ok(output),
+        }
+    }
+
+    fn conv(
+        &mut self,
+        shape: Shape,
+        block: &ConvNormAct,
+        from: Option<Slot>,
+        to: Slot,
+        residual: Option<Option<Slot>>,
+        act: Act,
+    ) -> Result<Shape> {
+        let conv = &block.conv;
+        let Shape::Map { channels, .. } = shape else {
+            return Err(NnError::Unsupported(format!("`{}` cannot follow {shape:?}", conv.key)));
+        };
+        if channels != conv.inputs {
+            return Err(NnError::Unsupported(format!(
+                "`{}` expects {} channels, got {channels}",
+                conv.key, conv.inputs
+            )));
+        }
+        let window = window(shape, conv.kernel, conv.stride, conv.padding)?;
+        let output = map(window.output, conv.outputs);
+        let (weight, bias) = fold(self.params, block)?;
+        let kernel = if conv.groups == 1 {
+            let conv = Conv::new(self.isa, window, conv.inputs, conv.outputs, &weight, &bias)?;
+            self.multiply_adds += conv.multiply_adds();
+            Kernel::Conv(conv)
+        } else if conv.groups == conv.inputs && conv.inputs == conv.outputs && residual.is_none() {
+            let conv = Depthwise::new(self.isa, window, channels, &weight, &bias)?;
+            self.multiply_adds += conv.multiply_adds();
+            Kernel::Depthwise(conv)
+        } else {
+            return Err(NnError::Unsupported(format!(
+                "`{}` has {} groups of {} channels",
+                conv.key, conv.groups, conv.inputs
+            )));
+        };
+        self.push(kernel, from, to, output);
+        let op = self.last_mut();
+        op.clamp = clamp(act);
+        op.residual = residual;
+        Ok(output)
+    }
+
+    fn push(&mut self, kernel: Kernel, from: Option<Slot>, to: Slot, output: Shape) {
+        let len = output.len();
+        self.ops.push(Op { kernel, clamp: Clamp::NONE, from, residual: None, to, len });
+    }
+
+    fn last_mut(&mut self) -> &mut Op {
+        let last = self.ops.len() - 1;
+        &mut self.ops[last]
+    }
+}
+
+/// A fully connected layer is a convolution on a single pixel.
+pub(super) fn linear(isa: Isa, params: &Params, layer: &Linear) -> Result<Conv> {
+    let weight = array(params, &format!("{}.weight", layer.key), layer.inputs * layer.outputs)?;
+    let bias = array(params, &format!("{}.bias", layer.key), layer.outputs)?;
+    let pixel = Window { input: [1, 1], output: [1, 1], kernel: [1, 1], stride: 1, before: [0, 0] };
+    Ok(Conv::new(isa, pixel, layer.inputs, layer.outputs, weight, bias)?)
+}
+
+fn map([height, width]: [usize; 2], channels: usize) -> Shape {
+    Shape::Map { height, width, channels }
+}
+
+fn window(shape: Shape, kernel: usize, stride: usize, padding: Padding) -> Result<Window> {
+    let Shape::Map { height, width, .. } = shape else {
+        return Err(NnError::Unsupported(format!("a window over {shape:?}")));
+    };
+    let size = |n| {
+        padding.output(n, kernel, stride).ok_or_else(|| {
+            NnError::Unsupported(format!("a {kernel}×{kernel} window over {height}×{width} pixels"))
+        })
+    };
+    Ok(Window {
+        input: [height, width],
+        output: [size(height)?, size(width)?],
+        kernel: [kernel; 2],
+        stride,
+        before: [height, width].map(|n| padding.around(n, kernel, stride).0),
+    })
+}

@@ -1,0 +1,187 @@
+//! Our interpreter for the processor: frozen networks, planned once, run on every batch.
+//!
+//! Norms are folded into convolutions, activations and residual sums are fused, images are
+//! channels-last, and scratch memory is sized when the plan is made and reused by every batch.
+//! The network is cut into segments of neighbouring blocks; a worker takes a few images through a
+//! whole segment, so that activations stay in its cache. An image's result depends on nothing but
+//! the image: not on the batch it came in, nor on the number of threads.
+
+mod execute;
+mod fold;
+mod lower;
+
+use std::sync::Mutex;
+
+use offshoot_kernels::{Clamp, Conv, Isa};
+
+use crate::blocks::{Act, Linear};
+use crate::{NnError, Params, Recipe, Result};
+use execute::Scratch;
+use lower::{Op, Segment};
+
+/// How a plan is made.
+#[derive(Debug, Clone, Default)]
+pub struct PlanOptions {
+    /// Instruction level; `None` takes the best that this machine has (`OFFSHOOT_ISA` can lower it).
+    pub isa: Option<Isa>,
+    /// Input height and width; `None` takes the recipe's.
+    pub size: Option<[usize; 2]>,
+    /// Stop after this stage and give out its activations; `None` runs the whole backbone.
+    pub until: Option<String>,
+}
+
+/// What one sample's activations look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// `[height, width, channels]`, channels innermost.
+    Map {
+        /// Pixel rows.
+        height: usize,
+        /// Pixel columns.
+        width: usize,
+        /// Channels.
+        channels: usize,
+    },
+    /// `[features]`.
+    Vector(usize),
+}
+
+impl Shape {
+    /// Values of one sample.
+    #[expect(clippy::len_without_is_empty, reason = "a shape is never empty")]
+    pub fn len(self) -> usize {
+        match self {
+            Self::Map { height, width, channels } => height * width * channels,
+            Self::Vector(d) => d,
+        }
+    }
+}
+
+/// A frozen network, ready to run.
+pub struct Plan {
+    isa: Isa,
+    input: Shape,
+    output: Shape,
+    ops: Vec<Op>,
+    segments: Vec<Segment>,
+    head: Option<(Conv, Clamp)>,
+    multiply_adds: usize,
+    /// Scratch of workers that have finished; taken up again by the next group of images.
+    idle: Mutex<Vec<Scratch>>,
+    /// Buffers for the whole batch between segments, likewise.
+    between: Mutex<Vec<[Vec<f32>; 2]>>,
+}
+
+impl Plan {
+    /// Folds and packs `params`, which must hold every key of `recipe` (see [`crate::load`]).
+    pub fn new(recipe: &Recipe, params: &Params, options: &PlanOptions) -> Result<Self> {
+        let isa = options.isa.unwrap_or_else(Isa::detect);
+        let [height, width] = options.size.unwrap_or([recipe.input.size; 2]);
+        let channels = recipe.input.channels.count();
+        let input = Shape::Map { height, width, channels };
+        let last = match &options.until {
+            None => recipe.stages.len(),
+            Some(name) => {
+                let found = recipe.stages.iter().position(|stage| stage.name == name);
+                found.ok_or_else(|| NnError::Unknown { family: "stage", name: name.clone() })? + 1
+            }
+        };
+        let blocks = recipe.stages[..last].iter().flat_map(|stage| &stage.blocks);
+        let lowered = lower::lower(isa, params, input, blocks)?;
+        let head = match &recipe.head {
+            Some(linear) if last == recipe.stages.len() && has_head(linear, params) => {
+                let conv = lower::linear(isa, params, linear)?;
+                Some((conv, clamp(linear.act)))
+            }
+            _ => None,
+        };
+        Ok(Self {
+            isa,
+            input,
+            output: lowered.output,
+            ops: lowered.ops,
+            segments: lowered.segments,
+            head,
+            multiply_adds: lowered.multiply_adds,
+            idle: Mutex::new(Vec::new()),
+            between: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Instruction level that the plan was packed for.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// What one sample's input looks like.
+    pub fn input_shape(&self) -> Shape {
+        self.input
+    }
+
+    /// What one sample's output looks like.
+    pub fn output_shape(&self) -> Shape {
+        self.output
+    }
+
+    /// Values that [`Plan::features`] writes for each sample.
+    pub fn feature_dim(&self) -> usize {
+        self.output.len()
+    }
+
+    /// Classes of the source's own head, when the checkpoint holds it.
+    pub fn source_classes(&self) -> Option<usize> {
+        self.head.as_ref().map(|(head, _)| head.output_len())
+    }
+
+    /// Multiply-adds for one sample.
+    pub fn multiply_adds(&self) -> usize {
+        self.multiply_adds
+    }
+
+    /// Runs `n` normalised images `[n, height, width, channels]`; writes `[n, feature_dim]`.
+    ///
+    /// Parallel over images on the current rayon pool.
+    pub fn features(&self, input: &[f32], n: usize, features: &mut [f32]) -> Result<()> {
+        check_len("input", input.len(), n, self.input.len())?;
+        check_len("features", features.len(), n, self.output.len())?;
+        execute::run(self, input, n, features);
+        Ok(())
+    }
+
+    /// As [`Plan::features`], and writes the source head's logits `[n, source_classes]`.
+    pub fn features_and_logits(
+        &self,
+        input: &[f32],
+        n: usize,
+        features: &mut [f32],
+        logits: &mut [f32],
+    ) -> Result<()> {
+        let (head, clamp) = self
+            .head
+            .as_ref()
+            .ok_or_else(|| NnError::Unsupported("the source has no classifier".into()))?;
+        check_len("logits", logits.len(), n, head.output_len())?;
+        self.features(input, n, features)?;
+        head.run(n, features, None, *clamp, &mut [], logits);
+        Ok(())
+    }
+}
+
+fn check_len(what: &str, actual: usize, n: usize, each: usize) -> Result<()> {
+    if n.checked_mul(each) == Some(actual) {
+        return Ok(());
+    }
+    Err(NnError::Unsupported(format!("expected {n} × {each} values of {what}, got {actual}")))
+}
+
+fn has_head(linear: &Linear, params: &Params) -> bool {
+    params.contains_key(&format!("{}.weight", linear.key))
+}
+
+fn clamp(act: Act) -> Clamp {
+    match act {
+        Act::None => Clamp::NONE,
+        Act::Relu => Clamp::RELU,
+        Act::Relu6 => Clamp::RELU6,
+    }
+}
