@@ -209,7 +209,8 @@ impl Depthwise {
                     }
                 }
                 for (t, &acc) in acc.iter().enumerate() {
-                    finish(x + t, acc);
+                    let y = S::min(high, S::max(low, acc));
+                    store::<S, FULL>(output.add((x + t) * c + ch), lanes, y);
                 }
                 x += ACROSS;
             }
@@ -222,11 +223,9 @@ impl Depthwise {
                         acc = S::mul_add(value, weight, acc);
                     }
                 }
-                finish(x, acc);
+                let y = S::min(high, S::max(low, acc));
+                store::<S, FULL>(output.add(x * c + ch), lanes, y);
                 x += 1;
-            }
-            for x in inner_last..out_w {
-                border(x);
             }
         }
     }
