@@ -166,31 +166,31 @@ impl Depthwise {
         // tap by tap); lanes past the last channel are neither read nor written.
         unsafe {
             let (low, high) = (S::splat(clamp.low), S::splat(clamp.high));
-            let weight: [[S::V; K]; K] = std::array::from_fn(|i| {
-                std::array::from_fn(|j| {
-                    load::<S, FULL>(self.weight.as_ptr().add((i * K + j) * c + ch), lanes)
-                })
-            });
+            // Loops, not closures: a closure would not inherit the instructions of its caller.
+            let mut weight = [[S::splat(0.0); K]; K];
+            for (i, weight) in weight.iter_mut().enumerate() {
+                for (j, weight) in weight.iter_mut().enumerate() {
+                    *weight =
+                        load::<S, FULL>(self.weight.as_ptr().add((i * K + j) * c + ch), lanes);
+                }
+            }
             let bias = load::<S, FULL>(self.bias.as_ptr().add(ch), lanes);
-            let finish = |x: usize, acc: S::V| {
-                let y = S::min(high, S::max(low, acc));
-                store::<S, FULL>(output.add(x * c + ch), lanes, y);
-            };
-            let border = |x: usize| {
+            for x in (0..inner_first).chain(inner_last..out_w) {
                 let mut acc = bias;
+                // Taps of the window that lie inside the row.
+                let first = left.saturating_sub(x * STRIDE);
+                let last = K.min((w + left).saturating_sub(x * STRIDE));
                 for (row, weight) in rows.iter().zip(&weight) {
                     for (j, &weight) in weight.iter().enumerate() {
-                        if let Some(column) = (x * STRIDE + j).checked_sub(left).filter(|&x| x < w)
-                        {
+                        if j >= first && j < last {
+                            let column = x * STRIDE + j - left;
                             let value = load::<S, FULL>(row.add(column * c + ch), lanes);
                             acc = S::mul_add(value, weight, acc);
                         }
                     }
                 }
-                finish(x, acc);
-            };
-            for x in 0..inner_first {
-                border(x);
+                let y = S::min(high, S::max(low, acc));
+                store::<S, FULL>(output.add(x * c + ch), lanes, y);
             }
             let mut x = inner_first;
             while x + ACROSS <= inner_last {
