@@ -7,7 +7,7 @@ use crate::{NnError, Params, Result};
 pub(super) fn array<'a>(params: &'a Params, key: &str, len: usize) -> Result<&'a [f32]> {
     let array = params
         .get(key)
-        .ok_or_else(|| NnError::Unknown { family: "parameter", name: key.to_owned() })?;
+        .ok_or_else(|| NnError::Unsupported(format!("parameter `{key}` is missing")))?;
     if array.data.len() != len {
         return Err(NnError::Unsupported(format!(
             "expected {len} values of `{key}`, got {}",

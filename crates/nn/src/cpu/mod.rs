@@ -83,7 +83,14 @@ impl Plan {
             None => recipe.stages.len(),
             Some(name) => {
                 let found = recipe.stages.iter().position(|stage| stage.name == name);
-                found.ok_or_else(|| NnError::Unknown { family: "stage", name: name.clone() })? + 1
+                found.ok_or_else(|| {
+                    let names: Vec<_> = recipe.stages.iter().map(|stage| stage.name).collect();
+                    NnError::Unsupported(format!(
+                        "recipe `{}` has no stage `{name}`; its stages are {}",
+                        recipe.name,
+                        names.join(", ")
+                    ))
+                })? + 1
             }
         };
         let blocks = recipe.stages[..last].iter().flat_map(|stage| &stage.blocks);
