@@ -3,7 +3,10 @@
 //! Every function takes a plan from [`plan`], reports to an [`Observer`] and returns a document
 //! from [`documents`]. Errors know their exit code ([`TransferError::exit_code`]).
 
+pub mod cache;
+mod digest;
 pub mod documents;
+mod durable;
 mod error;
 mod observe;
 pub mod plan;
@@ -12,6 +15,7 @@ pub mod run;
 pub mod runs;
 pub mod source;
 
+pub use digest::Sha;
 pub use documents::{
     Baseline, CheckReport, DataProblem, DoctorReport, DryRun, Estimate, ExtractReport, Figures,
     PredictReport, Prediction, TrainReport,
