@@ -21,6 +21,8 @@ pub enum NnError {
         family: &'static str,
         /// What was asked for.
         name: String,
+        /// The nearest name that exists, for a hint.
+        suggestion: Option<String>,
     },
     /// Something that the interpreter cannot compute.
     #[error("{0}")]

@@ -4,13 +4,16 @@
 //! the keys of the checkpoint. Two interpreters run it: `cpu` (ours, the default) and `portable`
 //! (plain Burn operations, the reference in tests).
 
+pub mod backbones;
 pub mod blocks;
 pub mod cpu;
 mod error;
+mod facts;
 mod recipe;
 
 pub use blocks::Block;
 pub use error::NnError;
+pub use facts::{Parameter, Role, Shape};
 pub use offshoot_kernels::{Isa, mapped};
 pub use offshoot_weights::{Array, Params};
 pub use recipe::{Channels, InputSpec, Interpolation, Recipe, Stage};

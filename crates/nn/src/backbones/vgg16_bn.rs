@@ -1,0 +1,9 @@
+//! VGG-16 with batch norm.
+
+use super::vgg::{self as family, Member};
+use crate::recipe::Recipe;
+
+/// The recipe. timm's `vgg16_bn` has the same keys.
+pub(super) fn recipe() -> Recipe {
+    family::recipe(Member { name: "vgg16_bn", summary: "SUMMARY", last: 3, rename: |_| None })
+}
