@@ -335,7 +335,7 @@ impl Machine<'_, '_> {
     }
 
     fn remember(&mut self, id: u32) -> Result<()> {
-        self.charge(16)?;
+        self.charge(32)?;
         let top = self.top()?;
         self.memo.insert(id, top);
         Ok(())

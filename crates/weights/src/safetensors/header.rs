@@ -11,8 +11,8 @@ use crate::dtype::Dtype;
 use crate::error::shown;
 use crate::{Result, WeightsError};
 
-/// Thirty thousand tensors fit.
 const MAX_HEADER: u64 = 4 << 20;
+const MAX_TENSORS: usize = 20_000;
 const MAX_RANK: usize = 16;
 const MAX_KEY: usize = 1024;
 
@@ -144,6 +144,9 @@ impl<'de> Deserialize<'de> for Raw {
                 while let Some(key) = map.next_key::<String>()? {
                     if key.len() > MAX_KEY {
                         return Err(A::Error::custom(format!("key of {} bytes", key.len())));
+                    }
+                    if raw.tensors.len() == MAX_TENSORS {
+                        return Err(A::Error::custom(format!("more than {MAX_TENSORS} tensors")));
                     }
                     let duplicate = if key == "__metadata__" {
                         raw.metadata = map.next_value_seed(Metadata)?;
