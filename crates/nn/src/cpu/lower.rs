@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use offshoot_kernels::{Clamp, Conv, Depthwise, Isa, KernelError, Window};
 
+use super::clamp;
 use super::fold::{array, fold};
-use super::{Shape, clamp};
 use crate::blocks::{Act, Block, ConvNormAct, Linear, Padding, Residual, Shortcut};
-use crate::{NnError, Params, Result};
+use crate::{NnError, Params, Result, Shape};
 
 impl From<KernelError> for NnError {
     fn from(error: KernelError) -> Self {
@@ -75,7 +75,6 @@ pub(super) struct Lowered {
     pub ops: Vec<Op>,
     pub segments: Vec<Segment>,
     pub output: Shape,
-    pub multiply_adds: usize,
 }
 
 /// Activations that a worker should keep in its part of the cache.
@@ -91,7 +90,7 @@ pub(super) fn lower<'a>(
     input: Shape,
     blocks: impl Iterator<Item = &'a Block>,
 ) -> Result<Lowered> {
-    let mut lowering = Lowering { isa, params, ops: Vec::new(), multiply_adds: 0 };
+    let mut lowering = Lowering { isa, params, ops: Vec::new() };
     let mut segments: Vec<Segment> = Vec::new();
     let mut shape = input;
     for block in blocks {
@@ -135,12 +134,7 @@ pub(super) fn lower<'a>(
             segment.scratch = segment.scratch.max(op.scratch_len());
         }
     }
-    Ok(Lowered {
-        ops: lowering.ops,
-        segments,
-        output: shape,
-        multiply_adds: lowering.multiply_adds,
-    })
+    Ok(Lowered { ops: lowering.ops, segments, output: shape })
 }
 
 /// Makes the block `ops` read the output of the operation before it instead of a segment's input.
@@ -161,7 +155,6 @@ struct Lowering<'a> {
     isa: Isa,
     params: &'a Params,
     ops: Vec<Op>,
-    multiply_adds: usize,
 }
 
 impl Lowering<'_> {
@@ -189,7 +182,6 @@ impl Lowering<'_> {
             }
             (Block::Linear(layer), Shape::Vector(inputs)) if inputs == layer.inputs => {
                 let conv = linear(self.isa, self.params, layer)?;
-                self.multiply_adds += conv.multiply_adds();
                 let output = Shape::Vector(layer.outputs);
                 self.push(Kernel::Conv(conv), None, 0, output);
                 self.last_mut().clamp = clamp(layer.act);
@@ -254,11 +246,9 @@ impl Lowering<'_> {
         let (weight, bias) = fold(self.params, block)?;
         let kernel = if conv.groups == 1 {
             let conv = Conv::new(self.isa, window, conv.inputs, conv.outputs, &weight, &bias)?;
-            self.multiply_adds += conv.multiply_adds();
             Kernel::Conv(conv)
         } else if conv.groups == conv.inputs && conv.inputs == conv.outputs && residual.is_none() {
             let conv = Depthwise::new(self.isa, window, channels, &weight, &bias)?;
-            self.multiply_adds += conv.multiply_adds();
             Kernel::Depthwise(conv)
         } else {
             return Err(NnError::Unsupported(format!(

@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use offshoot_kernels::{Clamp, Conv, Isa};
 
 use crate::blocks::{Act, Linear};
-use crate::{NnError, Params, Recipe, Result};
+use crate::{NnError, Params, Recipe, Result, Shape};
 use execute::Scratch;
 use lower::{Op, Segment};
 
@@ -30,33 +30,6 @@ pub struct PlanOptions {
     pub until: Option<String>,
 }
 
-/// What one sample's activations look like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
-    /// `[height, width, channels]`, channels innermost.
-    Map {
-        /// Pixel rows.
-        height: usize,
-        /// Pixel columns.
-        width: usize,
-        /// Channels.
-        channels: usize,
-    },
-    /// `[features]`.
-    Vector(usize),
-}
-
-impl Shape {
-    /// Values of one sample.
-    #[expect(clippy::len_without_is_empty, reason = "a shape is never empty")]
-    pub fn len(self) -> usize {
-        match self {
-            Self::Map { height, width, channels } => height * width * channels,
-            Self::Vector(d) => d,
-        }
-    }
-}
-
 /// A frozen network, ready to run.
 pub struct Plan {
     isa: Isa,
@@ -65,7 +38,6 @@ pub struct Plan {
     ops: Vec<Op>,
     segments: Vec<Segment>,
     head: Option<(Conv, Clamp)>,
-    multiply_adds: usize,
     /// Scratch of workers that have finished; taken up again by the next group of images.
     idle: Mutex<Vec<Scratch>>,
     /// Buffers for the whole batch between segments, likewise.
@@ -109,7 +81,6 @@ impl Plan {
             ops: lowered.ops,
             segments: lowered.segments,
             head,
-            multiply_adds: lowered.multiply_adds,
             idle: Mutex::new(Vec::new()),
             between: Mutex::new(Vec::new()),
         })
@@ -138,11 +109,6 @@ impl Plan {
     /// Classes of the source's own head, when the checkpoint holds it.
     pub fn source_classes(&self) -> Option<usize> {
         self.head.as_ref().map(|(head, _)| head.output_len())
-    }
-
-    /// Multiply-adds for one sample.
-    pub fn multiply_adds(&self) -> usize {
-        self.multiply_adds
     }
 
     /// Runs `n` normalised images `[n, height, width, channels]`; writes `[n, feature_dim]`.

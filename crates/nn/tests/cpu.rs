@@ -1,0 +1,93 @@
+//! Laws of the `cpu` interpreter that hold whatever the weights.
+
+use offshoot_nn::cpu::{Plan, PlanOptions};
+use offshoot_nn::{Isa, Params, Recipe, backbones, init};
+
+/// Deterministic values in −1..1.
+fn pixels(n: usize) -> Vec<f32> {
+    (0..n).map(|i| ((i * 7919) % 2003) as f32 / 1001.5 - 1.0).collect()
+}
+
+/// Every recipe with weights of its own and a plan for small pictures.
+fn for_every_recipe(mut law: impl FnMut(&Recipe, &Params)) {
+    for entry in backbones::all() {
+        let recipe = (entry.recipe)();
+        law(&recipe, &init::random_weights(&recipe, 1));
+    }
+}
+
+/// Small enough to be quick, large enough for every recipe's deepest window, and no tile's multiple.
+fn plan(recipe: &Recipe, params: &Params, isa: Option<Isa>) -> Plan {
+    let size = Some([recipe.input.size.min(39); 2]);
+    Plan::new(recipe, params, &PlanOptions { isa, size, until: None }).unwrap()
+}
+
+fn features(plan: &Plan, n: usize, threads: usize) -> Vec<f32> {
+    let input = pixels(n * plan.input_shape().len());
+    let mut features = vec![f32::NAN; n * plan.feature_dim()];
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| plan.features(&input, n, &mut features)).unwrap();
+    features
+}
+
+#[test]
+fn bits_depend_neither_on_threads_nor_on_the_batch() {
+    for_every_recipe(|recipe, params| {
+        let plan = plan(recipe, params, None);
+        let one = features(&plan, 5, 1);
+        for threads in [2, 4] {
+            assert!(one == features(&plan, 5, threads), "{} on {threads} threads", recipe.name);
+        }
+        let alone = features(&plan, 1, 1);
+        assert!(alone[..] == one[..alone.len()], "{} alone and among others", recipe.name);
+    });
+}
+
+#[test]
+fn every_level_gives_the_same_features() {
+    for_every_recipe(|recipe, params| {
+        let expected = features(&plan(recipe, params, Some(Isa::Portable)), 2, 2);
+        let rms = (expected.iter().map(|y| y * y).sum::<f32>() / expected.len() as f32).sqrt();
+        for isa in Isa::available() {
+            let actual = features(&plan(recipe, params, Some(isa)), 2, 2);
+            for (a, e) in actual.iter().zip(&expected) {
+                let close = (a - e).abs() <= 1e-4 * rms;
+                assert!(close, "{} on {}: {a} is not {e}", recipe.name, isa.name());
+            }
+        }
+    });
+}
+
+#[test]
+fn a_plan_is_used_again_for_batches_of_other_sizes() {
+    let recipe = backbones::find("digits_usps").unwrap();
+    let plan =
+        Plan::new(&recipe, &init::random_weights(&recipe, 0), &PlanOptions::default()).unwrap();
+    let (len, d) = (plan.input_shape().len(), plan.feature_dim());
+    let input = pixels(9 * len);
+    let mut whole = vec![0.0; 9 * d];
+    plan.features(&input, 9, &mut whole).unwrap();
+    let mut parts = vec![0.0; 9 * d];
+    let (first, rest) = parts.split_at_mut(2 * d);
+    plan.features(&input[..2 * len], 2, first).unwrap();
+    plan.features(&input[2 * len..], 7, rest).unwrap();
+    assert!(whole == parts);
+    plan.features(&[], 0, &mut []).unwrap();
+}
+
+#[test]
+fn wrong_requests_are_refused_with_a_reason() {
+    let recipe = backbones::find("digits_usps").unwrap();
+    let params = init::random_weights(&recipe, 0);
+    let plan = Plan::new(&recipe, &params, &PlanOptions::default()).unwrap();
+    let short = plan.features(&[0.0; 3], 1, &mut vec![0.0; plan.feature_dim()]);
+    assert!(short.unwrap_err().to_string().contains("values of input, got 3"));
+    let until = PlanOptions { until: Some("roots".into()), ..PlanOptions::default() };
+    let Err(error) = Plan::new(&recipe, &params, &until) else { panic!("no such stage") };
+    assert!(error.to_string().contains("no stage `roots`; its stages are"), "{error}");
+    let Err(error) = Plan::new(&recipe, &offshoot_nn::Params::new(), &PlanOptions::default())
+    else {
+        panic!("no parameters")
+    };
+    assert!(error.to_string().contains("is missing"), "{error}");
+}
