@@ -9,6 +9,10 @@ pub mod blocks;
 pub mod cpu;
 mod error;
 mod facts;
+pub mod init;
+pub mod load;
+#[cfg(feature = "portable")]
+pub mod portable;
 mod recipe;
 
 pub use blocks::Block;

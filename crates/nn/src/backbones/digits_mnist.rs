@@ -7,7 +7,7 @@ use crate::recipe::{Channels, Recipe};
 pub(super) fn recipe() -> Recipe {
     family::recipe(Member {
         name: "digits_mnist",
-        summary: "SUMMARY",
+        summary: "two convolutions for 28 px grey digits (MNIST), 0.4 M parameters",
         size: 28,
         channels: Channels::Grey,
         mean: vec![0.1307],

@@ -7,7 +7,7 @@ use crate::recipe::{Channels, Recipe};
 pub(super) fn recipe() -> Recipe {
     family::recipe(Member {
         name: "digits_usps",
-        summary: "SUMMARY",
+        summary: "two convolutions for 16 px grey digits (USPS), 0.15 M parameters",
         size: 16,
         channels: Channels::Grey,
         mean: vec![0.2471],

@@ -9,7 +9,7 @@ const REPEATS: [usize; 7] = [1, 2, 2, 3, 3, 4, 1];
 pub(super) fn recipe() -> Recipe {
     family::recipe(Member {
         name: "efficientnet_lite0",
-        summary: "SUMMARY",
+        summary: "EfficientNet-Lite0, 3.4 M parameters, 0.38 GMAC at 224 px",
         size: 224,
         channels: [16, 24, 40, 80, 112, 192, 320],
         repeats: REPEATS,

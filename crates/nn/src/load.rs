@@ -1,0 +1,245 @@
+//! Fits a checkpoint to a recipe, and says how well it fitted.
+
+use crate::{Array, NnError, Parameter, Params, Recipe, Result};
+use std::collections::BTreeMap;
+
+/// What became of the source classifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadStatus {
+    /// Loaded.
+    Loaded,
+    /// The recipe has one, the checkpoint does not.
+    Absent,
+    /// The checkpoint's has this many classes, not the recipe's number; it was left out.
+    OtherClasses(usize),
+    /// The recipe has none.
+    NotInRecipe,
+}
+
+/// How a checkpoint fitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Arrays of the backbone that were found; after a successful load, all of them.
+    pub matched: usize,
+    /// Arrays of the backbone.
+    pub total: usize,
+    /// How many of them, and of the head's, had another name.
+    pub renamed: usize,
+    /// The source classifier.
+    pub head: HeadStatus,
+    /// Keys of the checkpoint that the recipe has no use for, in order, under their own names.
+    pub unused: Vec<String>,
+    /// `num_batches_tracked` counters, which matter to no result outside training.
+    pub counters: usize,
+}
+
+/// Prefixes that training wrappers put before every key.
+const WRAPPERS: [&str; 3] = ["module.", "_orig_mod.", "timm_model."];
+
+/// Finds every array that `recipe` asks for in `params`, whatever it is called there.
+///
+/// A key is tried as it stands, then without the prefixes of training wrappers, then through the
+/// recipe's rename table.
+///
+/// # Errors
+/// [`NnError::Mismatch`] where an array of the backbone is missing, has another shape or is there
+/// twice, or where only a part of the classifier is there; the message names the first few.
+pub fn load(recipe: &Recipe, params: Params) -> Result<(Params, LoadReport)> {
+    let backbone = recipe.parameters();
+    let head = recipe.head_parameters();
+    let wanted: BTreeMap<&str, &Parameter> =
+        backbone.iter().chain(&head).map(|p| (p.key.as_str(), p)).collect();
+
+    let mut found = Params::new();
+    let mut names: BTreeMap<String, String> = BTreeMap::new();
+    let (mut unused, mut counters, mut renamed) = (Vec::new(), 0, 0);
+    for (name, array) in params {
+        if name.ends_with("num_batches_tracked") {
+            counters += 1;
+            continue;
+        }
+        let Some(key) = key_of(recipe, &name, &wanted) else {
+            unused.push(name);
+            continue;
+        };
+        if let Some(other) = names.get(&key) {
+            return Err(mismatch(recipe, format!("`{other}` and `{name}` are both `{key}`")));
+        }
+        renamed += usize::from(key != name);
+        names.insert(key.clone(), name);
+        found.insert(key, array);
+    }
+
+    let faults: Vec<String> =
+        backbone.iter().filter_map(|parameter| fault(parameter, &found)).collect();
+    if !faults.is_empty() {
+        return Err(mismatch(recipe, describe(&faults, backbone.len())));
+    }
+    let head = fit_head(recipe, &head, &mut found)?;
+    let report = LoadReport {
+        matched: backbone.len(),
+        total: backbone.len(),
+        renamed,
+        head,
+        unused,
+        counters,
+    };
+    Ok((found, report))
+}
+
+/// The recipe's key for a checkpoint's name.
+fn key_of(recipe: &Recipe, name: &str, wanted: &BTreeMap<&str, &Parameter>) -> Option<String> {
+    let mut bare = name;
+    while let Some(inner) = WRAPPERS.iter().find_map(|wrapper| bare.strip_prefix(wrapper)) {
+        bare = inner;
+    }
+    if wanted.contains_key(bare) {
+        return Some(bare.to_string());
+    }
+    (recipe.rename)(bare).filter(|key| wanted.contains_key(key.as_str()))
+}
+
+/// What is wrong with the array found for `parameter`, if anything.
+fn fault(parameter: &Parameter, found: &Params) -> Option<String> {
+    let key = &parameter.key;
+    match found.get(key) {
+        None => Some(format!("`{key}` is missing")),
+        Some(array) if array.shape != parameter.shape => {
+            Some(format!("`{key}` is {:?}, expected {:?}", array.shape, parameter.shape))
+        }
+        Some(array) if array.data.len() != parameter.len() => Some(format!(
+            "`{key}` holds {} values, its shape {}",
+            array.data.len(),
+            parameter.len()
+        )),
+        Some(_) => None,
+    }
+}
+
+/// The classifier is loaded whole or not at all.
+fn fit_head(recipe: &Recipe, head: &[Parameter], found: &mut Params) -> Result<HeadStatus> {
+    if head.is_empty() {
+        return Ok(HeadStatus::NotInRecipe);
+    }
+    let present: Vec<(&Parameter, &Array)> =
+        head.iter().filter_map(|p| Some((p, found.get(&p.key)?))).collect();
+    if present.is_empty() {
+        return Ok(HeadStatus::Absent);
+    }
+    let faults: Vec<String> = head.iter().filter_map(|p| fault(p, found)).collect();
+    if faults.is_empty() {
+        return Ok(HeadStatus::Loaded);
+    }
+    // A fine-tuned checkpoint has its own classes: everything agrees but the first size.
+    let own = present.first().and_then(|(_, array)| array.shape.first().copied());
+    let consistent = present.len() == head.len()
+        && present.iter().all(|(p, array)| {
+            array.shape.first().copied() == own && array.shape.get(1..) == p.shape.get(1..)
+        });
+    match own {
+        Some(classes) if consistent => {
+            for parameter in head {
+                found.remove(&parameter.key);
+            }
+            Ok(HeadStatus::OtherClasses(classes))
+        }
+        _ => Err(mismatch(recipe, describe(&faults, head.len()))),
+    }
+}
+
+fn describe(faults: &[String], total: usize) -> String {
+    let first = faults.iter().take(4).cloned().collect::<Vec<_>>().join("; ");
+    let rest = faults.len().saturating_sub(4);
+    let more = if rest > 0 { format!("; and {rest} more") } else { String::new() };
+    format!("{} of {total} arrays do not match: {first}{more}", faults.len())
+}
+
+fn mismatch(recipe: &Recipe, detail: String) -> NnError {
+    NnError::Mismatch { recipe: recipe.name.to_string(), detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{backbones, init::random_weights};
+
+    fn usps() -> (Recipe, Params) {
+        let recipe = backbones::find("digits_usps").unwrap();
+        let params = random_weights(&recipe, 0);
+        (recipe, params)
+    }
+
+    fn detail(result: Result<(Params, LoadReport)>) -> String {
+        match result {
+            Err(NnError::Mismatch { detail, .. }) => detail,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_of_the_recipe_loads_whole() {
+        for entry in backbones::all() {
+            let recipe = (entry.recipe)();
+            let mut params = random_weights(&recipe, 0);
+            params.insert("bn1.num_batches_tracked".into(), Array::default());
+            params.insert("ema.decay".into(), Array::default());
+            let (loaded, report) = load(&recipe, params).unwrap();
+            assert_eq!(loaded, random_weights(&recipe, 0), "{}", entry.name);
+            assert_eq!((report.matched, report.renamed, report.counters), (report.total, 0, 1));
+            assert_eq!(report.unused, ["ema.decay"]);
+        }
+    }
+
+    #[test]
+    fn missing_and_misshapen_arrays_are_named_and_counted() {
+        let (recipe, mut params) = usps();
+        params.remove("features.5.running_var");
+        params.insert("features.0.weight".into(), Array { shape: vec![2], data: vec![0.0; 2] });
+        assert_eq!(
+            detail(load(&recipe, params)),
+            "2 of 14 arrays do not match: `features.0.weight` is [2], expected [32, 1, 3, 3]; \
+             `features.5.running_var` is missing"
+        );
+        let all = detail(load(&recipe, Params::new()));
+        assert!(all.starts_with("14 of 14") && all.ends_with("and 10 more"), "{all}");
+    }
+
+    #[test]
+    fn a_shape_that_lies_about_its_data_is_refused() {
+        let (recipe, mut params) = usps();
+        params.get_mut("features.0.bias").unwrap().data.pop();
+        assert!(detail(load(&recipe, params)).contains("holds 31 values"));
+    }
+
+    #[test]
+    fn a_head_may_be_absent_or_of_other_classes_but_not_half_there() {
+        let (recipe, mut params) = usps();
+        let classes = |n: usize, rest: &[usize]| {
+            let shape = [&[n], rest].concat();
+            Array { data: vec![0.0; shape.iter().product()], shape }
+        };
+        params.insert("classifier.4.weight".into(), classes(3, &[128]));
+        params.insert("classifier.4.bias".into(), classes(3, &[]));
+        let (loaded, report) = load(&recipe, params.clone()).unwrap();
+        assert_eq!(report.head, HeadStatus::OtherClasses(3));
+        assert!(!loaded.contains_key("classifier.4.weight"));
+
+        params.remove("classifier.4.bias");
+        assert!(detail(load(&recipe, params.clone())).contains("`classifier.4.bias` is missing"));
+        params.remove("classifier.4.weight");
+        assert_eq!(load(&recipe, params).unwrap().1.head, HeadStatus::Absent);
+    }
+
+    #[test]
+    fn wrappers_are_taken_off_and_two_of_a_kind_are_refused() {
+        let (recipe, params) = usps();
+        let wrapped: Params =
+            params.clone().into_iter().map(|(k, v)| (format!("module._orig_mod.{k}"), v)).collect();
+        let (loaded, report) = load(&recipe, wrapped).unwrap();
+        assert_eq!((&loaded, report.renamed), (&params, params.len()));
+
+        let mut twice = params.clone();
+        twice.insert("module.features.0.bias".into(), params["features.0.bias"].clone());
+        assert!(detail(load(&recipe, twice)).contains("are both `features.0.bias`"));
+    }
+}
