@@ -3,6 +3,7 @@
 use crate::{Array, Params, Recipe, Role};
 use offshoot_random::generator;
 use rand::RngExt;
+use rayon::prelude::*;
 
 /// Weights of the backbone, and of the head if there is one, as training from scratch starts.
 ///
@@ -11,8 +12,9 @@ use rand::RngExt;
 /// identity; linear layers are uniform within `±1/√inputs`, and biases are zero. Each array is drawn
 /// from its own key, so the values do not depend on the rest of the network.
 pub fn random_weights(recipe: &Recipe, seed: u64) -> Params {
-    let parameters = recipe.parameters().into_iter().chain(recipe.head_parameters());
-    let arrays = parameters.map(|parameter| {
+    let mut parameters = recipe.parameters();
+    parameters.extend(recipe.head_parameters());
+    let arrays = parameters.into_par_iter().map(|parameter| {
         let n = parameter.len();
         let data = match parameter.role {
             Role::Weight => weight(&parameter.shape, &parameter.key, seed),
@@ -31,18 +33,20 @@ fn weight(shape: &[usize], key: &str, seed: u64) -> Vec<f32> {
         // `[channels, 1, k, k]` is a depthwise kernel: every output has one input of its own.
         let fan_out = if per_group == 1 { height * width } else { outputs * height * width };
         let deviation = (2.0 / fan_out as f64).sqrt();
-        (0..n).map(|_| (deviation * standard_normal(&mut rng)) as f32).collect()
+        let pairs = (0..n / 2 + 1).flat_map(|_| standard_normals(&mut rng));
+        pairs.take(n).map(|z| (deviation * z) as f32).collect()
     } else {
         let bound = 1.0 / (shape.last().copied().unwrap_or(1) as f64).sqrt();
         (0..n).map(|_| (bound * (2.0 * rng.random::<f64>() - 1.0)) as f32).collect()
     }
 }
 
-/// Box and Muller 1958, doi:10.1214/aoms/1177706645.
-fn standard_normal(rng: &mut impl RngExt) -> f64 {
+/// Two independent draws (Box and Muller 1958, doi:10.1214/aoms/1177706645).
+fn standard_normals(rng: &mut impl RngExt) -> [f64; 2] {
     // `random` may be 0 but never 1, so the logarithm stays finite.
     let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
-    radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()
+    let (sine, cosine) = (std::f64::consts::TAU * rng.random::<f64>()).sin_cos();
+    [radius * cosine, radius * sine]
 }
 
 #[cfg(test)]

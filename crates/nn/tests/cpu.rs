@@ -1,5 +1,7 @@
 //! Laws of the `cpu` interpreter that hold whatever the weights.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use offshoot_nn::cpu::{Plan, PlanOptions};
 use offshoot_nn::{Isa, Params, Recipe, backbones, init};
 
@@ -85,8 +87,7 @@ fn wrong_requests_are_refused_with_a_reason() {
     let until = PlanOptions { until: Some("roots".into()), ..PlanOptions::default() };
     let Err(error) = Plan::new(&recipe, &params, &until) else { panic!("no such stage") };
     assert!(error.to_string().contains("no stage `roots`; its stages are"), "{error}");
-    let Err(error) = Plan::new(&recipe, &offshoot_nn::Params::new(), &PlanOptions::default())
-    else {
+    let Err(error) = Plan::new(&recipe, &Params::new(), &PlanOptions::default()) else {
         panic!("no parameters")
     };
     assert!(error.to_string().contains("is missing"), "{error}");

@@ -1,0 +1,159 @@
+//! Every backbone of the registry computes what PyTorch computes, stage by stage.
+//!
+//! `reference/recipes.py` made the reference outputs and documents the weights, which
+//! [`filled`] rebuilds here.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use offshoot_nn::cpu::{Plan, PlanOptions};
+use offshoot_nn::{Array, Params, Recipe, Result, backbones, portable};
+use serde::Deserialize;
+use std::path::Path;
+
+/// Largest error of any value relative to the root mean square of its stage.
+const TOLERANCE: f64 = 1e-4;
+
+/// Stage outputs by name, `[n, h, w, c]` or `[n, d]`, then `logits`.
+type Outputs = Vec<(&'static str, Array)>;
+
+/// Something that runs a recipe on `[n, h, w, c]`.
+type Interpreter = fn(&Recipe, &Params, &Array) -> Result<Outputs>;
+
+#[derive(Deserialize)]
+struct Case {
+    input: Vec<usize>,
+    stages: Vec<Expected>,
+}
+
+#[derive(Deserialize)]
+struct Expected {
+    stage: String,
+    shape: Vec<usize>,
+    mean: f64,
+    rms: f64,
+    values: Vec<f64>,
+}
+
+#[test]
+fn portable_computes_what_pytorch_computes() {
+    every_backbone_agrees("portable", portable::run);
+}
+
+#[test]
+fn cpu_computes_what_pytorch_computes() {
+    every_backbone_agrees("cpu", cpu);
+}
+
+/// A plan for each stage, since a plan gives out one stage only.
+fn cpu(recipe: &Recipe, params: &Params, input: &Array) -> Result<Outputs> {
+    let [n, height, width] = [input.shape[0], input.shape[1], input.shape[2]];
+    let mut outputs = Outputs::new();
+    for (k, stage) in recipe.stages.iter().enumerate() {
+        let whole = k + 1 == recipe.stages.len();
+        let until = (!whole).then(|| stage.name.to_string());
+        let options = PlanOptions { size: Some([height, width]), until, ..PlanOptions::default() };
+        let plan = Plan::new(recipe, params, &options)?;
+        let mut features = vec![f32::NAN; n * plan.feature_dim()];
+        plan.features(&input.data, n, &mut features)?;
+        let shape = plan.output_shape().batch(n);
+        outputs.push((stage.name, Array { shape, data: features }));
+        if let Some(classes) = plan.source_classes().filter(|_| whole) {
+            let mut again = vec![f32::NAN; n * plan.feature_dim()];
+            let mut logits = vec![f32::NAN; n * classes];
+            plan.features_and_logits(&input.data, n, &mut again, &mut logits)?;
+            assert!(again == outputs[k].1.data, "{}: two runs differ", recipe.name);
+            outputs.push((portable::LOGITS, Array { shape: vec![n, classes], data: logits }));
+        }
+    }
+    Ok(outputs)
+}
+
+fn every_backbone_agrees(name: &str, interpreter: Interpreter) {
+    for entry in backbones::all() {
+        let recipe = (entry.recipe)();
+        let params = filled_params(&recipe);
+        for case in reference(entry.name) {
+            let input = filled("input", &case.input);
+            let outputs = interpreter(&recipe, &params, &input)
+                .unwrap_or_else(|error| panic!("{}: {error}", entry.name));
+            let case_name = format!("{name} {} {:?}", entry.name, case.input);
+            let worst = worst_error(&case_name, &case.stages, &outputs);
+            println!("{case_name}: relative error {worst:.1e}");
+        }
+    }
+}
+
+/// The largest relative error of all stages, each of which must be within the tolerance.
+fn worst_error(case: &str, expected: &[Expected], outputs: &Outputs) -> f64 {
+    let names: Vec<_> = outputs.iter().map(|(name, _)| *name).collect();
+    let wanted: Vec<_> = expected.iter().map(|stage| stage.stage.as_str()).collect();
+    assert_eq!(names, wanted, "{case}");
+    let mut worst = 0.0_f64;
+    for (stage, (name, array)) in expected.iter().zip(outputs) {
+        assert_eq!(array.shape, stage.shape, "{case} {name}");
+        assert_eq!(array.data.len(), array.shape.iter().product::<usize>(), "{case} {name}");
+        let n = array.data.len() as f64;
+        let mean = array.data.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
+        let rms = (array.data.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / n).sqrt();
+        let sampled = stage.values.iter().enumerate().map(|(k, value)| {
+            let at = splitmix64(k as u64) % array.data.len() as u64;
+            (f64::from(array.data[at as usize]) - value).abs()
+        });
+        let error = sampled
+            .chain([(mean - stage.mean).abs(), (rms - stage.rms).abs()])
+            // A NaN must not lose against a number.
+            .fold(0.0, |a: f64, b| if a >= b { a } else { b })
+            / stage.rms;
+        assert!(error < TOLERANCE, "{case}, stage `{name}`: relative error {error:e}");
+        worst = worst.max(error);
+    }
+    worst
+}
+
+/// A backbone without reference outputs fails here.
+fn reference(name: &str) -> Vec<Case> {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/reference/recipes/{name}.json"));
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{name} has no reference outputs: {error}"));
+    let cases: Vec<Case> = serde_json::from_str(&text).unwrap();
+    assert!(!cases.is_empty(), "{name}");
+    cases
+}
+
+fn filled_params(recipe: &Recipe) -> Params {
+    let parameters = recipe.parameters().into_iter().chain(recipe.head_parameters());
+    parameters.map(|p| (p.key.clone(), filled(&p.key, &p.shape))).collect()
+}
+
+/// The same values as `filled` of the script.
+fn filled(key: &str, shape: &[usize]) -> Array {
+    let hash = fnv1a64(key);
+    let fan_in: usize = shape[1..].iter().product();
+    let bound = (4.5 / fan_in as f64).sqrt() as f32;
+    let value = |i: usize| {
+        let u = (splitmix64(hash.wrapping_add(i as u64)) >> 40) as f32 / (1 << 24) as f32;
+        let signed = 2.0 * u - 1.0;
+        match shape.len() {
+            _ if key == "input" => signed * 2.0,
+            1 if key.ends_with("running_var") => 0.5 + u,
+            1 if key.ends_with("weight") => 0.75 + 0.5 * u,
+            1 => signed * 0.25,
+            _ => signed * bound,
+        }
+    };
+    Array { shape: shape.to_vec(), data: (0..shape.iter().product()).map(value).collect() }
+}
+
+fn fnv1a64(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+fn splitmix64(x: u64) -> u64 {
+    let z = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
