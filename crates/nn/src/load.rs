@@ -38,8 +38,10 @@ const WRAPPERS: [&str; 3] = ["module.", "_orig_mod.", "timm_model."];
 
 /// Finds every array that `recipe` asks for in `params`, whatever it is called there.
 ///
-/// A key is tried as it stands, then without the prefixes of training wrappers, then through the
-/// recipe's rename table.
+/// A name is tried as it stands and through the recipe's rename table, both without the prefixes of
+/// training wrappers. Which comes first is decided for the checkpoint as a whole, because foreign
+/// names can be the recipe's own with another meaning: in one MobileNetV2 `features.1.conv.1` is a
+/// norm, in another a convolution.
 ///
 /// # Errors
 /// [`NnError::Mismatch`] where an array of the backbone is missing, has another shape or is there
@@ -50,15 +52,30 @@ pub fn load(recipe: &Recipe, params: Params) -> Result<(Params, LoadReport)> {
     let wanted: BTreeMap<&str, &Parameter> =
         backbone.iter().chain(&head).map(|p| (p.key.as_str(), p)).collect();
 
+    let all = params.len();
+    let params: Params =
+        params.into_iter().filter(|(name, _)| !name.ends_with("num_batches_tracked")).collect();
+    let counters = all - params.len();
+
+    let as_it_stands = keys_of(recipe, &params, &wanted, Order::AsItStands);
+    let renamed_first = keys_of(recipe, &params, &wanted, Order::RenamedFirst);
+    let fits = |keys: &[Option<String>]| {
+        let pairs = keys.iter().zip(params.values());
+        pairs
+            .filter(|(key, array)| {
+                let parameter = key.as_ref().and_then(|key| wanted.get(key.as_str()));
+                parameter.is_some_and(|parameter| parameter.shape == array.shape)
+            })
+            .count()
+    };
+    let keys =
+        if fits(&renamed_first) > fits(&as_it_stands) { renamed_first } else { as_it_stands };
+
     let mut found = Params::new();
     let mut names: BTreeMap<String, String> = BTreeMap::new();
-    let (mut unused, mut counters, mut renamed) = (Vec::new(), 0, 0);
-    for (name, array) in params {
-        if name.ends_with("num_batches_tracked") {
-            counters += 1;
-            continue;
-        }
-        let Some(key) = key_of(recipe, &name, &wanted) else {
+    let (mut unused, mut renamed) = (Vec::new(), 0);
+    for ((name, array), key) in params.into_iter().zip(keys) {
+        let Some(key) = key else {
             unused.push(name);
             continue;
         };
@@ -87,16 +104,34 @@ pub fn load(recipe: &Recipe, params: Params) -> Result<(Params, LoadReport)> {
     Ok((found, report))
 }
 
-/// The recipe's key for a checkpoint's name.
-fn key_of(recipe: &Recipe, name: &str, wanted: &BTreeMap<&str, &Parameter>) -> Option<String> {
-    let mut bare = name;
-    while let Some(inner) = WRAPPERS.iter().find_map(|wrapper| bare.strip_prefix(wrapper)) {
-        bare = inner;
-    }
-    if wanted.contains_key(bare) {
-        return Some(bare.to_string());
-    }
-    (recipe.rename)(bare).filter(|key| wanted.contains_key(key.as_str()))
+/// What is tried first with a checkpoint's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    AsItStands,
+    RenamedFirst,
+}
+
+/// The recipe's key for each of the checkpoint's names, `None` where it has no use for it.
+fn keys_of(
+    recipe: &Recipe,
+    params: &Params,
+    wanted: &BTreeMap<&str, &Parameter>,
+    order: Order,
+) -> Vec<Option<String>> {
+    let key_of = |name: &String| {
+        let mut bare = name.as_str();
+        while let Some(inner) = WRAPPERS.iter().find_map(|wrapper| bare.strip_prefix(wrapper)) {
+            bare = inner;
+        }
+        let own = Some(bare.to_string());
+        let foreign = (recipe.rename)(bare);
+        let candidates = match order {
+            Order::AsItStands => [own, foreign],
+            Order::RenamedFirst => [foreign, own],
+        };
+        candidates.into_iter().flatten().find(|key| wanted.contains_key(key.as_str()))
+    };
+    params.keys().map(key_of).collect()
 }
 
 /// What is wrong with the array found for `parameter`, if anything.

@@ -74,7 +74,7 @@ pub struct Recipe {
     pub feature_dim: usize,
     /// The source classifier, applied to the feature vector; absent where weights come without.
     pub head: Option<Linear>,
-    /// Foreign key → key of this recipe; `None` leaves the key as it is. Tried on every key of a
-    /// checkpoint that does not match as it stands.
+    /// Foreign key → key of this recipe; `None` for a key that it does not know. [`crate::load`]
+    /// says when it is asked.
     pub rename: fn(&str) -> Option<String>,
 }

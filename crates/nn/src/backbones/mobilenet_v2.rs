@@ -73,7 +73,8 @@ fn block(index: usize, inputs: usize, outputs: usize, expansion: usize, stride: 
     inverted_residual(body)
 }
 
-/// From timm's `mobilenetv2_100`, the same network under other names.
+/// From timm's `mobilenetv2_100` and from the flat numbering of the first PyTorch ports, in which
+/// every convolution, norm and activation of a block has a number of its own.
 ///
 /// TensorFlow's conversion (`google/mobilenet_v2_1.0_224`) pads and normalises differently, so its
 /// names are deliberately not known here.
@@ -85,20 +86,38 @@ fn rename(key: &str) -> Option<String> {
         "conv_head" => "features.18.0".to_string(),
         "bn2" => "features.18.1".to_string(),
         "classifier" => "classifier.1".to_string(),
-        _ => {
-            let (index, part) = timm::flat_block(layer, &TABLE.map(|row| row.3))?;
-            let place = match (index, part) {
-                (0, "conv_dw") | (1.., "conv_pw") => "0.0",
-                (0, "bn1") | (1.., "bn1") => "0.1",
-                (0, "conv_pw") => "1",
-                (0, "bn2") | (1.., "conv_pwl") => "2",
-                (1.., "conv_dw") => "1.0",
-                (1.., "bn2") => "1.1",
-                (1.., "bn3") => "3",
-                _ => return None,
-            };
-            format!("features.{}.conv.{place}", index + 1)
-        }
+        _ => from_flat(layer).or_else(|| from_timm(layer))?,
     };
     Some(format!("{layer}.{field}"))
+}
+
+fn from_flat(layer: &str) -> Option<String> {
+    let (block, number) = layer.strip_prefix("features.")?.split_once(".conv.")?;
+    let place = match (block, number) {
+        (_, "0") => "0.0",
+        (_, "1") => "0.1",
+        ("1", "3") => "1",
+        ("1", "4") => "2",
+        (_, "3") => "1.0",
+        (_, "4") => "1.1",
+        (_, "6") => "2",
+        (_, "7") => "3",
+        _ => return None,
+    };
+    Some(format!("features.{block}.conv.{place}"))
+}
+
+fn from_timm(layer: &str) -> Option<String> {
+    let (index, part) = timm::flat_block(layer, &TABLE.map(|row| row.3))?;
+    let place = match (index, part) {
+        (0, "conv_dw") | (1.., "conv_pw") => "0.0",
+        (0, "bn1") | (1.., "bn1") => "0.1",
+        (0, "conv_pw") => "1",
+        (0, "bn2") | (1.., "conv_pwl") => "2",
+        (1.., "conv_dw") => "1.0",
+        (1.., "bn2") => "1.1",
+        (1.., "bn3") => "3",
+        _ => return None,
+    };
+    Some(format!("features.{}.conv.{place}", index + 1))
 }
