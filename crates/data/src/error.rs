@@ -1,6 +1,8 @@
 //! What can be wrong with data, and where.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 /// An error of this crate: what was expected, what came, where.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +23,58 @@ pub enum DataError {
         /// What was expected and what came.
         detail: String,
     },
+    /// One picture cannot be read; the others may.
+    #[error("{place}: {detail}")]
+    Picture {
+        /// The picture's file, or its number in a store.
+        place: String,
+        /// The kind of fault, for the data doctor.
+        fault: Fault,
+        /// What was expected and what came.
+        detail: String,
+    },
     /// The data as a whole cannot be used.
     #[error("{0}")]
     Unusable(String),
+}
+
+/// Why one picture cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// There is no such file.
+    Missing,
+    /// The operating system refused to read it.
+    Refused,
+    /// Zero bytes.
+    Empty,
+    /// It stops before its end.
+    Truncated,
+    /// Its content breaks its format's rules.
+    Corrupt,
+    /// Its content is of no picture format (a web page saved as `.jpg`).
+    NotAPicture,
+    /// A picture format, or a variant of one, that this crate does not decode.
+    Unsupported,
+    /// Larger than [`crate::Limits`] allow.
+    TooLarge,
+}
+
+impl DataError {
+    /// Wraps an operating-system error with the file that it is about.
+    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> DataError + '_ {
+        move |source| DataError::Io { path: path.to_path_buf(), source }
+    }
+
+    pub(crate) fn malformed(place: impl Into<String>, detail: impl Into<String>) -> DataError {
+        DataError::Malformed { place: place.into(), detail: detail.into() }
+    }
+
+    /// The kind of fault if this is about one picture.
+    pub fn fault(&self) -> Option<Fault> {
+        match self {
+            DataError::Picture { fault, .. } => Some(*fault),
+            _ => None,
+        }
+    }
 }

@@ -3,10 +3,20 @@
 //! Everything that a user calls "my data" becomes a [`Dataset`]; this crate knows no tensors.
 
 mod dataset;
+mod decode;
 mod error;
+mod readers;
+mod resize;
+mod split;
+mod transform;
 
 pub use dataset::{Dataset, Input, PixelStore, Sample, Split};
-pub use error::DataError;
+pub use decode::{Format, Limits, Picture, decode};
+pub use error::{DataError, Fault};
+pub use readers::{READERS, ReadOptions, Reader, images, open};
+pub use resize::{Filter, Window, resize, resize_window};
+pub use split::{SplitSpec, split};
+pub use transform::{Channels, Transform, to_grey};
 
 /// Result of this crate's functions.
 pub type Result<T> = std::result::Result<T, DataError>;

@@ -1,0 +1,110 @@
+//! Folders of pictures: `root/class/*` or `root/{train,val,test}/class/*`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::{Dataset, Input, Result, Sample, Split};
+
+use super::walk::{entries, is_picture, pictures_below, relative_id};
+use super::{ReadOptions, name_of};
+
+pub(super) fn recognises(path: &Path) -> bool {
+    path.is_dir()
+}
+
+pub(super) fn read(root: &Path, _options: &ReadOptions) -> Result<Dataset> {
+    let (folders, loose) = entries(root)?;
+    let mut found = Found::default();
+    match split_folders(&folders)? {
+        Some(parts) => {
+            for (split, folder) in parts {
+                let (classes, files) = entries(&folder)?;
+                found.class_folders(&classes, Some(split))?;
+                // A test folder without classes holds unlabelled pictures.
+                found.unlabelled(&files, Some(split));
+            }
+        }
+        None => {
+            found.class_folders(&folders, None)?;
+            found.unlabelled(&loose, None);
+        }
+    }
+    Ok(found.into_dataset(root))
+}
+
+/// The part that a folder of this name holds.
+pub(super) fn split_named(name: &str) -> Option<Split> {
+    match name.to_lowercase().as_str() {
+        "train" | "training" => Some(Split::Train),
+        "val" | "valid" | "validation" | "dev" => Some(Split::Val),
+        "test" | "testing" => Some(Split::Test),
+        _ => None,
+    }
+}
+
+/// The folders of the parts if the layout is `root/{train,val,test}/class/*`.
+///
+/// `train` can also be the name of a class (vehicles): it is one if it holds no folders.
+fn split_folders(folders: &[PathBuf]) -> Result<Option<Vec<(Split, PathBuf)>>> {
+    let named: Vec<(Split, PathBuf)> =
+        folders.iter().filter_map(|f| Some((split_named(&folder_name(f))?, f.clone()))).collect();
+    let mut train_has_classes = false;
+    for (split, folder) in &named {
+        train_has_classes |= *split == Split::Train && !entries(folder)?.0.is_empty();
+    }
+    let parts: BTreeSet<Split> = named.iter().map(|(split, _)| *split).collect();
+    let only_parts = named.len() == folders.len();
+    if train_has_classes && (only_parts || parts.len() > 1) {
+        return Ok(Some(named));
+    }
+    Ok(None)
+}
+
+fn folder_name(folder: &Path) -> String {
+    folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// What the walk has met so far; labels follow when all class names are known.
+#[derive(Default)]
+struct Found {
+    classes: BTreeSet<String>,
+    pictures: Vec<(PathBuf, Option<String>, Option<Split>)>,
+}
+
+impl Found {
+    fn class_folders(&mut self, folders: &[PathBuf], split: Option<Split>) -> Result<()> {
+        for folder in folders {
+            let class = folder_name(folder);
+            for file in pictures_below(folder)? {
+                self.pictures.push((file, Some(class.clone()), split));
+            }
+            self.classes.insert(class);
+        }
+        Ok(())
+    }
+
+    fn unlabelled(&mut self, files: &[PathBuf], split: Option<Split>) {
+        let pictures = files.iter().filter(|f| is_picture(f));
+        self.pictures.extend(pictures.map(|f| (f.clone(), None, split)));
+    }
+
+    fn into_dataset(self, root: &Path) -> Dataset {
+        let classes: Vec<String> = self.classes.into_iter().collect();
+        let label_of: BTreeMap<&str, u32> =
+            classes.iter().map(String::as_str).zip(0u32..).collect();
+        let mut samples: Vec<Sample> = self
+            .pictures
+            .into_iter()
+            .map(|(file, class, split)| Sample {
+                id: relative_id(root, &file),
+                label: class.and_then(|c| label_of.get(c.as_str()).copied()),
+                input: Input::File(file),
+                split,
+                domain: None,
+                group: None,
+            })
+            .collect();
+        samples.sort_by(|a, b| a.id.cmp(&b.id));
+        Dataset { name: name_of(root), classes, samples }
+    }
+}
