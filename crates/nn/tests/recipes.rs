@@ -44,6 +44,30 @@ fn cpu_computes_what_pytorch_computes() {
     every_backbone_agrees("cpu", cpu);
 }
 
+#[test]
+fn portable_refuses_what_does_not_fit() {
+    let recipe = backbones::find("digits_usps").unwrap();
+    let params = filled_params(&recipe);
+    let refused = |params: &Params, shape: &[usize]| {
+        let n = shape.iter().product();
+        let input = Array { shape: shape.to_vec(), data: vec![0.0; n] };
+        portable::run(&recipe, params, &input).unwrap_err().to_string()
+    };
+    assert!(refused(&params, &[16, 16, 1]).contains("[n, h, w, c]"));
+    assert!(refused(&params, &[1, 16, 16, 3]).contains("takes 1 channels"));
+    assert!(refused(&params, &[1, 20, 20, 1]).contains("stage `hidden`"));
+    assert!(refused(&params, &[1, 1, 1, 1]).contains("stage `conv1`"));
+    let mut fewer = params.clone();
+    fewer.remove("features.5.running_var");
+    assert!(refused(&fewer, &[1, 16, 16, 1]).contains("`features.5.running_var` is missing"));
+
+    // Without the source's classifier there are features, but no logits.
+    fewer = params.clone();
+    fewer.retain(|key, _| !key.starts_with("classifier.4."));
+    let outputs = portable::run(&recipe, &fewer, &filled("input", &[1, 16, 16, 1])).unwrap();
+    assert_eq!(outputs.last().map(|(name, _)| *name), Some("hidden"));
+}
+
 /// A plan for each stage, since a plan gives out one stage only.
 fn cpu(recipe: &Recipe, params: &Params, input: &Array) -> Result<Outputs> {
     let [n, height, width] = [input.shape[0], input.shape[1], input.shape[2]];
