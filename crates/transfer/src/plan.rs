@@ -58,7 +58,7 @@ pub struct TrainPlan {
     pub class_weights: bool,
     /// Keys every random draw.
     pub seed: u64,
-    /// Share of the samples that goes to validation where the data names none.
+    /// Share of the training part that goes to validation where the data names none.
     pub val: f64,
     /// Share of the samples that goes to the test split where the data names none.
     pub test: f64,
@@ -92,7 +92,7 @@ impl Default for TrainPlan {
             head: "logistic".into(),
             class_weights: false,
             seed: 0,
-            val: 0.15,
+            val: 0.1,
             test: 0.2,
             refit: true,
             baselines: false,

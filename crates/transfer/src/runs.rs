@@ -1,13 +1,21 @@
 //! The folder of runs: list, compare, remove, clean up, resume.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cache::Cache;
 use crate::documents::TrainReport;
+use crate::durable::TEMPORARY_PREFIX;
 use crate::plan::CachePlan;
-use crate::run::record::RunState;
-use crate::{Observer, Result};
+use crate::run::RunFolder;
+use crate::run::record::{RunRecord, RunState};
+use crate::{Observer, Result, TransferError};
+
+/// A temporary file younger than this may belong to a process at work.
+const LEFT_BEHIND: Duration = Duration::from_secs(3600);
 
 /// One run in a list. The document of `runs list` and `runs compare` is a list of these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,39 +63,106 @@ pub struct Collected {
     pub bytes: u64,
 }
 
-/// All runs in `runs_dir`, by name. Folders without a readable `run.json` are left out.
+fn summary(folder: &RunFolder, record: RunRecord) -> RunSummary {
+    let figures = record.report.as_ref().map(|r| &r.figures);
+    RunSummary {
+        name: folder.name(),
+        run: folder.path().into(),
+        state: record.state,
+        seconds: record.usage.seconds,
+        bytes: folder.bytes(),
+        method: record.report.as_ref().map(|r| r.method.clone()),
+        accuracy: figures.map(|f| f.accuracy),
+        accuracy_ci: figures.map(|f| f.accuracy_ci),
+        macro_f1: figures.map(|f| f.macro_f1),
+        log_loss: figures.map(|f| f.log_loss),
+        ece: figures.map(|f| f.ece),
+        created: record.created,
+        data: record.data.name,
+        model: record.model.name,
+        manifest_sha256: record.data.manifest_sha256,
+    }
+}
+
+/// All runs in `runs_dir`, by name; none where the folder does not exist. Folders without a
+/// readable `run.json` are left out.
 pub fn list(runs_dir: &Path) -> Result<Vec<RunSummary>> {
-    let _ = runs_dir;
-    Err(crate::TransferError::Internal("not there yet".into()))
+    let entries = match fs::read_dir(runs_dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(TransferError::io(runs_dir, e)),
+    };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    let open = |path: &PathBuf| RunFolder::open(path).ok();
+    Ok(paths.iter().filter_map(open).map(|(folder, record)| summary(&folder, record)).collect())
 }
 
-/// The folder of run `name`: a path to a run folder, or a name in `runs_dir`.
+/// The folder of run `name`: a name in `runs_dir`, or a path to a run folder.
 pub fn find(runs_dir: &Path, name: &str) -> Result<PathBuf> {
-    let _ = (runs_dir, name);
-    Err(crate::TransferError::Internal("not there yet".into()))
+    let candidates = [runs_dir.join(name), PathBuf::from(name)];
+    if let Some(path) = candidates.into_iter().find(|p| p.join("run.json").is_file()) {
+        return Ok(path);
+    }
+    let known: Vec<String> = list(runs_dir)?.into_iter().map(|r| r.name).collect();
+    let hint = match known.as_slice() {
+        [] => format!("{} holds no runs; `offshoot demo` makes one", runs_dir.display()),
+        known => format!("{} holds: {}", runs_dir.display(), known.join(", ")),
+    };
+    Err(TransferError::usage(format!("no run `{name}`"), hint))
 }
 
-/// The named runs side by side, in the order given.
+/// The runs in these folders side by side, in the order given.
 pub fn compare(runs: &[PathBuf]) -> Result<Vec<RunSummary>> {
-    let _ = runs;
-    Err(crate::TransferError::Internal("not there yet".into()))
+    let one =
+        |path: &PathBuf| RunFolder::open(path).map(|(folder, record)| summary(&folder, record));
+    runs.iter().map(one).collect()
 }
 
 /// Removes a run folder. Refuses a folder that is not a run.
 pub fn remove(run: &Path) -> Result<()> {
-    let _ = run;
-    Err(crate::TransferError::Internal("not there yet".into()))
+    RunFolder::open(run)?;
+    fs::remove_dir_all(run).map_err(|e| TransferError::io(run, e))
 }
 
-/// Removes what killed processes left behind and brings the cache below its cap.
+/// Removes what killed processes left behind, damaged cache chunks, and what exceeds the cap.
 pub fn gc(runs_dir: &Path, cache: &CachePlan) -> Result<Collected> {
-    let _ = (runs_dir, cache);
-    Err(crate::TransferError::Internal("not there yet".into()))
+    let mut collected = Collected::default();
+    if cache.enabled {
+        let (cache, _) = Cache::open(cache)?;
+        for (chunks, bytes) in [cache.remove_damaged(), cache.evict()] {
+            collected.cache_chunks += chunks;
+            collected.bytes += bytes;
+        }
+        remove_temporary(cache.root(), 1, &mut collected);
+    }
+    remove_temporary(runs_dir, 3, &mut collected);
+    Ok(collected)
+}
+
+/// Removes old temporary files up to `depth` folders below `dir`.
+fn remove_temporary(dir: &Path, depth: usize, collected: &mut Collected) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let Ok(facts) = entry.metadata() else { continue };
+        if facts.is_dir() && depth > 0 {
+            remove_temporary(&entry.path(), depth - 1, collected);
+        }
+        let age = facts.modified().ok().and_then(|m| SystemTime::now().duration_since(m).ok());
+        let ours = entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX);
+        let old = age.is_some_and(|age| age > LEFT_BEHIND);
+        if facts.is_file() && ours && old && fs::remove_file(entry.path()).is_ok() {
+            collected.temporary_files += 1;
+            collected.bytes += facts.len();
+        }
+    }
 }
 
 /// Goes on with a run that was stopped or killed, by its `plan.toml`. What is finished is not
 /// done again. A complete run is left as it is and its report is returned.
 pub fn resume(run: &Path, observer: &mut dyn Observer) -> Result<TrainReport> {
-    let _ = (run, observer);
-    Err(crate::TransferError::Internal("not there yet".into()))
+    let (folder, record) = RunFolder::open(run)?;
+    if let (RunState::Complete, Some(report)) = (record.state, record.report) {
+        return Ok(report);
+    }
+    crate::train::resume(folder, observer)
 }

@@ -1,8 +1,282 @@
 //! Where features come from.
 //!
-//! A user names a source by `efficientnet_lite0` (embedded), by a name in the model store, by
-//! `PATH` of a checkpoint with `recipe@PATH` where the file does not say its recipe, by
-//! `random:RECIPE` (the same network with random weights) or by `pixels` (no network at all).
+//! A user names a source by `efficientnet_lite0` (embedded), by a name in the model store, by the
+//! `PATH` of a checkpoint (`RECIPE@PATH` where its keys do not tell the recipe), by `random:RECIPE`
+//! (the same network with random weights) or by `pixels` (no network at all). Data that holds
+//! feature vectors needs no source: its rows are taken as they are.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use offshoot_nn::cpu::{Plan, PlanOptions};
+use offshoot_nn::{Channels, InputSpec, Interpolation, Params, Recipe, backbones};
+
+use crate::cache::Scope;
+use crate::digest::Sha;
+use crate::engine::{Engine, Identity};
+use crate::pictures::Pictures;
+use crate::run::record::ModelFacts;
+use crate::store::{Store, Stored};
+use crate::{Result, TransferError};
 
 /// The embedded source.
 pub const DEFAULT: &str = "efficientnet_lite0";
+/// The source that is no network.
+pub const PIXELS: &str = "pixels";
+/// Side of the pictures that [`PIXELS`] compares.
+const PIXELS_SIZE: usize = 32;
+
+static EMBEDDED: &[u8] = include_bytes!("../../../assets/efficientnet_lite0/model.safetensors");
+const EMBEDDED_LICENCE: &str = "Apache-2.0";
+
+/// A source, ready to run.
+pub struct Source {
+    /// As the user named it.
+    pub name: String,
+    /// What decides a row besides the sample.
+    pub scope: Scope,
+    /// For `run.json` and the report.
+    pub facts: ModelFacts,
+    /// What a person should know about how the weights were loaded.
+    pub notes: Vec<String>,
+    /// From samples to the engine's input.
+    pub pictures: Pictures,
+    /// From input to features.
+    pub engine: Box<dyn Engine>,
+    /// The network and its weights, where there is one.
+    pub network: Option<(Recipe, Params)>,
+}
+
+/// Weights on their way to a source.
+struct Weights {
+    recipe: Recipe,
+    params: Params,
+    sha256: String,
+    licence: Option<String>,
+    notes: Vec<String>,
+}
+
+/// Opens the source called `name`. `seed` draws the weights of `random:` sources.
+pub fn open(name: &str, seed: u64) -> Result<Source> {
+    if name == PIXELS {
+        return Ok(pixels());
+    }
+    if let Some(recipe) = name.strip_prefix("random:") {
+        let recipe = backbones::find(recipe)?;
+        let params = offshoot_nn::init::random_weights(&recipe, seed);
+        let sha256 =
+            Sha::of_texts(&["random weights 1", recipe.name, &seed.to_string()]).to_string();
+        let weights = Weights { recipe, params, sha256, licence: None, notes: Vec::new() };
+        return network(name, weights);
+    }
+    if name == DEFAULT {
+        let checkpoint = offshoot_weights::read_bytes("embedded efficientnet_lite0", EMBEDDED)?;
+        let licence = Some(EMBEDDED_LICENCE.into());
+        return network(name, loaded(backbones::find(DEFAULT)?, checkpoint, licence)?);
+    }
+    match name.split_once('@') {
+        Some((recipe, path)) => {
+            let recipe = backbones::find(recipe)?;
+            network(name, loaded(recipe, read(Path::new(path))?, None)?)
+        }
+        None if Path::new(name).exists() => {
+            network(name, recognised(name, read(Path::new(name))?)?)
+        }
+        None => stored(name),
+    }
+}
+
+/// A model of the user's store.
+fn stored(name: &str) -> Result<Source> {
+    let store = Store::of_user()?;
+    if !store.dir().join(name).is_dir() {
+        return Err(unknown(name));
+    }
+    let Stored { entry, recipe, params } = store.load(name)?;
+    let notes = vec![format!("{name}: {} tensors of the backbone matched", entry.matched)];
+    network(name, Weights { recipe, params, sha256: entry.sha256, licence: entry.licence, notes })
+}
+
+fn unknown(name: &str) -> TransferError {
+    let hint = match backbones::find(name) {
+        Ok(_) => format!(
+            "`{name}` is a recipe without weights here: `offshoot models add` brings some, \
+             `{name}@FILE` takes a checkpoint, `random:{name}` none"
+        ),
+        Err(_) => {
+            "`offshoot models list` shows what is there; a checkpoint's path also does".into()
+        }
+    };
+    TransferError::usage(format!("unknown model `{name}`"), hint)
+}
+
+fn read(path: &Path) -> Result<offshoot_weights::Checkpoint> {
+    Ok(if path.is_dir() {
+        offshoot_weights::read_folder(path)?.checkpoint
+    } else {
+        offshoot_weights::read(path)?
+    })
+}
+
+fn loaded(
+    recipe: Recipe,
+    checkpoint: offshoot_weights::Checkpoint,
+    licence: Option<String>,
+) -> Result<Weights> {
+    let (params, report) = offshoot_nn::load::load(&recipe, checkpoint.params)?;
+    let mut notes = checkpoint.notes;
+    notes.push(format!(
+        "{}: {} of {} tensors of the backbone matched ({} renamed), {} not used",
+        recipe.name,
+        report.matched,
+        report.total,
+        report.renamed,
+        report.unused.len()
+    ));
+    Ok(Weights { recipe, params, sha256: checkpoint.sha256, licence, notes })
+}
+
+/// Finds the one recipe that the checkpoint's keys and shapes fit.
+fn recognised(name: &str, checkpoint: offshoot_weights::Checkpoint) -> Result<Weights> {
+    let fits = |recipe: &Recipe| offshoot_nn::load::load(recipe, checkpoint.params.clone()).is_ok();
+    let found: Vec<Recipe> = backbones::all().iter().map(|e| (e.recipe)()).filter(fits).collect();
+    let names: Vec<&str> = found.iter().map(|r| r.name).collect();
+    match names.as_slice() {
+        [_] => {}
+        [] => {
+            let known: Vec<&str> = backbones::all().iter().map(|e| e.name).collect();
+            return Err(TransferError::ModelRefused(format!(
+                "{name}: the checkpoint fits none of the recipes {}; RECIPE@PATH says which keys \
+                 are missing",
+                known.join(", ")
+            )));
+        }
+        several => {
+            return Err(TransferError::usage(
+                format!("{name}: the checkpoint fits the recipes {}", several.join(", ")),
+                format!("choose one: {}@{name}", several[0]),
+            ));
+        }
+    }
+    let [recipe] = <[Recipe; 1]>::try_from(found)
+        .map_err(|_| TransferError::Internal("one recipe was counted and not found".into()))?;
+    loaded(recipe, checkpoint, None)
+}
+
+fn network(name: &str, weights: Weights) -> Result<Source> {
+    let Weights { recipe, params, sha256, licence, notes } = weights;
+    let plan = Plan::new(&recipe, &params, &PlanOptions::default())?;
+    let pictures = Pictures::new(recipe.input.clone());
+    let scope = Scope {
+        weights_sha256: sha256.clone(),
+        preprocessing: pictures.description(),
+        // Instruction sets round differently, so their rows must not mix.
+        stage: format!("{} features {}", recipe.name, plan.isa().name()),
+        augmentation: "eval".into(),
+    };
+    let facts = ModelFacts {
+        name: name.into(),
+        recipe: recipe.name.into(),
+        weights_sha256: sha256,
+        licence,
+        dim: plan.feature_dim(),
+        preprocessing: pictures.description(),
+    };
+    let network = Some((recipe, params));
+    let engine = Box::new(plan);
+    Ok(Source { name: name.into(), scope, facts, notes, pictures, engine, network })
+}
+
+fn pixels() -> Source {
+    let spec = InputSpec {
+        size: PIXELS_SIZE,
+        crop_fraction: None,
+        interpolation: Interpolation::Bilinear,
+        channels: Channels::Rgb,
+        mean: vec![0.5; 3],
+        std: vec![0.5; 3],
+    };
+    let pictures = Pictures::new(spec);
+    let preprocessing = pictures.description();
+    identity(PIXELS, pictures.len(), pictures, preprocessing)
+}
+
+/// The source for data that already holds feature vectors of length `dim`.
+pub fn vectors(dim: usize) -> Source {
+    let spec = InputSpec {
+        size: 0,
+        crop_fraction: None,
+        interpolation: Interpolation::Bilinear,
+        channels: Channels::Grey,
+        mean: vec![0.0],
+        std: vec![1.0],
+    };
+    identity("vectors", dim, Pictures::new(spec), format!("vectors of {dim}"))
+}
+
+fn identity(name: &str, dim: usize, pictures: Pictures, preprocessing: String) -> Source {
+    let scope = Scope {
+        weights_sha256: "none".into(),
+        preprocessing: preprocessing.clone(),
+        stage: name.into(),
+        augmentation: "eval".into(),
+    };
+    let facts = ModelFacts {
+        name: name.into(),
+        recipe: name.into(),
+        weights_sha256: "none".into(),
+        licence: None,
+        dim,
+        preprocessing,
+    };
+    let engine = Box::new(Identity(dim));
+    Source { name: name.into(), scope, facts, notes: Vec::new(), pictures, engine, network: None }
+}
+
+/// Opens the source that a run was trained on: by its name, else from the weights that the run
+/// carries. Weights other than the run's are refused.
+pub fn reopen(facts: &ModelFacts, seed: u64, carried: &Path) -> Result<Source> {
+    if facts.name == "vectors" {
+        return Ok(vectors(facts.dim));
+    }
+    let by_name = open(&facts.name, seed);
+    if let Ok(source) = by_name
+        && source.facts.weights_sha256 == facts.weights_sha256
+    {
+        return same_preprocessing(source, facts);
+    }
+    if !carried.exists() {
+        return Err(TransferError::ModelRefused(format!(
+            "`{}` is not there, or its weights are not those that the run was trained on (sha256 {})",
+            facts.name, facts.weights_sha256
+        )));
+    }
+    let mut weights =
+        loaded(backbones::find(&facts.recipe)?, read(carried)?, facts.licence.clone())?;
+    // The carried file holds the same values in another container; rows are named by the original.
+    weights.sha256.clone_from(&facts.weights_sha256);
+    same_preprocessing(network(&facts.name, weights)?, facts)
+}
+
+fn same_preprocessing(source: Source, facts: &ModelFacts) -> Result<Source> {
+    if source.facts.preprocessing == facts.preprocessing {
+        return Ok(source);
+    }
+    Err(TransferError::ModelRefused(format!(
+        "the run was trained with preprocessing `{}`, this program's is `{}`",
+        facts.preprocessing, source.facts.preprocessing
+    )))
+}
+
+/// Writes a network's weights so that a run is complete in itself. Returns false, and writes
+/// nothing, for sources without weights or above `max_bytes`.
+pub fn carry(source: &Source, path: &Path, max_bytes: u64) -> Result<bool> {
+    use offshoot_weights::Precision;
+    let Some((_, params)) = &source.network else { return Ok(false) };
+    let values: usize = params.values().map(|a| a.data.len()).sum();
+    if 4 * values as u64 > max_bytes {
+        return Ok(false);
+    }
+    offshoot_weights::write_safetensors(path, params, &BTreeMap::new(), Precision::F32)?;
+    Ok(true)
+}

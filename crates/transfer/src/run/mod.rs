@@ -1,3 +1,241 @@
 //! The run folder.
 
 pub mod record;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::digest::Sha;
+use crate::{Result, TransferError, durable};
+use record::RunRecord;
+
+/// Files that change after they are written, or that describe the others.
+const UNPINNED: [&str; 3] = ["run.json", "log.txt", "report.html"];
+
+/// A folder with a valid name.
+#[derive(Debug, Clone)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+/// Checks a run's name: `^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`.
+pub fn check_name(name: &str) -> Result<()> {
+    let good = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let starts = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if starts && name.len() <= 64 && name.chars().all(good) {
+        return Ok(());
+    }
+    Err(TransferError::usage(
+        format!("`{name}` cannot name a run"),
+        "up to 64 letters, digits, `.`, `_` and `-`, beginning with a letter or digit",
+    ))
+}
+
+/// The nearest valid name.
+fn clean_name(wish: &str) -> String {
+    let kept = |c: char| if c.is_ascii_alphanumeric() || ".-".contains(c) { c } else { '_' };
+    let clean: String = wish.chars().map(kept).collect();
+    let clean = clean.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+    let short: String = clean.chars().take(56).collect();
+    if short.is_empty() { "run".into() } else { short }
+}
+
+/// `wish`, `wish-2`, `wish-3`, ….
+fn candidates(wish: &str) -> impl Iterator<Item = String> {
+    let wish = clean_name(wish);
+    (1..1_000_000).map(move |i| if i == 1 { wish.clone() } else { format!("{wish}-{i}") })
+}
+
+fn taken(name: &str) -> TransferError {
+    TransferError::usage(
+        format!("run `{name}` is already there"),
+        format!("`offshoot runs rm {name}` removes it, `runs resume {name}` goes on with it"),
+    )
+}
+
+impl RunFolder {
+    /// Makes a new folder: `name` as it is, or the first free one of `wish`, `wish-2`, ….
+    pub fn create(runs_dir: &Path, name: Option<&str>, wish: &str) -> Result<Self> {
+        durable::create_dir(runs_dir)?;
+        let make = |name: &str| {
+            let path = runs_dir.join(name);
+            // Making the folder is what reserves the name among concurrent processes.
+            match fs::create_dir(&path) {
+                Ok(()) => Ok(Some(Self { path })),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+                Err(e) => Err(TransferError::io(path, e)),
+            }
+        };
+        if let Some(name) = name {
+            check_name(name)?;
+            return make(name)?.ok_or_else(|| taken(name));
+        }
+        for name in candidates(wish) {
+            if let Some(folder) = make(&name)? {
+                return Ok(folder);
+            }
+        }
+        Err(TransferError::Internal("no free run name".into()))
+    }
+
+    /// The name that [`Self::create`] would take now.
+    pub fn free_name(runs_dir: &Path, name: Option<&str>, wish: &str) -> Result<String> {
+        if let Some(name) = name {
+            check_name(name)?;
+            return if runs_dir.join(name).exists() { Err(taken(name)) } else { Ok(name.into()) };
+        }
+        let mut names = candidates(wish);
+        let free = names.find(|name| !runs_dir.join(name).exists());
+        free.ok_or_else(|| TransferError::Internal("no free run name".into()))
+    }
+
+    /// Opens an existing run.
+    pub fn open(path: &Path) -> Result<(Self, RunRecord)> {
+        let folder = Self { path: path.into() };
+        let file = folder.file("run.json");
+        let text = fs::read(&file).map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => TransferError::usage(
+                format!("{} is not a run: it has no run.json", path.display()),
+                "`offshoot runs list` shows all runs",
+            ),
+            _ => TransferError::io(&file, e),
+        })?;
+        let record = serde_json::from_slice(&text)
+            .map_err(|e| TransferError::ModelRefused(format!("{}: {e}", file.display())))?;
+        Ok((folder, record))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its name.
+    pub fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// A file inside.
+    pub fn file(&self, inside: &str) -> PathBuf {
+        self.path.join(inside)
+    }
+
+    /// Writes a file inside, making its folder.
+    pub fn write(&self, inside: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.file(inside);
+        if let Some(parent) = path.parent() {
+            durable::create_dir(parent)?;
+        }
+        durable::write(&path, bytes)
+    }
+
+    /// Writes a JSON file inside.
+    pub fn write_json(&self, inside: &str, value: &impl serde::Serialize) -> Result<()> {
+        let path = self.file(inside);
+        if let Some(parent) = path.parent() {
+            durable::create_dir(parent)?;
+        }
+        durable::write_json(&path, value)
+    }
+
+    /// Writes `run.json`.
+    pub fn save(&self, record: &RunRecord) -> Result<()> {
+        durable::write_json(&self.file("run.json"), record)
+    }
+
+    /// sha256 of every file that does not change any more, by path inside.
+    pub fn digests(&self) -> Result<BTreeMap<String, String>> {
+        let mut files = BTreeMap::new();
+        for path in self.walk()? {
+            let inside = self.inside(&path);
+            if !UNPINNED.contains(&inside.as_str()) {
+                files.insert(inside, Sha::of_file(&path)?.to_string());
+            }
+        }
+        Ok(files)
+    }
+
+    /// Size of all files in bytes.
+    pub fn bytes(&self) -> u64 {
+        let files = self.walk().unwrap_or_default();
+        files.iter().filter_map(|f| fs::metadata(f).ok()).map(|m| m.len()).sum()
+    }
+
+    /// Refuses files that differ from what the run wrote. Checks those under `below`; an empty
+    /// text checks all.
+    pub fn verify(&self, record: &RunRecord, below: &str) -> Result<()> {
+        for (inside, expected) in record.files.iter().filter(|(f, _)| f.starts_with(below)) {
+            let path = self.file(inside);
+            if !path.is_file() {
+                let detail = format!("{}: missing; run.json names it", path.display());
+                return Err(TransferError::ModelRefused(detail));
+            }
+            let found = Sha::of_file(&path)?.to_string();
+            if found != *expected {
+                return Err(TransferError::ModelRefused(format!(
+                    "{}: changed since the run wrote it (sha256 {found}, run.json says {expected})",
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn inside(&self, path: &Path) -> String {
+        let relative = path.strip_prefix(&self.path).unwrap_or(path);
+        let parts: Vec<_> = relative.iter().map(|p| p.to_string_lossy()).collect();
+        parts.join("/")
+    }
+
+    /// All regular files, sorted. Links are not followed.
+    fn walk(&self) -> Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        let mut dirs = vec![self.path.clone()];
+        while let Some(dir) = dirs.pop() {
+            for entry in fs::read_dir(&dir).map_err(|e| TransferError::io(&dir, e))? {
+                let entry = entry.map_err(|e| TransferError::io(&dir, e))?;
+                let kind = entry.file_type().map_err(|e| TransferError::io(entry.path(), e))?;
+                if kind.is_dir() {
+                    dirs.push(entry.path());
+                } else if kind.is_file() {
+                    files.push(entry.path());
+                }
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        for good in ["a", "emoji-1", "9.x_y", &"a".repeat(64)] {
+            assert!(check_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", ".", "..", "-a", "a/b", "../a", "a b", "ä", "a\n", &"a".repeat(65)] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn any_wish_becomes_a_valid_name() {
+        for wish in ["", "../../etc", "my data (1)", "ä", &"x".repeat(200), "-", "a\0b"] {
+            assert!(check_name(&clean_name(wish)).is_ok(), "{wish:?}");
+        }
+    }
+
+    #[test]
+    fn unnamed_runs_are_numbered_and_named_ones_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = |n| RunFolder::create(dir.path(), n, "emoji").map(|f| f.name());
+        assert_eq!(name(None).unwrap(), "emoji");
+        assert_eq!(name(None).unwrap(), "emoji-2");
+        assert_eq!(name(Some("emoji-2")).unwrap_err().exit_code(), 2);
+    }
+}

@@ -1,0 +1,133 @@
+//! What a run will take: memory, disk and time, from one measured batch.
+
+use std::time::Instant;
+
+use offshoot_data::Split;
+
+use crate::cache::Cache;
+use crate::documents::{DryRun, Estimate, SCHEMA};
+use crate::plan::TrainPlan;
+use crate::prepare::{Prepared, prepare, split_counts};
+use crate::run::RunFolder;
+use crate::source::Source;
+use crate::watch::Watch;
+use crate::{Observer, Phase, Result, machine, train};
+
+/// Samples of the measured batch.
+const MEASURED: usize = 16;
+/// Samples whose presence in the cache is looked up; the rest is extrapolated.
+const LOOKED_UP: usize = 512;
+/// Multiply-adds that fitting a logistic head takes, in passes over the training rows: five folds
+/// and a refit of a warm-started path of about ten λ with some thirty iterations of two passes.
+const FIT_PASSES: f64 = 6.0 * 10.0 * 30.0 * 2.0;
+/// Multiply-adds a second and thread that such a fit reaches.
+const FIT_SPEED: f64 = 4e9;
+/// Bytes of tables and the report a sample.
+const FOLDER_BYTES: u64 = 400;
+
+/// Estimates a run whose data and source are open. Runs the network on a few samples and forgets
+/// their features.
+pub fn estimate(
+    prepared: &Prepared,
+    source: &Source,
+    cache: &Cache,
+    plan: &TrainPlan,
+) -> Result<Estimate> {
+    let samples = &prepared.dataset.samples;
+    let dim = source.engine.dim();
+    let rows = cache.rows(&source.scope, dim)?;
+    let step = samples.len().div_ceil(LOOKED_UP).max(1);
+    let (mut looked, mut hits) = (0usize, 0usize);
+    for sample in samples.iter().step_by(step) {
+        looked += 1;
+        if let Ok(content) = source.pictures.read(&sample.input) {
+            hits += usize::from(rows.contains(&content.sha()));
+        }
+    }
+    let cached = (samples.len() * hits).checked_div(looked).unwrap_or(0);
+    let missing = samples.len() - cached;
+
+    let seconds_per_batch =
+        if missing == 0 { 0.0 } else { seconds_per_image(prepared, source)? * plan.batch as f64 };
+    let classes = prepared.dataset.classes.len() as f64;
+    let of = |split| prepared.of(split).len() as f64;
+    let fitted = of(Split::Train) + if plan.refit { of(Split::Val) } else { 0.0 };
+    let speed = FIT_SPEED * rayon::current_num_threads() as f64;
+    let fit_seconds = FIT_PASSES * fitted * dim as f64 * classes / speed;
+
+    let d = dim as u64;
+    let batch = (plan.batch * source.engine.input_len() * 4) as u64;
+    // What is resident now holds the program, the weights, the data and the network's scratch. To
+    // it come two batches of input on their way, the training rows once as they are and once in
+    // the fit's precision, and a chunk of the cache on its way to disk.
+    let now = machine::resident_bytes().unwrap_or(0);
+    let matrix = fitted as u64 * d * 4;
+    let memory_bytes = now + 4 * batch + 3 * matrix + 1024 * d * 8;
+    let disk_bytes = missing as u64 * (4 * d + 32) + samples.len() as u64 * FOLDER_BYTES;
+    Ok(Estimate {
+        samples: missing,
+        cached,
+        memory_bytes,
+        disk_bytes,
+        seconds: missing as f64 / plan.batch.max(1) as f64 * seconds_per_batch + fit_seconds,
+        seconds_per_batch,
+    })
+}
+
+/// Wall time of reading, decoding and running one picture, from the second of two small batches.
+fn seconds_per_image(prepared: &Prepared, source: &Source) -> Result<f64> {
+    let samples: Vec<_> = prepared.dataset.samples.iter().take(MEASURED).collect();
+    let mut best = f64::INFINITY;
+    for _ in 0..2 {
+        let start = Instant::now();
+        let read = |s: &&offshoot_data::Sample| {
+            source.pictures.read(&s.input).and_then(|c| source.pictures.normalised(c)).ok()
+        };
+        let inputs: Vec<Vec<f32>> = {
+            use rayon::prelude::*;
+            samples.par_iter().filter_map(read).collect()
+        };
+        let mut features = vec![0.0; inputs.len() * source.engine.dim()];
+        if !inputs.is_empty() {
+            source.engine.run(&inputs.concat(), inputs.len(), &mut features)?;
+        }
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    Ok(best / samples.len().max(1) as f64)
+}
+
+/// What [`crate::train`] would do and take, measured on one batch; leaves nothing behind but an
+/// empty cache folder.
+pub fn dry_run(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<DryRun> {
+    let mut watch = Watch::new(observer);
+    train::check_plan(plan)?;
+    let prepared = prepare(&plan.data, plan.seed, plan.val, plan.test, &mut watch)?;
+    let source = train::source_of(&plan.model, plan.seed, &prepared, &mut watch)?;
+    let (cache, warning) = Cache::open(&plan.cache)?;
+    if let Some(warning) = warning {
+        watch.warn(warning)?;
+    }
+    let estimate = estimate(&prepared, &source, &cache, plan)?;
+    let name =
+        RunFolder::free_name(&plan.runs_dir, plan.name.as_deref(), &train::wish(plan, &prepared))?;
+    Ok(DryRun {
+        schema: SCHEMA,
+        command: plan.command.clone(),
+        run: plan.runs_dir.join(name),
+        seconds: watch.seconds(),
+        phases: vec![
+            Phase::Read,
+            Phase::Check,
+            Phase::Load,
+            Phase::Extract,
+            Phase::Fit,
+            Phase::Calibrate,
+            Phase::Evaluate,
+            Phase::Baselines,
+            Phase::Export,
+            Phase::Report,
+        ],
+        splits: split_counts(&prepared.dataset),
+        estimate,
+    })
+}

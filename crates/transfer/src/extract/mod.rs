@@ -1,0 +1,253 @@
+//! Features of every sample, once: looked up in the cache, or computed and kept there.
+//!
+//! While the network works on one batch, the next one is read, hashed, decoded and resized beside
+//! it. Memory follows the batch: rows go to the cache in chunks and are read back on demand.
+
+mod command;
+mod file;
+
+use std::collections::BTreeMap;
+
+use offshoot_data::{Input, Sample};
+use rayon::prelude::*;
+
+use crate::cache::{Cache, RowStore};
+use crate::digest::Sha;
+use crate::documents::DataProblem;
+use crate::pictures::Unreadable;
+use crate::source::Source;
+use crate::watch::Watch;
+use crate::{Phase, Result, TransferError};
+pub use command::extract as extract_command;
+pub use file::write as write_features;
+
+/// A run goes on while at most this share of the samples is unreadable.
+const ALLOWED_PERCENT: usize = 20;
+
+/// Where the feature row of every sample is.
+#[derive(Debug)]
+pub struct Extraction {
+    rows: RowStore,
+    /// sha256 of each sample's content, in the samples' order; `None` where it is unreadable.
+    pub keys: Vec<Option<Sha>>,
+    /// What could not be read.
+    pub unreadable: Vec<DataProblem>,
+    /// Rows that were there before.
+    pub cached: usize,
+    /// Rows that the network computed.
+    pub computed: usize,
+}
+
+impl Extraction {
+    /// Values a row.
+    pub fn dim(&self) -> usize {
+        self.rows.dim()
+    }
+
+    /// The rows of these samples. All of them must be readable.
+    pub fn gather(&self, samples: &[usize]) -> Result<offshoot_stats::Matrix> {
+        self.rows.gather(&self.keys_of(samples)?)
+    }
+
+    /// Copies the rows of these samples into `out`, `[samples, dim]`.
+    pub fn read(&self, samples: &[usize], out: &mut [f32]) -> Result<()> {
+        self.rows.read(&self.keys_of(samples)?, out)
+    }
+
+    /// Indices of the readable samples.
+    pub fn readable(&self) -> Vec<usize> {
+        (0..self.keys.len()).filter(|&i| self.keys[i].is_some()).collect()
+    }
+
+    fn keys_of(&self, samples: &[usize]) -> Result<Vec<Sha>> {
+        let key = |&i: &usize| {
+            let key = self.keys.get(i).copied().flatten();
+            key.ok_or_else(|| TransferError::Internal(format!("sample {i} has no features")))
+        };
+        samples.iter().map(key).collect()
+    }
+}
+
+/// A sample on its way to the network.
+enum Prepared {
+    /// Its row is in the cache.
+    Cached(Sha),
+    /// Normalised, `[input_len]`.
+    Ready(Sha, Vec<f32>),
+    /// Could not be read.
+    Bad(Unreadable),
+}
+
+/// Computes or finds the features of `samples`, `batch` at a time.
+///
+/// # Errors
+/// [`TransferError::TooManyUnreadable`] as soon as more than 20 % of the samples cannot be read;
+/// [`TransferError::Stopped`] when the observer asks for it, after finished rows are on disk.
+pub fn extract(
+    samples: &[Sample],
+    source: &Source,
+    cache: &Cache,
+    batch: usize,
+    phase: Phase,
+    watch: &mut Watch<'_>,
+) -> Result<Extraction> {
+    let rows = cache.rows(&source.scope, source.engine.dim())?;
+    let mut extraction = Extraction {
+        rows,
+        keys: Vec::with_capacity(samples.len()),
+        unreadable: Vec::new(),
+        cached: 0,
+        computed: 0,
+    };
+    let result = run(samples, source, cache, batch.max(1), phase, watch, &mut extraction);
+    // Whatever ended the loop, finished rows are kept.
+    let flushed = extraction.rows.flush();
+    for damaged in extraction.rows.damaged() {
+        watch.warn(format!(
+            "cache chunk {} was damaged; its rows were computed again",
+            damaged.display()
+        ))?;
+    }
+    result?;
+    flushed?;
+    cache.evict();
+    watch.note(&format!(
+        "{}: {} rows computed, {} from the cache, {} unreadable",
+        source.name,
+        extraction.computed,
+        extraction.cached,
+        extraction.unreadable.len()
+    ))?;
+    Ok(extraction)
+}
+
+fn run(
+    samples: &[Sample],
+    source: &Source,
+    cache: &Cache,
+    batch: usize,
+    phase: Phase,
+    watch: &mut Watch<'_>,
+    extraction: &mut Extraction,
+) -> Result<()> {
+    let mut batches = samples.chunks(batch);
+    let mut current = match batches.next() {
+        Some(first) => prepare(first, source, &extraction.rows),
+        None => return Ok(()),
+    };
+    let mut next = batches.next();
+    let mut start = 0;
+    loop {
+        let (keys, input) = take_batch(&current);
+        // The network's work and the next batch's reading and decoding share the pool.
+        let (prepared, features) = rayon::join(
+            || next.map(|samples| prepare(samples, source, &extraction.rows)),
+            || compute(source, &input, keys.len()),
+        );
+        record(extraction, samples, start, &current);
+        start += current.len();
+        extraction.computed += keys.len();
+        if extraction.rows.push(&keys, &features?)? {
+            cache.evict();
+        }
+        refuse_if_too_many(extraction, samples.len())?;
+        watch.progress(phase, start, samples.len(), extraction.cached)?;
+        match prepared {
+            Some(prepared) => current = prepared,
+            None => return Ok(()),
+        }
+        next = batches.next();
+    }
+}
+
+fn compute(source: &Source, input: &[f32], n: usize) -> Result<Vec<f32>> {
+    let mut features = vec![0.0; n * source.engine.dim()];
+    if n > 0 {
+        source.engine.run(input, n, &mut features)?;
+    }
+    match features.iter().position(|v| !v.is_finite()) {
+        None => Ok(features),
+        Some(_) => Err(TransferError::Diverged(format!(
+            "`{}` gave a feature that is not finite; its weights are damaged or do not fit",
+            source.name
+        ))),
+    }
+}
+
+/// Reads, hashes, looks up and, where needed, decodes samples, in parallel and in order.
+fn prepare(samples: &[Sample], source: &Source, rows: &RowStore) -> Vec<Prepared> {
+    let one = |sample: &Sample| -> std::result::Result<Prepared, Unreadable> {
+        let content = source.pictures.read(&sample.input)?;
+        let key = content.sha();
+        if rows.contains(&key) {
+            return Ok(Prepared::Cached(key));
+        }
+        Ok(Prepared::Ready(key, source.pictures.normalised(content)?))
+    };
+    samples.par_iter().map(|s| one(s).unwrap_or_else(Prepared::Bad)).collect()
+}
+
+/// The keys and the joined inputs of what needs the network. A content that occurs twice in a
+/// batch is computed once.
+fn take_batch(prepared: &[Prepared]) -> (Vec<Sha>, Vec<f32>) {
+    let ready: BTreeMap<Sha, &[f32]> = prepared
+        .iter()
+        .filter_map(|p| match p {
+            Prepared::Ready(key, input) => Some((*key, input.as_slice())),
+            _ => None,
+        })
+        .collect();
+    (ready.keys().copied().collect(), ready.into_values().flatten().copied().collect())
+}
+
+fn record(extraction: &mut Extraction, samples: &[Sample], start: usize, batch: &[Prepared]) {
+    for (sample, prepared) in samples[start..].iter().zip(batch) {
+        extraction.keys.push(match prepared {
+            Prepared::Cached(key) => {
+                extraction.cached += 1;
+                Some(*key)
+            }
+            Prepared::Ready(key, _) => Some(*key),
+            Prepared::Bad(reason) => {
+                extraction.unreadable.push(DataProblem {
+                    path: sample.id.clone(),
+                    kind: reason.kind.clone(),
+                    severity: "error".into(),
+                    detail: reason.detail.clone(),
+                });
+                None
+            }
+        });
+    }
+}
+
+fn refuse_if_too_many(extraction: &Extraction, total: usize) -> Result<()> {
+    let bad = extraction.unreadable.len();
+    if bad * 100 <= total * ALLOWED_PERCENT {
+        return Ok(());
+    }
+    let first = &extraction.unreadable[0];
+    Err(TransferError::TooManyUnreadable {
+        bad,
+        total,
+        allowed_percent: ALLOWED_PERCENT as u32,
+        first: format!("{}: {}", first.path, first.detail),
+    })
+}
+
+/// Only samples that hold pictures (or vectors) of one kind can go through one source.
+pub fn vector_length(samples: &[Sample]) -> Result<Option<usize>> {
+    let length = |s: &Sample| match &s.input {
+        Input::Vector(v) => Some(v.len()),
+        _ => None,
+    };
+    let first = samples.first().and_then(length);
+    match samples.iter().find(|s| length(s) != first) {
+        None => Ok(first),
+        Some(other) => Err(TransferError::BadData(format!(
+            "{}: feature vectors of one length were expected (first {first:?}, here {:?})",
+            other.id,
+            length(other)
+        ))),
+    }
+}

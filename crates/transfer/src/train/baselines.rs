@@ -1,0 +1,81 @@
+//! What the same head gets from other features on the same splits: was the transfer worth it?
+
+use std::time::Instant;
+
+use offshoot_data::Split;
+
+use super::probe::Probe;
+use crate::cache::Cache;
+use crate::documents::Baseline;
+use crate::extract::{extract, vector_length};
+use crate::plan::TrainPlan;
+use crate::prepare::Prepared;
+use crate::source::{self, Source};
+use crate::watch::Watch;
+use crate::{Phase, Result, figures};
+
+/// A measured baseline.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// Its figures.
+    pub baseline: Baseline,
+    /// `[test, classes]`.
+    pub probabilities: Vec<f64>,
+}
+
+/// Measures the majority class always, and raw pixels and random weights where the plan says so.
+pub fn measure(
+    plan: &TrainPlan,
+    prepared: &Prepared,
+    source: &Source,
+    cache: &Cache,
+    watch: &mut Watch<'_>,
+) -> Result<Vec<Measured>> {
+    let mut names = Vec::new();
+    if plan.baselines && vector_length(&prepared.dataset.samples)?.is_none() {
+        names.push(("pixels", "32×32 raw pixels".to_string(), source::PIXELS.to_string()));
+        if let Some((recipe, _)) = &source.network {
+            let name = recipe.name;
+            names.push(("random", format!("{name} with random weights"), format!("random:{name}")));
+        }
+    }
+    watch.phase(Phase::Baselines, Some(names.len() * prepared.dataset.samples.len()), |watch| {
+        let mut measured = vec![majority(plan, prepared)?];
+        for (name, summary, model) in names {
+            let start = Instant::now();
+            let source = source::open(&model, plan.seed)?;
+            let samples = &prepared.dataset.samples;
+            let extraction = extract(samples, &source, cache, plan.batch, Phase::Baselines, watch)?;
+            let mut probe = Probe::fit(plan, prepared, &extraction, watch)?;
+            let evaluated = probe.evaluate(plan, prepared, &extraction, watch)?;
+            let seconds = start.elapsed().as_secs_f64();
+            let figures = evaluated.figures;
+            let baseline = Baseline { name: name.into(), summary, figures, seconds };
+            measured.push(Measured { baseline, probabilities: evaluated.probabilities });
+        }
+        Ok(measured)
+    })
+}
+
+/// Predicts the classes' shares of the training split for every sample.
+fn majority(plan: &TrainPlan, prepared: &Prepared) -> Result<Measured> {
+    let start = Instant::now();
+    let samples = &prepared.dataset.samples;
+    let classes = prepared.dataset.classes.len();
+    // One count more each: a class without training samples still has a probability.
+    let mut counts = vec![1.0; classes];
+    let train = samples.iter().filter(|s| s.split == Some(Split::Train));
+    train.filter_map(|s| s.label).for_each(|label| counts[label as usize] += 1.0);
+    let total: f64 = counts.iter().sum();
+    let shares: Vec<f64> = counts.iter().map(|c| c / total).collect();
+    let labels: Vec<u32> =
+        prepared.of(Split::Test).into_iter().filter_map(|i| samples[i].label).collect();
+    let probabilities = shares.repeat(labels.len());
+    let baseline = Baseline {
+        name: "majority".into(),
+        summary: "always the most frequent class".into(),
+        figures: figures::figures(&probabilities, &labels, classes, plan.seed)?,
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    Ok(Measured { baseline, probabilities })
+}

@@ -1,0 +1,152 @@
+//! Figures on labelled samples.
+
+use std::collections::BTreeMap;
+
+use offshoot_data::Dataset;
+
+use crate::documents::Figures;
+use crate::extract::Extraction;
+use crate::trained::Trained;
+use crate::{Result, TransferError, figures};
+
+/// Highest-is-best metrics first, then lowest-is-best.
+const HIGHER: [&str; 2] = ["accuracy", "macro_f1"];
+const LOWER: [&str; 2] = ["log_loss", "ece"];
+
+/// The test split, closed until everything has been chosen. Opening it takes it apart, so it can be
+/// opened once.
+#[derive(Debug)]
+pub struct SealedTest(Vec<usize>);
+
+impl SealedTest {
+    /// Closes the test split.
+    pub fn new(samples: Vec<usize>) -> Self {
+        Self(samples)
+    }
+
+    /// The samples, for the one evaluation.
+    pub fn open(self) -> Vec<usize> {
+        self.0
+    }
+}
+
+/// What a classifier said to labelled samples.
+#[derive(Debug, Clone)]
+pub struct Evaluated {
+    /// Indices into the data set.
+    pub samples: Vec<usize>,
+    /// Right answers.
+    pub labels: Vec<u32>,
+    /// `[samples, classes]`.
+    pub probabilities: Vec<f64>,
+    /// Distance over the threshold for unfamiliar.
+    pub distances: Vec<f32>,
+    /// Metrics.
+    pub figures: Figures,
+}
+
+/// Evaluates on these samples.
+pub fn evaluate(
+    trained: &Trained,
+    dataset: &Dataset,
+    extraction: &Extraction,
+    samples: Vec<usize>,
+    seed: u64,
+) -> Result<Evaluated> {
+    if samples.is_empty() {
+        return Err(TransferError::BadData(format!(
+            "{}: no labelled sample that can be read is left to evaluate on",
+            dataset.name
+        )));
+    }
+    let labels: Vec<u32> = samples.iter().filter_map(|&i| dataset.samples[i].label).collect();
+    let rows = extraction.gather(&samples)?;
+    let probabilities = trained.probabilities(rows.rows());
+    let threshold = trained.familiarity.threshold.max(f32::MIN_POSITIVE);
+    let distance = |i| trained.familiarity.distance(rows.rows().row(i)) / threshold;
+    let distances = (0..samples.len()).map(distance).collect();
+    let figures = figures::figures(&probabilities, &labels, trained.classes.len(), seed)?;
+    Ok(Evaluated { samples, labels, probabilities, distances, figures })
+}
+
+/// Gives the samples the labels of `classes`, by name. Samples of other classes lose theirs.
+pub fn relabel(dataset: &mut Dataset, classes: &[String]) -> Result<()> {
+    let known: Vec<Option<u32>> = dataset
+        .classes
+        .iter()
+        .map(|name| classes.iter().position(|c| c == name).map(|i| i as u32))
+        .collect();
+    if known.iter().all(Option::is_none) {
+        return Err(TransferError::BadData(format!(
+            "{}: its classes ({}) have nothing in common with the trained ones ({})",
+            dataset.name,
+            shown(&dataset.classes),
+            shown(classes)
+        )));
+    }
+    for sample in &mut dataset.samples {
+        sample.label = sample.label.and_then(|l| known.get(l as usize).copied().flatten());
+    }
+    dataset.classes = classes.to_vec();
+    Ok(())
+}
+
+fn shown(classes: &[String]) -> String {
+    let first: Vec<&str> = classes.iter().take(5).map(String::as_str).collect();
+    let rest = if classes.len() > 5 { ", …" } else { "" };
+    format!("{}{rest}", first.join(", "))
+}
+
+/// Refuses unknown metric names.
+pub fn check_required(require: &BTreeMap<String, f64>) -> Result<()> {
+    match require.keys().find(|k| !HIGHER.contains(&k.as_str()) && !LOWER.contains(&k.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(TransferError::usage(
+            format!("unknown metric `{name}`"),
+            format!("there are {}", [HIGHER, LOWER].concat().join(", ")),
+        )),
+    }
+}
+
+/// Fails where a figure is worse than required.
+pub fn require(require: &BTreeMap<String, f64>, figures: &Figures) -> Result<()> {
+    for (metric, &required) in require {
+        let Some(reached) = figures.get(metric) else { continue };
+        let good = if LOWER.contains(&metric.as_str()) {
+            reached <= required
+        } else {
+            reached >= required
+        };
+        if !good {
+            return Err(TransferError::GateFailed { metric: metric.clone(), required, reached });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_follow_names() {
+        let sample = |label| offshoot_data::Sample {
+            id: String::new(),
+            input: offshoot_data::Input::Vector(vec![].into()),
+            label: Some(label),
+            split: None,
+            domain: None,
+            group: None,
+        };
+        let names = |n: &[&str]| n.iter().map(|s| s.to_string()).collect::<Vec<_>>();
+        let mut data = Dataset {
+            name: "d".into(),
+            classes: names(&["ant", "cat", "dog"]),
+            samples: (0..3).map(sample).collect(),
+        };
+        assert!(relabel(&mut data.clone(), &names(&["x", "y"])).is_err());
+        relabel(&mut data, &names(&["cat", "dog", "eel"])).unwrap();
+        let labels: Vec<_> = data.samples.iter().map(|s| s.label).collect();
+        assert_eq!(labels, [None, Some(0), Some(1)]);
+    }
+}

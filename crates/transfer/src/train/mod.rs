@@ -1,0 +1,308 @@
+//! `train`: data → features → head → temperature → one look at the test split → a run folder.
+//!
+//! The rule of the splits: λ is chosen by cross-validation inside the training split, the
+//! temperature on validation, and only then the head is fitted once more on both, with that λ and
+//! that temperature. The test split is read by [`evaluate::SealedTest::open`], once a source.
+
+mod baselines;
+pub mod evaluate;
+pub mod folder;
+mod probe;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use offshoot_data::Split;
+
+use crate::cache::Cache;
+use crate::documents::{Figures, SCHEMA, TrainReport};
+use crate::extract::{Extraction, extract, vector_length};
+use crate::plan::TrainPlan;
+use crate::prepare::{Prepared, prepare, split_counts};
+use crate::run::RunFolder;
+use crate::run::record::{DataFacts, ModelFacts, RunRecord, RunState, Usage};
+use crate::source::{self, Source};
+use crate::watch::Watch;
+use crate::{Observer, Phase, Result, TransferError, demo, estimate, machine};
+use evaluate::Evaluated;
+use probe::Probe;
+
+const PLAN: &str = "plan.toml";
+
+/// Trains, calibrates and evaluates a head on frozen features; leaves a run folder.
+pub fn train(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<TrainReport> {
+    let mut watch = Watch::new(observer);
+    check_plan(plan)?;
+    // Data that cannot be trained on is refused before a folder is made.
+    let prepared = prepare(&plan.data, plan.seed, plan.val, plan.test, &mut watch)?;
+    let folder = RunFolder::create(&plan.runs_dir, plan.name.as_deref(), &wish(plan, &prepared))?;
+    let plan = TrainPlan { name: Some(folder.name()), data: absolute(&plan.data), ..plan.clone() };
+    let text = toml::to_string_pretty(&plan)
+        .map_err(|e| TransferError::Internal(format!("plan.toml: {e}")))?;
+    folder.write(PLAN, text.as_bytes())?;
+    guarded(&folder, &plan, prepared, watch)
+}
+
+/// Goes on with an unfinished run.
+pub fn resume(folder: RunFolder, observer: &mut dyn Observer) -> Result<TrainReport> {
+    let path = folder.file(PLAN);
+    let text = std::fs::read_to_string(&path).map_err(|e| TransferError::io(&path, e))?;
+    let plan: TrainPlan = toml::from_str(&text)
+        .map_err(|e| TransferError::ModelRefused(format!("{}: {}", path.display(), e.message())))?;
+    let mut watch = Watch::new(observer);
+    let prepared = prepare(&plan.data, plan.seed, plan.val, plan.test, &mut watch)?;
+    guarded(&folder, &plan, prepared, watch)
+}
+
+/// The name that a run without one gets, unless it is taken.
+pub fn wish(plan: &TrainPlan, prepared: &Prepared) -> String {
+    if plan.command == "demo" {
+        return "demo".into();
+    }
+    // A model that was named by a path is called by its last part.
+    let model = plan.model.rsplit(['/', '\\', '@']).next().unwrap_or(&plan.model);
+    format!("{}-{}", prepared.dataset.name, model.replace(':', "-"))
+}
+
+/// A plan that is resumed elsewhere must still find its data.
+fn absolute(path: &Path) -> PathBuf {
+    if path.to_str().is_some_and(|p| p.starts_with(demo::PREFIX)) {
+        return path.into();
+    }
+    std::path::absolute(path).unwrap_or_else(|_| path.into())
+}
+
+/// Refuses a plan that cannot be carried out, before any work.
+pub fn check_plan(plan: &TrainPlan) -> Result<()> {
+    if let Some(name) = &plan.name {
+        crate::run::check_name(name)?;
+    }
+    probe::check_head(&plan.head)?;
+    evaluate::check_required(&plan.require)?;
+    let shares = [plan.val, plan.test];
+    if shares.iter().any(|s| !(0.0..1.0).contains(s)) {
+        return Err(TransferError::usage(
+            format!(
+                "validation share {} and test share {} leave nothing to train on",
+                plan.val, plan.test
+            ),
+            "both lie between 0 and 1: 0.2 of all samples to test, 0.1 of the rest to validation",
+        ));
+    }
+    Ok(())
+}
+
+/// Runs the job and leaves a record of how it ended.
+fn guarded(
+    folder: &RunFolder,
+    plan: &TrainPlan,
+    prepared: Prepared,
+    mut watch: Watch<'_>,
+) -> Result<TrainReport> {
+    watch.log_to(&folder.file("log.txt"))?;
+    let mut record = new_record(folder, plan, &prepared);
+    folder.save(&record)?;
+    let result = run(folder, plan, prepared, &mut watch, &mut record);
+    let Err(error) = &result else { return result };
+    record.state = match error {
+        TransferError::Stopped { .. } => RunState::Stopped,
+        // Everything was written; only the figures were not what was asked for.
+        TransferError::GateFailed { .. } => RunState::Complete,
+        _ => RunState::Failed,
+    };
+    watch.log_line(&format!("ended: {error}"));
+    if record.state != RunState::Complete {
+        record.phases.clone_from(&watch.phases);
+        record.usage.seconds = watch.seconds();
+        // The run's own error is the one to tell.
+        let _ = folder.save(&record);
+    }
+    match result {
+        Err(TransferError::Stopped { .. }) => {
+            Err(TransferError::Stopped { run: Some(folder.path().into()) })
+        }
+        other => other,
+    }
+}
+
+fn new_record(folder: &RunFolder, plan: &TrainPlan, prepared: &Prepared) -> RunRecord {
+    RunRecord {
+        schema: SCHEMA,
+        name: folder.name(),
+        state: RunState::Running,
+        command: plan.command.clone(),
+        created: machine::now(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        platform: machine::platform(),
+        threads: rayon::current_num_threads(),
+        seed: plan.seed,
+        data: DataFacts {
+            name: prepared.dataset.name.clone(),
+            classes: prepared.dataset.classes.clone(),
+            splits: split_counts(&prepared.dataset),
+            ..DataFacts::default()
+        },
+        model: ModelFacts { name: plan.model.clone(), ..ModelFacts::default() },
+        lambda: None,
+        temperature: None,
+        fitted_on: String::new(),
+        phases: Vec::new(),
+        estimate: None,
+        usage: Usage::default(),
+        files: BTreeMap::new(),
+        report: None,
+    }
+}
+
+/// Opens the source of a plan; data that holds vectors brings its own.
+pub fn source_of(
+    model: &str,
+    seed: u64,
+    prepared: &Prepared,
+    watch: &mut Watch<'_>,
+) -> Result<Source> {
+    watch.phase(Phase::Load, None, |watch| {
+        let source = match vector_length(&prepared.dataset.samples)? {
+            Some(dim) => {
+                watch.note("the data holds feature vectors; they are used as they are")?;
+                source::vectors(dim)
+            }
+            None => source::open(model, seed)?,
+        };
+        for note in &source.notes {
+            watch.note(note)?;
+        }
+        Ok(source)
+    })
+}
+
+fn run(
+    folder: &RunFolder,
+    plan: &TrainPlan,
+    mut prepared: Prepared,
+    watch: &mut Watch<'_>,
+    record: &mut RunRecord,
+) -> Result<TrainReport> {
+    let source = source_of(&plan.model, plan.seed, &prepared, watch)?;
+    record.model = source.facts.clone();
+    let (cache, warning) = Cache::open(&plan.cache)?;
+    if let Some(warning) = warning {
+        watch.warn(warning)?;
+    }
+    record.estimate = Some(estimate::estimate(&prepared, &source, &cache, plan)?);
+    folder.save(record)?;
+
+    let samples = prepared.dataset.samples.len();
+    let extraction = watch.phase(Phase::Extract, Some(samples), |watch| {
+        extract(&prepared.dataset.samples, &source, &cache, plan.batch, Phase::Extract, watch)
+    })?;
+    drop_unreadable(&mut prepared, &extraction, watch)?;
+    folder::write_data(folder, &prepared, &extraction)?;
+
+    let mut probe = Probe::fit(plan, &prepared, &extraction, watch)?;
+    let mut evaluated = probe.evaluate(plan, &prepared, &extraction, watch)?;
+    let domains = other_domains(plan, &prepared, &source, &cache, &probe, watch)?;
+    let baselines = baselines::measure(plan, &prepared, &source, &cache, watch)?;
+
+    let report = TrainReport {
+        schema: SCHEMA,
+        command: plan.command.clone(),
+        run: folder.path().into(),
+        seconds: watch.seconds(),
+        method: plan.method.name().into(),
+        model: source.name.clone(),
+        data: prepared.dataset.name.clone(),
+        figures: evaluated.figures.clone(),
+        baselines: baselines.iter().map(|b| b.baseline.clone()).collect(),
+        domains,
+        splits: split_counts(&prepared.dataset),
+        unreadable: extraction.unreadable.len(),
+        warnings: watch.warnings.clone(),
+    };
+    record.data.splits = report.splits.clone();
+    record.data.unreadable = report.unreadable;
+    record.lambda = probe.lambda;
+    record.temperature = Some(probe.trained.temperature);
+    record.fitted_on = probe.fitted_on.clone();
+    let everything = folder::Everything {
+        plan,
+        prepared: &prepared,
+        extraction: &extraction,
+        source: &source,
+        probe: &mut probe,
+        evaluated: &mut evaluated,
+        baselines: &baselines,
+    };
+    let report = folder::write_results(folder, everything, report, record, watch)?;
+    evaluate::require(&plan.require, &report.figures)?;
+    Ok(report)
+}
+
+/// Samples that could not be read are listed among the problems and leave their split.
+fn drop_unreadable(
+    prepared: &mut Prepared,
+    extraction: &Extraction,
+    watch: &mut Watch<'_>,
+) -> Result<()> {
+    for (sample, key) in prepared.dataset.samples.iter_mut().zip(&extraction.keys) {
+        if key.is_none() {
+            sample.split = None;
+        }
+    }
+    // The doctor may have found the same files already, in its own words.
+    for problem in &extraction.unreadable {
+        if !prepared.problems.iter().any(|p| p.path == problem.path && p.severity == "error") {
+            prepared.problems.push(problem.clone());
+        }
+    }
+    if !extraction.unreadable.is_empty() {
+        watch.warn(format!(
+            "{} of {} samples cannot be read and are left out; data/problems.csv lists them",
+            extraction.unreadable.len(),
+            prepared.dataset.samples.len()
+        ))?;
+    }
+    crate::prepare::refuse_unusable(&prepared.dataset)
+}
+
+/// The trained head on other data. Samples whose group took part in training are left out, so that
+/// a drop is a drop by shift and not by memory.
+fn other_domains(
+    plan: &TrainPlan,
+    prepared: &Prepared,
+    source: &Source,
+    cache: &Cache,
+    probe: &Probe,
+    watch: &mut Watch<'_>,
+) -> Result<BTreeMap<String, Figures>> {
+    let fitted_groups: Vec<&String> = {
+        let samples = prepared.dataset.samples.iter();
+        let fitted = samples.filter(|s| matches!(s.split, Some(Split::Train | Split::Val)));
+        let mut groups: Vec<&String> = fitted.filter_map(|s| s.group.as_ref()).collect();
+        groups.sort_unstable();
+        groups
+    };
+    let mut figures = BTreeMap::new();
+    for (name, path) in &plan.also_eval {
+        let mut other = crate::prepare::open(path)?;
+        evaluate::relabel(&mut other, &prepared.dataset.classes)?;
+        other.samples.retain(|s| {
+            let seen = s.group.as_ref().is_some_and(|g| fitted_groups.binary_search(&g).is_ok());
+            s.label.is_some() && !seen
+        });
+        let total = other.samples.len();
+        let evaluated: Evaluated = watch.phase(Phase::Evaluate, Some(total), |watch| {
+            let extraction =
+                extract(&other.samples, source, cache, plan.batch, Phase::Evaluate, watch)?;
+            evaluate::evaluate(
+                &probe.trained,
+                &other,
+                &extraction,
+                extraction.readable(),
+                plan.seed,
+            )
+        })?;
+        figures.insert(name.clone(), evaluated.figures);
+    }
+    Ok(figures)
+}

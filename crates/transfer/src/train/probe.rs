@@ -1,0 +1,129 @@
+//! The head on frozen features.
+
+use offshoot_data::Split;
+
+use super::evaluate::{self, Evaluated, SealedTest};
+use crate::extract::Extraction;
+use crate::plan::TrainPlan;
+use crate::prepare::Prepared;
+use crate::trained::{Familiarity, Trained};
+use crate::watch::Watch;
+use crate::{Phase, Result, head};
+
+/// A fitted and calibrated head, and how it came about.
+#[derive(Debug)]
+pub struct Probe {
+    /// The classifier that is exported.
+    pub trained: Trained,
+    /// Chosen by cross-validation, where the head has one.
+    pub lambda: Option<f64>,
+    /// Which samples the exported head was fitted on, in words.
+    pub fitted_on: String,
+    /// What the head tells about its own fit, one line each, for `metrics.jsonl`.
+    pub history: Vec<serde_json::Value>,
+    test: Option<SealedTest>,
+}
+
+/// Refuses a head that does not exist.
+pub fn check_head(name: &str) -> Result<()> {
+    head::check_name(name)
+}
+
+impl Probe {
+    /// Fits on train, calibrates on validation, fits again on both where the plan says so.
+    pub fn fit(
+        plan: &TrainPlan,
+        prepared: &Prepared,
+        extraction: &Extraction,
+        watch: &mut Watch<'_>,
+    ) -> Result<Self> {
+        let [train, val, test] = [Split::Train, Split::Val, Split::Test].map(|s| prepared.of(s));
+        let classes = prepared.dataset.classes.clone();
+        let dim = extraction.dim();
+        let labels = |samples: &[usize]| -> Vec<u32> {
+            samples.iter().filter_map(|&i| prepared.dataset.samples[i].label).collect()
+        };
+        let rows = extraction.gather(&train)?;
+        let train_labels = labels(&train);
+        let request = head::Request {
+            name: &plan.head,
+            classes: classes.len(),
+            class_weights: plan.class_weights,
+            seed: plan.seed,
+            lambda: None,
+        };
+        let first = watch.phase(Phase::Fit, Some(train.len()), |_| {
+            head::fit(&request, rows.rows(), &train_labels)
+        })?;
+        let held_out = extraction.gather(&val)?;
+        let familiarity =
+            Familiarity::fit(rows.rows(), &train_labels, classes.len(), held_out.rows());
+        let mut trained = Trained {
+            classes,
+            dim,
+            weight: first.weight,
+            bias: first.bias,
+            temperature: 1.0,
+            familiarity,
+        };
+        let mut history = first.history;
+        trained.temperature = watch.phase(Phase::Calibrate, Some(val.len()), |watch| {
+            if val.is_empty() {
+                watch.warn("no validation samples: the temperature stays 1")?;
+                return Ok(1.0);
+            }
+            head::temperature(
+                &trained.logits(held_out.rows()),
+                &labels(&val),
+                trained.classes.len(),
+            )
+        })?;
+        history.push(serde_json::json!({
+            "phase": "calibrate", "samples": val.len(), "temperature": trained.temperature,
+        }));
+        let refit = plan.refit && !val.is_empty();
+        if refit {
+            drop(rows);
+            let mut both = [train.as_slice(), &val].concat();
+            both.sort_unstable();
+            let rows = extraction.gather(&both)?;
+            let again = head::Request { lambda: first.lambda, ..request };
+            let fitted = watch.phase(Phase::Fit, Some(both.len()), |_| {
+                head::fit(&again, rows.rows(), &labels(&both))
+            })?;
+            trained.weight = fitted.weight;
+            trained.bias = fitted.bias;
+            history.extend(fitted.history);
+        }
+        let fitted_on = if refit {
+            "train + val; λ chosen by cross-validation inside train, temperature on val before the \
+             head was fitted again on both"
+        } else {
+            "train; λ chosen by cross-validation inside train, temperature on val"
+        };
+        Ok(Self {
+            trained,
+            lambda: first.lambda,
+            fitted_on: fitted_on.into(),
+            history,
+            test: Some(SealedTest::new(test)),
+        })
+    }
+
+    /// Opens the test split and evaluates on it. A second call finds it opened and fails.
+    pub fn evaluate(
+        &mut self,
+        plan: &TrainPlan,
+        prepared: &Prepared,
+        extraction: &Extraction,
+        watch: &mut Watch<'_>,
+    ) -> Result<Evaluated> {
+        let sealed = self.test.take().ok_or_else(|| {
+            crate::TransferError::Internal("the test split was about to be read twice".into())
+        })?;
+        let samples = sealed.open();
+        watch.phase(Phase::Evaluate, Some(samples.len()), |_| {
+            evaluate::evaluate(&self.trained, &prepared.dataset, extraction, samples, plan.seed)
+        })
+    }
+}

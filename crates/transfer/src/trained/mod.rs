@@ -1,0 +1,248 @@
+//! A trained classifier: head, temperature, and how far from the training data an input is.
+//!
+//! What is evaluated is what is exported: probabilities are computed from the `f32` weights that
+//! `export/model.safetensors` holds.
+
+mod familiarity;
+mod selftest;
+
+use std::collections::BTreeMap;
+
+use offshoot_nn::{Array, InputSpec, Interpolation, Params};
+use offshoot_stats::Rows;
+use offshoot_weights::Precision;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::documents::SCHEMA;
+use crate::run::RunFolder;
+use crate::run::record::ModelFacts;
+use crate::source::{self, Source};
+use crate::{Result, TransferError};
+pub use familiarity::Familiarity;
+
+/// Backbones up to this size are carried in the run folder.
+const CARRIED_BYTES: u64 = 64 << 20;
+const CONFIG: &str = "export/config.json";
+const MODEL: &str = "export/model.safetensors";
+const BACKBONE: &str = "export/backbone.safetensors";
+const PREPROCESSOR: &str = "export/preprocessor_config.json";
+const SELFTEST: &str = "export/selftest.json";
+
+/// A linear head on raw features, ready to use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trained {
+    /// A label is an index into them.
+    pub classes: Vec<String>,
+    /// Length of a feature row.
+    pub dim: usize,
+    /// `[classes, dim]`.
+    pub weight: Vec<f32>,
+    /// `[classes]`.
+    pub bias: Vec<f32>,
+    /// Logits are divided by it.
+    pub temperature: f64,
+    /// How far is far.
+    pub familiarity: Familiarity,
+}
+
+/// `export/config.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Config {
+    schema: u32,
+    model_type: String,
+    head: String,
+    seed: u64,
+    backbone: ModelFacts,
+    /// The file with the backbone's weights, where the run carries them.
+    backbone_file: Option<String>,
+    id2label: BTreeMap<String, String>,
+    label2id: BTreeMap<String, u32>,
+    temperature: f64,
+    /// Distances above it are unfamiliar.
+    unfamiliar_above: f32,
+}
+
+/// `export/preprocessor_config.json`, in the words of Hugging Face image processors.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Preprocessor {
+    do_resize: bool,
+    size: BTreeMap<&'static str, usize>,
+    /// Pillow's number of the filter: 2 bilinear, 3 bicubic.
+    resample: u32,
+    crop_pct: Option<f32>,
+    do_rescale: bool,
+    rescale_factor: f64,
+    do_normalize: bool,
+    image_mean: Vec<f32>,
+    image_std: Vec<f32>,
+    num_channels: usize,
+}
+
+impl Preprocessor {
+    fn new(spec: &InputSpec) -> Self {
+        Self {
+            do_resize: true,
+            size: BTreeMap::from([("height", spec.size), ("width", spec.size)]),
+            resample: match spec.interpolation {
+                Interpolation::Bilinear => 2,
+                Interpolation::Bicubic => 3,
+            },
+            crop_pct: spec.crop_fraction,
+            do_rescale: true,
+            rescale_factor: 1.0 / 255.0,
+            do_normalize: true,
+            image_mean: spec.mean.clone(),
+            image_std: spec.std.clone(),
+            num_channels: spec.channels.count(),
+        }
+    }
+}
+
+impl Trained {
+    /// Calibrated probabilities, `[n, classes]`.
+    pub fn probabilities(&self, rows: Rows<'_>) -> Vec<f64> {
+        let logits = self.logits(rows);
+        let softmax = |logits: &[f64]| -> Vec<f64> {
+            let scaled = || logits.iter().map(|z| z / self.temperature);
+            let top = scaled().fold(f64::NEG_INFINITY, f64::max);
+            let sum: f64 = scaled().map(|z| (z - top).exp()).sum();
+            scaled().map(|z| (z - top).exp() / sum).collect()
+        };
+        logits.chunks_exact(self.classes.len().max(1)).flat_map(softmax).collect()
+    }
+
+    /// Logits before the temperature, `[n, classes]`, summed in `f64`.
+    pub fn logits(&self, rows: Rows<'_>) -> Vec<f64> {
+        let one = |i: usize| -> Vec<f64> {
+            let row = rows.row(i);
+            let dot = |weight: &[f32]| -> f64 {
+                row.iter().zip(weight).map(|(&x, &w)| f64::from(x) * f64::from(w)).sum()
+            };
+            let weights = self.weight.chunks_exact(self.dim.max(1));
+            weights.zip(&self.bias).map(|(w, &b)| dot(w) + f64::from(b)).collect()
+        };
+        (0..rows.n()).into_par_iter().flat_map_iter(one).collect()
+    }
+
+    /// Writes `export/`. Returns notes for the log.
+    pub fn save(&self, folder: &RunFolder, source: &Source, head: &str, seed: u64) -> Result<()> {
+        crate::durable::create_dir(&folder.file("export"))?;
+        let carried = source.name != source::DEFAULT
+            && !source.name.starts_with("random:")
+            && source::carry(source, &folder.file(BACKBONE), CARRIED_BYTES)?;
+        let names = || self.classes.iter().enumerate();
+        folder.write_json(
+            CONFIG,
+            &Config {
+                schema: SCHEMA,
+                model_type: "offshoot-probe".into(),
+                head: head.into(),
+                seed,
+                backbone: source.facts.clone(),
+                backbone_file: carried.then(|| "backbone.safetensors".into()),
+                id2label: names().map(|(i, name)| (i.to_string(), name.clone())).collect(),
+                label2id: names().map(|(i, name)| (name.clone(), i as u32)).collect(),
+                temperature: self.temperature,
+                unfamiliar_above: self.familiarity.threshold,
+            },
+        )?;
+        folder.write_json(PREPROCESSOR, &Preprocessor::new(source.pictures.spec()))?;
+        let array = |rows: usize, data: &[f32]| Array {
+            shape: if rows == 0 { vec![data.len()] } else { vec![rows, data.len() / rows] },
+            data: data.to_vec(),
+        };
+        let familiarity = &self.familiarity;
+        let known = familiarity.means.len() / self.dim.max(1);
+        let params = Params::from([
+            ("head.weight".into(), array(self.classes.len(), &self.weight)),
+            ("head.bias".into(), array(0, &self.bias)),
+            ("familiarity.means".into(), array(known, &familiarity.means)),
+            ("familiarity.scale".into(), array(0, &familiarity.scale)),
+        ]);
+        let metadata = BTreeMap::from([
+            ("format".to_string(), "pt".to_string()),
+            ("backbone_sha256".to_string(), source.facts.weights_sha256.clone()),
+        ]);
+        offshoot_weights::write_safetensors(
+            &folder.file(MODEL),
+            &params,
+            &metadata,
+            Precision::F32,
+        )?;
+        folder.write_json(SELFTEST, &selftest::SelfTest::record(self, source)?)
+    }
+
+    /// Reads `export/`, refuses files that are not what the run wrote, and opens the source. The
+    /// self-test must give what it gave when the run was written.
+    pub fn load(
+        folder: &RunFolder,
+        record: &crate::run::record::RunRecord,
+    ) -> Result<(Self, Source)> {
+        if record.report.is_none() {
+            return Err(TransferError::usage(
+                format!("run `{}` is not complete", record.name),
+                format!("`offshoot runs resume {}` goes on with it", record.name),
+            ));
+        }
+        folder.verify(record, "export/")?;
+        let path = folder.file(CONFIG);
+        let text = std::fs::read(&path).map_err(|e| TransferError::io(&path, e))?;
+        let refused =
+            |detail: String| TransferError::ModelRefused(format!("{}: {detail}", path.display()));
+        let config: Config = serde_json::from_slice(&text).map_err(|e| refused(e.to_string()))?;
+        let classes: Option<Vec<String>> = (0..config.id2label.len())
+            .map(|i| config.id2label.get(&i.to_string()).cloned())
+            .collect();
+        let classes = classes.ok_or_else(|| refused("`id2label` has gaps".into()))?;
+        let dim = config.backbone.dim;
+        let mut params = offshoot_weights::read(&folder.file(MODEL))?.params;
+        let mut take = |name: &str, length: Option<usize>| {
+            let array = params.remove(name).filter(|a| length.is_none_or(|n| a.data.len() == n));
+            array.map(|a| a.data).ok_or_else(|| {
+                TransferError::ModelRefused(format!(
+                    "{}: no fitting `{name}`",
+                    folder.file(MODEL).display()
+                ))
+            })
+        };
+        let trained = Self {
+            dim,
+            weight: take("head.weight", classes.len().checked_mul(dim))?,
+            bias: take("head.bias", Some(classes.len()))?,
+            temperature: config.temperature,
+            familiarity: Familiarity {
+                means: take("familiarity.means", None)?,
+                scale: take("familiarity.scale", Some(dim))?,
+                threshold: config.unfamiliar_above,
+            },
+            classes,
+        };
+        let source = source::reopen(&config.backbone, config.seed, &folder.file(BACKBONE))?;
+        selftest::SelfTest::read(&folder.file(SELFTEST))?.check(&trained, &source)?;
+        Ok((trained, source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_are_a_softmax_at_the_temperature() {
+        let trained = Trained {
+            classes: vec!["a".into(), "b".into()],
+            dim: 1,
+            weight: vec![2.0, 0.0],
+            bias: vec![0.0, 1.0],
+            temperature: 2.0,
+            familiarity: Familiarity { means: vec![0.0], scale: vec![1.0], threshold: 1.0 },
+        };
+        // Logits (2, 1), halved: odds e^0.5.
+        let p = trained.probabilities(Rows::new(1, 1, &[1.0]).unwrap());
+        assert!((p[0] / p[1] - 0.5f64.exp()).abs() < 1e-12 && (p[0] + p[1] - 1.0).abs() < 1e-12);
+        // Logits that would overflow do not.
+        let p = trained.probabilities(Rows::new(1, 1, &[1e30]).unwrap());
+        assert_eq!(p, [1.0, 0.0]);
+    }
+}

@@ -1,0 +1,90 @@
+//! `export/selftest.json`: an input anyone can make, and what the whole classifier says to it.
+
+use std::path::Path;
+
+use offshoot_stats::Rows;
+use serde::{Deserialize, Serialize};
+
+use super::Trained;
+use crate::source::Source;
+use crate::{Result, TransferError};
+
+/// Another instruction set or runtime may differ by this much, relative to the largest value.
+const TOLERANCE: f64 = 1e-3;
+const SHOWN_FEATURES: usize = 16;
+
+/// A made input and its output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SelfTest {
+    /// How to make the input.
+    input: String,
+    /// The first features.
+    features: Vec<f32>,
+    /// Calibrated probabilities in class order.
+    probabilities: Vec<f64>,
+}
+
+impl SelfTest {
+    /// Runs the classifier on the made input.
+    pub fn record(trained: &Trained, source: &Source) -> Result<Self> {
+        let n = source.engine.input_len();
+        let channels = source.pictures.spec().channels.count();
+        let input: Vec<f32> = (0..n)
+            .map(|i| {
+                let (pixel, channel) = (i / channels, i % channels);
+                source.pictures.normalised_byte(channel, (pixel * 37 + channel * 83) as u8)
+            })
+            .collect();
+        let mut features = vec![0.0; trained.dim];
+        source.engine.run(&input, 1, &mut features)?;
+        let rows = Rows::new(1, trained.dim, &features).ok_or_else(|| {
+            TransferError::Internal("self-test features do not form a row".into())
+        })?;
+        let probabilities = trained.probabilities(rows);
+        features.truncate(SHOWN_FEATURES);
+        let input = "pixels (row-major, channels innermost) with value \
+                     (37 * pixel + 83 * channel) mod 256, normalised as preprocessor_config.json says";
+        Ok(Self { input: input.into(), features, probabilities })
+    }
+
+    /// Reads what a run wrote.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read(path).map_err(|e| TransferError::io(path, e))?;
+        serde_json::from_slice(&text)
+            .map_err(|e| TransferError::ModelRefused(format!("{}: {e}", path.display())))
+    }
+
+    /// Refuses a classifier that answers differently now.
+    pub fn check(&self, trained: &Trained, source: &Source) -> Result<()> {
+        let now = Self::record(trained, source)?;
+        let features =
+            |test: &Self| -> Vec<f64> { test.features.iter().map(|&v| v.into()).collect() };
+        let same = close(&features(self), &features(&now))
+            && close(&self.probabilities, &now.probabilities);
+        if same {
+            return Ok(());
+        }
+        Err(TransferError::ModelRefused(
+            "the self-test gives another answer than when the run was written: weights, \
+             preprocessing or program differ"
+                .into(),
+        ))
+    }
+}
+
+fn close(a: &[f64], b: &[f64]) -> bool {
+    let largest = a.iter().chain(b).fold(1e-6, |m: f64, v| m.max(v.abs()));
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= TOLERANCE * largest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn close_is_relative_to_the_largest_value() {
+        assert!(close(&[100.0, 0.0], &[100.05, 0.05]));
+        assert!(!close(&[1.0, 0.0], &[1.0, 0.01]));
+        assert!(!close(&[1.0], &[1.0, 0.0]));
+    }
+}

@@ -1,0 +1,127 @@
+//! One place through which a run speaks: to the observer, to `log.txt` and to its own record.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::time::Instant;
+
+use crate::run::record::PhaseSeconds;
+use crate::{Event, Flow, Observer, Phase, Result, TransferError};
+
+/// Passes events on and remembers warnings and wall times.
+pub struct Watch<'o> {
+    observer: &'o mut dyn Observer,
+    started: Instant,
+    /// Wall times of finished phases, in order.
+    pub phases: Vec<PhaseSeconds>,
+    /// Every warning so far.
+    pub warnings: Vec<String>,
+    log: Option<File>,
+    // Lines from before the run folder existed.
+    early: Vec<String>,
+    // Phases inside a phase are the outer one's business; only the log tells of them.
+    depth: usize,
+}
+
+impl<'o> Watch<'o> {
+    /// Starts the clock.
+    pub fn new(observer: &'o mut dyn Observer) -> Self {
+        Self {
+            observer,
+            started: Instant::now(),
+            phases: Vec::new(),
+            warnings: Vec::new(),
+            log: None,
+            early: Vec::new(),
+            depth: 0,
+        }
+    }
+
+    /// Wall time since the start.
+    pub fn seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
+    /// From now on lines also go to `path`; what was said before goes there first.
+    pub fn log_to(&mut self, path: &Path) -> Result<()> {
+        let file = File::options().create(true).append(true).open(path);
+        self.log = Some(file.map_err(|e| TransferError::io(path, e))?);
+        for line in std::mem::take(&mut self.early) {
+            self.write_line(line);
+        }
+        Ok(())
+    }
+
+    /// Runs one phase: announces it, times it, and stops when the observer asks for it.
+    pub fn phase<T>(
+        &mut self,
+        phase: Phase,
+        total: Option<usize>,
+        work: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let outer = self.depth == 0;
+        if outer {
+            self.tell(&Event::Started { phase, total })?;
+        }
+        let start = Instant::now();
+        self.depth += 1;
+        let result = work(self);
+        self.depth -= 1;
+        let result = result?;
+        let seconds = start.elapsed().as_secs_f64();
+        self.log_line(&format!("{} took {seconds:.2} s", phase.verb()));
+        if outer {
+            self.phases.push(PhaseSeconds { phase, seconds });
+            self.tell(&Event::Finished { phase, seconds })?;
+        }
+        Ok(result)
+    }
+
+    /// Reports progress; an error means that the observer wants to stop.
+    pub fn progress(
+        &mut self,
+        phase: Phase,
+        done: usize,
+        total: usize,
+        cached: usize,
+    ) -> Result<()> {
+        self.tell(&Event::Progress { phase, done, total, cached })
+    }
+
+    /// Worth telling, goes on.
+    pub fn warn(&mut self, text: impl Into<String>) -> Result<()> {
+        let text = text.into();
+        self.log_line(&format!("warning: {text}"));
+        let result = self.tell(&Event::Warning(&text));
+        self.warnings.push(text);
+        result
+    }
+
+    /// For `-v` and the log.
+    pub fn note(&mut self, text: &str) -> Result<()> {
+        self.log_line(text);
+        self.tell(&Event::Note(text))
+    }
+
+    /// Only for the log.
+    pub fn log_line(&mut self, text: &str) {
+        // One line an entry, whatever file names hold.
+        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        self.write_line(format!("{:9.3} {text}\n", self.seconds()));
+    }
+
+    fn write_line(&mut self, line: String) {
+        match &mut self.log {
+            // The log is the least of a full disk's victims; what matters is written durably.
+            Some(file) => drop(file.write_all(line.as_bytes())),
+            None => self.early.push(line),
+        }
+    }
+
+    fn tell(&mut self, event: &Event<'_>) -> Result<()> {
+        match self.observer.on(event) {
+            Flow::Continue => Ok(()),
+            Flow::Stop => Err(TransferError::Stopped { run: None }),
+        }
+    }
+}

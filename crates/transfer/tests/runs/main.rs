@@ -1,0 +1,6 @@
+//! Whole runs on small made pictures and a small network with random weights.
+
+mod data;
+mod extraction;
+mod prediction;
+mod training;

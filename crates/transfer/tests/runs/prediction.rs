@@ -1,0 +1,65 @@
+use std::fs;
+use std::path::PathBuf;
+
+use offshoot_transfer::{PredictInput, PredictPlan, Prediction, predict, train};
+
+use super::data::*;
+
+fn trained(place: &Place) -> PredictPlan {
+    write_folder(&place.path("data"), "", 20, 0);
+    let report = train(&place.plan(), &mut ()).unwrap();
+    PredictPlan { run: report.run, top: 2, batch: 4 }
+}
+
+fn rows(plan: &PredictPlan, input: PredictInput<'_>) -> Vec<Prediction> {
+    let mut rows = Vec::new();
+    predict(plan, input, &mut (), &mut |row| {
+        rows.push(row.clone());
+        Ok(())
+    })
+    .unwrap();
+    rows
+}
+
+#[test]
+fn files_folders_lists_and_bytes_get_the_same_answer() {
+    let place = Place::new();
+    let plan = trained(&place);
+    let folder = place.path("new");
+    fs::create_dir_all(&folder).unwrap();
+    let names: Vec<PathBuf> = (0..7).map(|i| folder.join(format!("{i}.pgm"))).collect();
+    for (i, name) in names.iter().enumerate() {
+        fs::write(name, picture(i % 3, 500 + i)).unwrap();
+    }
+    let by_file = rows(&plan, PredictInput::Paths(names.clone()));
+    assert_eq!(by_file.len(), 7);
+    for row in &by_file {
+        assert_eq!(row.top.len(), 2);
+        assert!(row.top[0].1 >= row.top[1].1 && row.probability == Some(row.top[0].1));
+    }
+    assert_eq!(rows(&plan, PredictInput::Paths(vec![folder.clone()])), by_file);
+    let list: String = names.iter().map(|n| format!("{}\n", n.display())).collect();
+    assert_eq!(rows(&plan, PredictInput::Stream(&mut list.as_bytes())), by_file);
+    let csv: String =
+        "path\n".to_string() + &(0..7).map(|i| format!("{i}.pgm\n")).collect::<String>();
+    fs::write(folder.join("list.csv"), csv).unwrap();
+    let by_csv = rows(&plan, PredictInput::Paths(vec![folder.join("list.csv")]));
+    let answers = |rows: &[Prediction]| rows.iter().map(|r| r.top.clone()).collect::<Vec<_>>();
+    assert_eq!(answers(&by_csv), answers(&by_file));
+}
+
+#[test]
+fn an_unreadable_input_is_one_row_and_nothing_readable_is_an_error() {
+    let place = Place::new();
+    let plan = trained(&place);
+    let bad = place.path("bad.pgm");
+    fs::write(&bad, b"P5 16 16 255\nshort").unwrap();
+    let good = place.path("data/down/0000.pgm");
+    let absent = place.path("absent.png");
+    let rows = rows(&plan, PredictInput::Paths(vec![bad.clone(), good, absent]));
+    assert!(rows[0].error.is_some() && rows[0].label.is_none());
+    assert_eq!(rows[1].label.as_deref(), Some("down"));
+    assert!(rows[2].error.is_some());
+    let none = predict(&plan, PredictInput::Paths(vec![bad]), &mut (), &mut |_| Ok(()));
+    assert_eq!(none.unwrap_err().exit_code(), 3);
+}
