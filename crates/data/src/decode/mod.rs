@@ -2,6 +2,7 @@
 //! `ImageOps.exif_transpose(Image.open(f)).convert("RGB")` gives them.
 
 mod format;
+mod jpeg;
 mod orientation;
 mod other;
 
@@ -159,22 +160,24 @@ fn attempt(bytes: &[u8], limits: &Limits) -> Attempt<Decoded> {
     let Some(format) = Format::of(bytes) else {
         return Err(Failure::new(Fault::NotAPicture, format::describe(bytes)));
     };
-    let mut decoded = other::decode(bytes, format, limits)?;
+    let mut decoded = match format {
+        Format::Jpeg => jpeg::decode(bytes, limits)?,
+        _ => other::decode(bytes, format, limits)?,
+    };
     decoded.picture = orientation::upright(decoded.picture, decoded.facts.orientation);
     Ok(decoded)
 }
 
-/// Refuses sizes beyond the limits; `bytes_per_pixel` is all that decoding allocates.
-fn check_size(limits: &Limits, [width, height]: [usize; 2], bytes_per_pixel: u64) -> Attempt<()> {
+/// Refuses sizes beyond the limits; `bytes` is all that decoding will allocate.
+fn check_size(limits: &Limits, [width, height]: [usize; 2], bytes: u64) -> Attempt<()> {
     let pixels = (width as u64).saturating_mul(height as u64);
-    let bytes = pixels.saturating_mul(bytes_per_pixel);
     let too_large = width > limits.max_width
         || height > limits.max_height
         || pixels > limits.max_pixels
         || bytes > limits.max_bytes;
     if too_large {
         let detail = format!(
-            "{width} × {height} pixels need {bytes} bytes; the limits are {} × {}, {} pixels and {} bytes",
+            "{width} × {height} pixels, {bytes} bytes to decode; the limits are {} × {}, {} pixels and {} bytes",
             limits.max_width, limits.max_height, limits.max_pixels, limits.max_bytes
         );
         return Err(Failure::new(Fault::TooLarge, detail));

@@ -13,7 +13,6 @@ use super::{Attempt, Decoded, Facts, Failure, Format, Limits, Picture, check_siz
 /// Decodes `bytes`, which begin like `format`.
 pub(super) fn decode(bytes: &[u8], format: Format, limits: &Limits) -> Attempt<Decoded> {
     let known = match format {
-        Format::Jpeg => ImageFormat::Jpeg,
         Format::Png => ImageFormat::Png,
         Format::Gif => ImageFormat::Gif,
         Format::Bmp => ImageFormat::Bmp,
@@ -43,7 +42,8 @@ pub(super) fn decode(bytes: &[u8], format: Format, limits: &Limits) -> Attempt<D
         Format::Gif => 1,
         _ => 0,
     };
-    check_size(limits, size, stored + 3 + extra)?;
+    let pixels = u64::from(width) * u64::from(height);
+    check_size(limits, size, pixels.saturating_mul(stored + 3 + extra))?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms).to_exif();
     let color = decoder.color_type();
     let image = DynamicImage::from_decoder(decoder).map_err(failure)?;
