@@ -3,19 +3,21 @@
     python pictures.py        # writes pictures/* and pictures.json beside this file
 
 `pictures.json` lists, for each file in `pictures/`, the size and the bytes that
-`ImageOps.exif_transpose(Image.open(f)).convert("RGB")` gives (zlib, base64), and for some of
-them resized and cropped versions.
+`ImageOps.exif_transpose(Image.open(f)).convert("RGB")` gives (zlib, base64). `resized.json` has
+one picture, and what `Image.resize` and torchvision's resize and centre crop make of it.
 """
 
 import base64
 import io
 import json
+import math
 import pathlib
 import struct
 import zlib
 
 import numpy as np
 from PIL import Image, ImageOps
+from torchvision.transforms import functional
 
 HERE = pathlib.Path(__file__).parent
 OUT = HERE / "pictures"
@@ -151,9 +153,42 @@ def golden():
     return entries
 
 
+def resized():
+    """A picture, and what becomes of it: sizes up and down, both filters, crops, grey."""
+    source = Image.fromarray(scene(46, 61, seed=9))
+    # Hard edges make the cubic filter overshoot.
+    source.paste((255, 255, 255), (10, 10, 30, 25))
+    source.paste((0, 0, 0), (18, 14, 50, 19))
+    filters = {"bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}
+    cases = []
+    for filter, code in filters.items():
+        for w, h in [(24, 24), (7, 50), (61, 20), (90, 46), (100, 77), (1, 1), (61, 46)]:
+            cases.append({"filter": filter, "width": w, "height": h,
+                          "rgb": packed(np.asarray(source.resize((w, h), code)))})
+    crops = []
+    for filter, code in filters.items():
+        for size, fraction in [(28, 0.875), (28, 0.9), (20, 0.95), (31, 1.0), (33, 0.875)]:
+            for turned in (False, True):
+                picture = source.transpose(Image.TRANSPOSE) if turned else source
+                short = math.floor(size / fraction)
+                picture = functional.resize(picture, short, code)
+                picture = functional.center_crop(picture, [size, size])
+                crops.append({"filter": filter, "size": size, "fraction": fraction,
+                              "turned": turned, "rgb": packed(np.asarray(picture))})
+    grey = source.convert("L")
+    return {
+        "source": {"width": 61, "height": 46, "rgb": packed(np.asarray(source))},
+        "exact": cases,
+        "crops": crops,
+        "grey": packed(np.asarray(grey)),
+        "grey_24": packed(np.asarray(grey.resize((24, 24), Image.BICUBIC))),
+    }
+
+
 def main():
     write_all()
     (HERE / "pictures.json").write_text(json.dumps(golden(), indent=0) + "\n")
+    (HERE / "resized.json").write_text(json.dumps(resized(), indent=0) + "\n")
 
 
 if __name__ == "__main__":
