@@ -1,9 +1,11 @@
 //! Zip and tar archives as tables of bytes. Member names are compared, never used as paths.
 
+mod member;
 mod source;
 pub mod tar;
 mod zip;
 
-pub use source::Source;
+pub use member::member;
 pub(crate) use source::hexadecimal;
+pub use source::Source;
 pub use zip::{Member, Zip};
