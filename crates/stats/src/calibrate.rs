@@ -1,0 +1,201 @@
+//! Probabilities that mean what they say.
+
+use crate::{Probabilities, Result, StatsError};
+
+/// One temperature for all classes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Temperature {
+    /// Scores are divided by it; above 1 the head was too sure of itself.
+    pub temperature: f64,
+    /// Mean log-loss before.
+    pub log_loss_before: f64,
+    /// Mean log-loss after.
+    pub log_loss: f64,
+}
+
+/// Range in which the temperature is looked for.
+const RANGE: (f64, f64) = (1e-3, 1e3);
+
+/// The temperature that minimises the log-loss of `softmax(scores/T)` (Guo et al. 2017,
+/// arXiv:1706.04599), for `scores` `[n, n_classes]`.
+///
+/// The loss is convex in `1/T`: Newton steps inside a bracket that shrinks by bisection.
+pub fn scale(scores: &[f64], labels: &[u32], n_classes: usize) -> Result<Temperature> {
+    if n_classes == 0 || scores.len() != labels.len() * n_classes || labels.is_empty() {
+        return Err(StatsError::Shape {
+            expected: format!("{} × {n_classes} scores", labels.len()),
+            actual: scores.len().to_string(),
+        });
+    }
+    let rows = || scores.chunks_exact(n_classes).zip(labels.iter().map(|&y| y as usize));
+    // Loss, first and second derivative by the inverse temperature.
+    let at = |inverse: f64| {
+        let (mut loss, mut first, mut second) = (0.0, 0.0, 0.0);
+        for (row, label) in rows() {
+            let largest = row.iter().copied().fold(f64::MIN, f64::max);
+            let (mut sum, mut mean, mut square) = (0.0, 0.0, 0.0);
+            for s in row {
+                let e = (inverse * (s - largest)).exp();
+                if e > 0.0 {
+                    sum += e;
+                    mean += e * (s - largest);
+                    square += e * (s - largest) * (s - largest);
+                }
+            }
+            let (mean, square) = (mean / sum, square / sum);
+            // A class that training never saw has no finite score to learn from.
+            let right = (row[label] - largest).max(-1e6);
+            loss += sum.ln() - inverse * right;
+            first += mean - right;
+            second += square - mean * mean;
+        }
+        let n = labels.len() as f64;
+        (loss / n, first / n, second / n)
+    };
+    let (mut low, mut high) = (1.0 / RANGE.1, 1.0 / RANGE.0);
+    let mut inverse = 1.0;
+    for _ in 0..200 {
+        let (_, first, second) = at(inverse);
+        if first.abs() < 1e-12 || (high - low) < 1e-12 * high {
+            break;
+        }
+        if first > 0.0 {
+            high = inverse
+        } else {
+            low = inverse
+        }
+        let newton = inverse - first / second;
+        inverse = if newton > low && newton < high { newton } else { (low * high).sqrt() };
+    }
+    Ok(Temperature {
+        temperature: 1.0 / inverse,
+        log_loss_before: at(1.0).0,
+        log_loss: at(inverse).0,
+    })
+}
+
+/// `p^(1/T)`, renormalised: what [`scale`] does to scores, for probabilities.
+pub fn soften(probabilities: &Probabilities, temperature: f64) -> Probabilities {
+    let scores = probabilities
+        .rows()
+        .flat_map(|row| row.iter().map(|p| p.max(f64::MIN_POSITIVE).ln() / temperature))
+        .collect();
+    Probabilities::softmax(probabilities.n_classes(), scores)
+        .unwrap_or_else(|| probabilities.clone())
+}
+
+/// One bin of a reliability diagram.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bin {
+    /// Samples in the bin.
+    pub count: usize,
+    /// Mean probability of the predicted class.
+    pub confidence: f64,
+    /// Share of right predictions.
+    pub accuracy: f64,
+}
+
+/// Bins of equal mass by confidence, from the least to the most sure; empty ones are left out.
+pub fn reliability(probabilities: &Probabilities, labels: &[u32], bins: usize) -> Vec<Bin> {
+    let mut sure: Vec<(f64, bool)> = labels
+        .iter()
+        .enumerate()
+        .map(|(i, &label)| {
+            let predicted = probabilities.predicted(i);
+            (probabilities.row(i)[predicted as usize], predicted == label)
+        })
+        .collect();
+    sure.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let n = sure.len();
+    (0..bins)
+        .map(|bin| &sure[bin * n / bins..(bin + 1) * n / bins])
+        .filter(|members| !members.is_empty())
+        .map(|members| {
+            let count = members.len();
+            Bin {
+                count,
+                confidence: members.iter().map(|m| m.0).sum::<f64>() / count as f64,
+                accuracy: members.iter().filter(|m| m.1).count() as f64 / count as f64,
+            }
+        })
+        .collect()
+}
+
+/// Smallest probability that a class needs to enter a prediction set, so that at least
+/// `1 − alpha` of new samples find their class in the set (split conformal prediction, Vovk et al.
+/// 2005), from calibration samples that nothing else was fitted on.
+///
+/// `None` where there are too few samples to promise that much.
+pub fn conformal_threshold(
+    probabilities: &Probabilities,
+    labels: &[u32],
+    alpha: f64,
+) -> Option<f64> {
+    let mut right: Vec<f64> =
+        labels.iter().enumerate().map(|(i, &y)| probabilities.row(i)[y as usize]).collect();
+    right.sort_by(f64::total_cmp);
+    let rank = ((right.len() + 1) as f64 * alpha).floor() as usize;
+    (rank >= 1).then(|| right[rank - 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use offshoot_random::generator;
+    use rand::RngExt;
+
+    /// Labels drawn from `softmax(scores)`, and the scores.
+    fn sample(n: usize, classes: usize) -> (Vec<f64>, Vec<u32>) {
+        let mut rng = generator(0, "calibration test", 0, 0);
+        let scores: Vec<f64> = (0..n * classes).map(|_| 4.0 * rng.random::<f64>()).collect();
+        let p = Probabilities::softmax(classes, scores.clone()).unwrap();
+        let labels = (0..n)
+            .map(|i| {
+                let mut left: f64 = rng.random();
+                let drawn = p.row(i).iter().position(|p| {
+                    left -= p;
+                    left < 0.0
+                });
+                drawn.unwrap_or(classes - 1) as u32
+            })
+            .collect();
+        (scores, labels)
+    }
+
+    #[test]
+    fn a_sharpened_head_is_softened_by_the_same_factor() {
+        let (scores, labels) = sample(20_000, 4);
+        let plain = scale(&scores, &labels, 4).unwrap();
+        assert!((plain.temperature - 1.0).abs() < 0.05, "{plain:?}");
+        let sharp: Vec<f64> = scores.iter().map(|s| 5.0 * s).collect();
+        let found = scale(&sharp, &labels, 4).unwrap();
+        assert!((found.temperature / plain.temperature - 5.0).abs() < 1e-6, "{found:?}");
+        assert!(found.log_loss < found.log_loss_before);
+    }
+
+    #[test]
+    fn perfect_predictions_stay_inside_the_range() {
+        let found = scale(&[1.0, 0.0, 0.0, 1.0], &[0, 1], 2).unwrap();
+        assert!(found.temperature >= RANGE.0 * 0.999 && found.temperature.is_finite());
+    }
+
+    #[test]
+    fn prediction_sets_cover_what_they_promise() {
+        let (scores, labels) = sample(4000, 5);
+        let p = Probabilities::softmax(5, scores).unwrap();
+        let half: Vec<usize> = (0..2000).collect();
+        let threshold = conformal_threshold(&p.gather(&half), &labels[..2000], 0.1).unwrap();
+        let covered = (2000..4000).filter(|&i| p.row(i)[labels[i] as usize] >= threshold).count();
+        assert!((0.88..0.93).contains(&(covered as f64 / 2000.0)), "{covered}");
+        assert_eq!(conformal_threshold(&p.gather(&[0, 1]), &labels[..2], 0.1), None);
+    }
+
+    #[test]
+    fn bins_hold_every_sample_once() {
+        let (scores, labels) = sample(103, 3);
+        let p = Probabilities::softmax(3, scores).unwrap();
+        let bins = reliability(&p, &labels, 15);
+        assert_eq!(bins.iter().map(|b| b.count).sum::<usize>(), 103);
+        assert!(bins.is_sorted_by(|a, b| a.confidence <= b.confidence));
+    }
+}

@@ -1,0 +1,205 @@
+//! Multinomial logistic regression.
+
+mod objective;
+mod solve;
+
+use faer::Mat;
+
+use super::linear::{Scaling, UNSEEN};
+use super::{CvPoint, Entry, FitOptions, Fitted, Head, class_weights};
+use crate::{Matrix, Result, Rows, StatsError, check, cv, moments};
+use objective::Objective;
+use solve::{Bound, Solution, minimise};
+
+pub(super) const ENTRY: Entry = Entry {
+    name: "logistic",
+    summary: "multinomial logistic regression, L2 chosen by cross-validation",
+    paper: "Cox 1958; Böhning 1992 for the curvature bound",
+    fit,
+};
+
+/// Largest gradient at which a fit counts as converged.
+const TOLERANCE: f64 = 1e-6;
+
+/// Looser while cross-validation compares strengths.
+const CV_TOLERANCE: f64 = 1e-4;
+
+const MAX_ITERATIONS: usize = 5000;
+
+/// Features beyond which the curvature bound keeps its diagonal only: a factor of more would cost
+/// more memory and time than the fit.
+const MAX_DENSE: usize = 3000;
+
+/// Minimises `Σ ωᵢ·CE / Σ ωᵢ + λ/2‖W‖²`; the bias is not penalised.
+fn fit(rows: Rows<'_>, labels: &[u32], n_classes: usize, options: &FitOptions) -> Result<Fitted> {
+    let scaling = Scaling::of(rows, options.standardise);
+    let scaled;
+    let rows = if options.standardise {
+        scaled = scaling.apply(rows);
+        Rows::new(labels.len(), rows.d(), &scaled).unwrap_or(rows)
+    } else {
+        rows
+    };
+    // Classes without samples get no parameters: their optimum lies at −∞.
+    let counts = check::counts(labels, n_classes);
+    let present: Vec<usize> = (0..n_classes).filter(|&c| counts[c] > 0).collect();
+    let mut compact = vec![0; n_classes];
+    present.iter().enumerate().for_each(|(i, &c)| compact[c] = i as u32);
+    let labels: Vec<u32> = labels.iter().map(|&y| compact[y as usize]).collect();
+    let problem = Problem::new(rows, &labels, present.len(), options.balanced);
+
+    let (lambda, path) = match options.lambda {
+        Some(lambda) => (lambda, Vec::new()),
+        None => problem.choose(options)?,
+    };
+    if !(lambda.is_finite() && lambda >= 0.0) {
+        return Err(StatsError::Unusable(format!("expected λ ≥ 0, got {lambda}")));
+    }
+    let mut theta = vec![0.0; present.len() * (rows.d() + 1)];
+    let bound = problem.bound(lambda)?;
+    let solution = problem.solve(lambda, &bound, TOLERANCE, &mut theta);
+    let d = rows.d();
+    let mut weight = vec![0.0; n_classes * d];
+    let mut bias = vec![UNSEEN; n_classes];
+    for (theta, &class) in theta.chunks_exact(d + 1).zip(&present) {
+        weight[class * d..][..d].copy_from_slice(&theta[..d]);
+        bias[class] = theta[d];
+    }
+    Ok(Fitted {
+        head: Head::Linear(scaling.fold(d, weight, bias)),
+        lambda: Some(lambda),
+        path,
+        iterations: solution.iterations,
+        converged: solution.converged,
+    })
+}
+
+/// Second moments of `[X 1]`, from which the curvature bound for any λ follows.
+enum Moments {
+    Dense(Mat<f64>),
+    Diagonal(Vec<f64>),
+}
+
+struct Problem<'a> {
+    rows: Rows<'a>,
+    labels: &'a [u32],
+    n_classes: usize,
+    balanced: bool,
+    moments: Moments,
+}
+
+impl<'a> Problem<'a> {
+    fn new(rows: Rows<'a>, labels: &'a [u32], n_classes: usize, balanced: bool) -> Self {
+        let (n, d) = (rows.n() as f64, rows.d());
+        let zero = vec![0.0; d];
+        let moments = if d <= MAX_DENSE {
+            let weights = class_weights(labels, n_classes, balanced);
+            let weight = |i: usize| weights[labels[i] as usize];
+            let scatter = moments::weighted_scatter(rows, |_| &zero, weight);
+            let mut sums = vec![0.0; d];
+            for i in 0..rows.n() {
+                let w = weight(i);
+                sums.iter_mut().zip(rows.row(i)).for_each(|(s, &x)| *s += w * f64::from(x));
+            }
+            Moments::Dense(Mat::from_fn(d + 1, d + 1, |i, j| match (i == d, j == d) {
+                (false, false) => scatter[(i, j)] / n,
+                (true, true) => 1.0,
+                (true, false) => sums[j] / n,
+                (false, true) => sums[i] / n,
+            }))
+        } else {
+            let mut squares = moments::mean_squares(rows, &zero);
+            squares.push(1.0);
+            Moments::Diagonal(squares)
+        };
+        Self { rows, labels, n_classes, balanced, moments }
+    }
+
+    fn bound(&self, lambda: f64) -> Result<Bound> {
+        match &self.moments {
+            Moments::Dense(moments) => Bound::dense(moments, lambda),
+            Moments::Diagonal(squares) => Ok(Bound::diagonal(squares, lambda)),
+        }
+    }
+
+    fn solve(&self, lambda: f64, bound: &Bound, tolerance: f64, theta: &mut [f64]) -> Solution {
+        let class_weights = class_weights(self.labels, self.n_classes, self.balanced);
+        let objective = Objective {
+            rows: self.rows,
+            labels: self.labels,
+            class_weights: &class_weights,
+            n_classes: self.n_classes,
+            lambda,
+        };
+        minimise(&objective, bound, tolerance, MAX_ITERATIONS, theta)
+    }
+
+    /// The strength with the least held-out log-loss, from strong to weak, each fit starting where
+    /// the one before ended.
+    fn choose(&self, options: &FitOptions) -> Result<(f64, Vec<CvPoint>)> {
+        let mut grid = options.grid.clone();
+        grid.sort_by(|a, b| b.total_cmp(a));
+        if grid.is_empty() {
+            return Err(StatsError::Unusable("an empty grid of strengths".into()));
+        }
+        let folds = options.folds.min(self.rows.n());
+        if folds < 2 {
+            return Ok((grid[0], Vec::new()));
+        }
+        let bounds = grid.iter().map(|&lambda| self.bound(lambda)).collect::<Result<Vec<_>>>()?;
+        let fold_of = cv::stratified_folds(self.labels, folds, options.seed);
+        let mut losses = vec![0.0; grid.len()];
+        for fold in 0..folds {
+            let (held, kept): (Vec<usize>, Vec<usize>) =
+                (0..self.rows.n()).partition(|&i| fold_of[i] == fold);
+            let x = Matrix::gather(self.rows, &kept);
+            let y: Vec<u32> = kept.iter().map(|&i| self.labels[i]).collect();
+            let part = Problem {
+                rows: x.rows(),
+                labels: &y,
+                n_classes: self.n_classes,
+                balanced: self.balanced,
+                // The bounds of all samples serve the folds: they only steer the solver.
+                moments: Moments::Diagonal(Vec::new()),
+            };
+            let held_x = Matrix::gather(self.rows, &held);
+            let held_y: Vec<u32> = held.iter().map(|&i| self.labels[i]).collect();
+            let mut theta = vec![0.0; self.n_classes * (self.rows.d() + 1)];
+            for ((&lambda, bound), loss) in grid.iter().zip(&bounds).zip(&mut losses) {
+                part.solve(lambda, bound, CV_TOLERANCE, &mut theta);
+                *loss += total_log_loss(held_x.rows(), &held_y, self.n_classes, &theta);
+            }
+        }
+        let path: Vec<CvPoint> = grid
+            .iter()
+            .zip(&losses)
+            .map(|(&lambda, &loss)| CvPoint { lambda, log_loss: loss / self.rows.n() as f64 })
+            .collect();
+        // The strongest of equals.
+        let best =
+            path.iter().fold(
+                path[0],
+                |best, &point| {
+                    if point.log_loss < best.log_loss { point } else { best }
+                },
+            );
+        Ok((best.lambda, path))
+    }
+}
+
+/// Sum of −ln p of the right class.
+fn total_log_loss(rows: Rows<'_>, labels: &[u32], n_classes: usize, theta: &[f64]) -> f64 {
+    let d = rows.d();
+    let (mut weight, mut bias) = (Vec::with_capacity(n_classes * d), Vec::new());
+    for theta in theta.chunks_exact(d + 1) {
+        weight.extend_from_slice(&theta[..d]);
+        bias.push(theta[d]);
+    }
+    let scores = super::Linear { d, weight, bias }.scores(rows);
+    let loss = |(scores, &label): (&[f64], &u32)| {
+        let largest = scores.iter().copied().fold(f64::MIN, f64::max);
+        let sum: f64 = scores.iter().map(|s| (s - largest).exp()).sum();
+        sum.ln() + largest - scores[label as usize]
+    };
+    scores.chunks_exact(n_classes).zip(labels).map(loss).sum()
+}

@@ -1,0 +1,175 @@
+//! Classifiers on frozen features.
+//!
+//! [`all`] is the registry: the word that a user types, the file that implements it. A fitted head
+//! is a plain value ([`Head`]) that can be stored and applied to raw features.
+
+mod centroid;
+mod knn;
+mod lda;
+mod linear;
+mod logistic;
+mod ridge;
+
+use serde::{Deserialize, Serialize};
+
+pub use centroid::Centroids;
+pub use knn::Neighbours;
+pub use linear::Linear;
+
+use crate::{Probabilities, Result, Rows, StatsError, check};
+
+/// How a head is fitted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FitOptions {
+    /// Regularisation strength; `None` chooses it by cross-validation where the head has one.
+    pub lambda: Option<f64>,
+    /// Strengths that cross-validation tries.
+    pub grid: Vec<f64>,
+    /// Folds of cross-validation.
+    pub folds: usize,
+    /// Weigh samples by `n/(C·n_c)`.
+    pub balanced: bool,
+    /// Fit on features of mean 0 and variance 1; folded back, so that the head takes raw features.
+    pub standardise: bool,
+    /// Keys every random draw.
+    pub seed: u64,
+}
+
+impl Default for FitOptions {
+    fn default() -> Self {
+        Self {
+            lambda: None,
+            grid: (0..7).map(|i| 10f64.powf(1.0 - 0.75 * f64::from(i))).collect(),
+            folds: 5,
+            balanced: false,
+            standardise: true,
+            seed: 0,
+        }
+    }
+}
+
+/// Cross-validated log-loss of one strength.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CvPoint {
+    /// Strength.
+    pub lambda: f64,
+    /// Mean over held-out samples.
+    pub log_loss: f64,
+}
+
+/// A fitted head and how it was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fitted {
+    /// The classifier.
+    pub head: Head,
+    /// Strength that was used, where the head has one.
+    pub lambda: Option<f64>,
+    /// What cross-validation saw; empty where the strength was given.
+    pub path: Vec<CvPoint>,
+    /// Iterations of the final fit; 0 for closed forms.
+    pub iterations: usize,
+    /// Whether the solver reached its tolerance.
+    pub converged: bool,
+}
+
+impl Fitted {
+    fn closed_form(head: Head) -> Self {
+        Self { head, lambda: None, path: Vec::new(), iterations: 0, converged: true }
+    }
+}
+
+/// A classifier that takes raw features.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Head {
+    /// Softmax of a linear map: logistic, ridge, LDA.
+    Linear(Linear),
+    /// Vote of the nearest training samples.
+    Neighbours(Neighbours),
+    /// Distance to class means.
+    Centroids(Centroids),
+}
+
+impl Head {
+    /// Probabilities of every class, `[n, classes]`.
+    pub fn predict(&self, rows: Rows<'_>) -> Result<Probabilities> {
+        check::width(rows, self.d())?;
+        check::finite(rows)?;
+        let scores = match self {
+            Self::Linear(head) => head.scores(rows),
+            Self::Centroids(head) => head.scores(rows),
+            Self::Neighbours(head) => return head.predict(rows),
+        };
+        Probabilities::softmax(self.n_classes(), scores)
+            .ok_or_else(|| StatsError::Unusable("a head without classes".into()))
+    }
+
+    /// Number of features.
+    pub fn d(&self) -> usize {
+        match self {
+            Self::Linear(head) => head.d,
+            Self::Neighbours(head) => head.d,
+            Self::Centroids(head) => head.d,
+        }
+    }
+
+    /// Number of classes.
+    pub fn n_classes(&self) -> usize {
+        match self {
+            Self::Linear(head) => head.bias.len(),
+            Self::Neighbours(head) => head.n_classes,
+            Self::Centroids(head) => head.present.len(),
+        }
+    }
+}
+
+/// A head of the registry.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// The word that a user types.
+    pub name: &'static str,
+    /// One line for a list.
+    pub summary: &'static str,
+    /// Where it was published.
+    pub paper: &'static str,
+    fit: fn(Rows<'_>, &[u32], usize, &FitOptions) -> Result<Fitted>,
+}
+
+impl Entry {
+    /// Fits the head to `rows` `[n, d]` with `labels` below `n_classes`.
+    ///
+    /// # Errors
+    /// Lengths that do not fit, labels out of range, values that are not finite (the row is named).
+    pub fn fit(
+        &self,
+        rows: Rows<'_>,
+        labels: &[u32],
+        n_classes: usize,
+        options: &FitOptions,
+    ) -> Result<Fitted> {
+        check::labelled(rows, labels, n_classes)?;
+        (self.fit)(rows, labels, n_classes, options)
+    }
+}
+
+/// All heads in alphabetical order.
+pub fn all() -> &'static [Entry] {
+    &[centroid::ENTRY, knn::ENTRY, lda::ENTRY, logistic::ENTRY, ridge::ENTRY]
+}
+
+/// The head called `name`.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    all().iter().find(|entry| entry.name == name)
+}
+
+/// Weight of every class: 1, or `n/(C·n_c)` over the classes that are present.
+fn class_weights(labels: &[u32], n_classes: usize, balanced: bool) -> Vec<f64> {
+    let counts = check::counts(labels, n_classes);
+    let present = counts.iter().filter(|&&count| count > 0).count();
+    let weight = |&count: &usize| match (balanced, count) {
+        (false, _) => 1.0,
+        (true, 0) => 0.0,
+        (true, _) => labels.len() as f64 / (present as f64 * count as f64),
+    };
+    counts.iter().map(weight).collect()
+}

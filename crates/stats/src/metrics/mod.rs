@@ -1,0 +1,98 @@
+//! Figures of a classifier on labelled samples.
+//!
+//! [`all`] is the registry. Every metric knows its direction and gets a bootstrap interval
+//! from [`bootstrap`].
+
+mod accuracy;
+mod balanced_accuracy;
+mod bootstrap;
+mod brier;
+mod confusion;
+mod ece;
+mod log_loss;
+mod macro_f1;
+mod top5_accuracy;
+
+pub use bootstrap::{Interval, bootstrap};
+pub use confusion::{ClassFigures, Confusion};
+
+use crate::{Probabilities, Result, StatsError};
+
+/// Which way is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Accuracy and its kin.
+    Higher,
+    /// Losses and errors.
+    Lower,
+}
+
+/// A metric of the registry.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    /// The word that a user types and the key in JSON.
+    pub name: &'static str,
+    /// One line for a list.
+    pub summary: &'static str,
+    /// Which way is better.
+    pub direction: Direction,
+    /// On the samples named by the indices, repetitions allowed.
+    compute: fn(&Probabilities, &[u32], &[usize]) -> f64,
+}
+
+impl Metric {
+    /// The metric on all samples.
+    ///
+    /// # Errors
+    /// No samples, another number of labels than of rows, or a label that no column stands for.
+    pub fn of(&self, probabilities: &Probabilities, labels: &[u32]) -> Result<f64> {
+        check(probabilities, labels)?;
+        let all: Vec<usize> = (0..labels.len()).collect();
+        Ok((self.compute)(probabilities, labels, &all))
+    }
+
+    /// Whether `a` is better than `b`.
+    pub fn is_better(&self, a: f64, b: f64) -> bool {
+        match self.direction {
+            Direction::Higher => a > b,
+            Direction::Lower => a < b,
+        }
+    }
+}
+
+/// All metrics in alphabetical order.
+pub fn all() -> &'static [Metric] {
+    &[
+        accuracy::METRIC,
+        balanced_accuracy::METRIC,
+        brier::METRIC,
+        ece::METRIC,
+        log_loss::METRIC,
+        macro_f1::METRIC,
+        top5_accuracy::METRIC,
+    ]
+}
+
+/// The metric called `name`.
+pub fn find(name: &str) -> Option<&'static Metric> {
+    all().iter().find(|metric| metric.name == name)
+}
+
+fn check(probabilities: &Probabilities, labels: &[u32]) -> Result<()> {
+    if labels.is_empty() {
+        return Err(StatsError::Unusable("no samples to measure on".into()));
+    }
+    if labels.len() != probabilities.n() {
+        return Err(StatsError::Shape {
+            expected: format!("{} labels", probabilities.n()),
+            actual: labels.len().to_string(),
+        });
+    }
+    match labels.iter().position(|&y| y as usize >= probabilities.n_classes()) {
+        Some(row) => Err(StatsError::Shape {
+            expected: format!("labels below {}", probabilities.n_classes()),
+            actual: format!("{} (row {row})", labels[row]),
+        }),
+        None => Ok(()),
+    }
+}
