@@ -9,6 +9,8 @@ use super::{Source, Zip, tar};
 use crate::error::shown;
 use crate::{Result, WeightsError};
 
+/// Other files of a gzipped tar may take this much, or four times the limit.
+const OTHERS: u64 = 16 << 20;
 /// Endings of the files that one may have meant.
 const WEIGHTS: [&str; 4] = [".pth", ".pt", ".safetensors", ".bin"];
 
@@ -50,7 +52,7 @@ pub fn member(mut source: Source<'_>, name: &str, limit: u64) -> Result<Vec<u8>>
     let raw = source.read_from(0)?;
     let found = if gzipped {
         // Skipped members are unpacked too; what a bomb could cost is time, and that is bounded.
-        let mut unpacked = GzDecoder::new(raw).take(limit.saturating_mul(4));
+        let mut unpacked = GzDecoder::new(raw).take(limit.saturating_mul(4).max(OTHERS));
         tar::members(&mut unpacked, walk)
     } else {
         tar::members(raw, walk)

@@ -6,6 +6,6 @@ pub mod tar;
 mod zip;
 
 pub use member::member;
-pub(crate) use source::hexadecimal;
 pub use source::Source;
+pub(crate) use source::hexadecimal;
 pub use zip::{Member, Zip};

@@ -89,8 +89,9 @@ impl<'a> Zip<'a> {
         }
         let bytes = if member.deflated {
             let packed = self.source.read_from(member.offset)?.take(member.packed);
-            // The declared size only ends the reading; memory follows the bytes that arrive.
-            let mut bytes = Vec::new();
+            // Deflate shrinks at most 1032 times, so a larger declared size is not believed.
+            let plausible = member.size.min(member.packed.saturating_mul(1040));
+            let mut bytes = Vec::with_capacity(plausible as usize);
             DeflateDecoder::new(packed)
                 .take(member.size + 1)
                 .read_to_end(&mut bytes)

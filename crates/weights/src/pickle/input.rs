@@ -5,7 +5,7 @@ use std::io::{BufReader, ErrorKind, Read};
 use crate::{Result, WeightsError};
 
 /// One pickle may be this long; ten thousand tensors take about 2 MB.
-const MAX_PICKLE: u64 = 16 << 20;
+const MAX_PICKLE: u64 = 8 << 20;
 /// A line of the text protocol 0 may be this long.
 const MAX_LINE: usize = 1 << 16;
 

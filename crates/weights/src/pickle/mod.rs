@@ -13,6 +13,7 @@ mod globals;
 mod input;
 mod interpret;
 mod reduce;
+mod scalar;
 
 pub(crate) use arena::{Arena, Handle, Node, Storage, Tensor};
 pub(crate) use input::Input;

@@ -7,7 +7,7 @@ use crate::checkpoint::Collected;
 use crate::pickle::{self, Arena, Input};
 
 /// A pickle of this many bytes is refused by the interpreter in any case.
-const MAX_PICKLE: u64 = 16 << 20;
+const MAX_PICKLE: u64 = 8 << 20;
 
 /// Reads every tensor into `collected` and gives the file back.
 pub(crate) fn read<'a>(source: Source<'a>, collected: &mut Collected) -> Result<Source<'a>> {

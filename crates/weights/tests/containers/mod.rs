@@ -1,5 +1,7 @@
 //! Builds zip, tar and legacy files byte by byte, so that they can be wrong.
 
+#![allow(dead_code, reason = "each test file uses a part")]
+
 use std::io::Write;
 
 /// Magic number, protocol and system information of a legacy stream.
