@@ -10,7 +10,7 @@ pub struct Probabilities {
 impl Probabilities {
     /// Takes rows of `n_classes` values. `None` when the length is not a multiple of it.
     pub fn new(n_classes: usize, data: Vec<f64>) -> Option<Self> {
-        (n_classes > 0 && data.len() % n_classes == 0).then_some(Self { n_classes, data })
+        (n_classes > 0 && data.len().is_multiple_of(n_classes)).then_some(Self { n_classes, data })
     }
 
     /// Softmax of each row of `scores` `[n, n_classes]`. `None` as in [`Probabilities::new`].

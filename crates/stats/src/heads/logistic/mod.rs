@@ -31,6 +31,9 @@ const MAX_ITERATIONS: usize = 5000;
 const MAX_DENSE: usize = 3000;
 
 /// Minimises `Σ ωᵢ·CE / Σ ωᵢ + λ/2‖W‖²`; the bias is not penalised.
+///
+/// Two classes have one weight vector, `w₁ − w₀`, and λ holds that one, as everywhere else. The
+/// softmax form splits it in halves of opposite sign, whose squares sum to half of its square.
 fn fit(rows: Rows<'_>, labels: &[u32], n_classes: usize, options: &FitOptions) -> Result<Fitted> {
     let scaling = Scaling::of(rows, options.standardise);
     let scaled;
@@ -116,6 +119,7 @@ impl<'a> Problem<'a> {
     }
 
     fn bound(&self, lambda: f64) -> Result<Bound> {
+        let lambda = if self.n_classes == 2 { 2.0 * lambda } else { lambda };
         match &self.moments {
             Moments::Dense(moments) => Bound::dense(moments, lambda),
             Moments::Diagonal(squares) => Ok(Bound::diagonal(squares, lambda)),
@@ -129,7 +133,7 @@ impl<'a> Problem<'a> {
             labels: self.labels,
             class_weights: &class_weights,
             n_classes: self.n_classes,
-            lambda,
+            lambda: if self.n_classes == 2 { 2.0 * lambda } else { lambda },
         };
         minimise(&objective, bound, tolerance, MAX_ITERATIONS, theta)
     }

@@ -103,8 +103,8 @@ impl Objective<'_> {
                 let task = Scores { x, weights, scores };
                 if fused { arch.dispatch(task) } else { task.run::<false>() }
             }
-            for r in 0..TOGETHER {
-                let label = self.labels[rows[r]] as usize;
+            for (r, &row) in rows.iter().enumerate() {
+                let label = self.labels[row] as usize;
                 let weight = if r < present { self.class_weights[label] } else { 0.0 };
                 part.loss += self.residual(&mut scores, r, label, weight);
             }
