@@ -83,6 +83,8 @@ pub struct RunFacts {
 pub struct DataSummary {
     /// Its name.
     pub name: String,
+    /// Whether the samples are pictures, or feature vectors.
+    pub pictures: bool,
     /// One entry a class, in label order.
     pub classes: Vec<ClassCount>,
     /// Samples that could not be read and were left out.

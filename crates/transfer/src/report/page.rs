@@ -1,0 +1,160 @@
+//! What `templates/report.html` shows.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+
+use super::answer::Answer;
+use super::data::{ClassCount, ClassFigures, Gain, Mistake, ReportData};
+use super::plots::{Plots, wrong_pairs};
+use super::svg;
+use super::thumbnail::data_uri;
+use super::words;
+use crate::documents::Figures;
+
+/// Classes in the table that is open from the start.
+const SHOWN_CLASSES: usize = 15;
+const SHOWN_CONFUSIONS: usize = 12;
+const SHOWN_MISTAKES: usize = 24;
+
+#[derive(Template)]
+#[template(path = "report.html")]
+pub struct Page<'a> {
+    r: &'a ReportData,
+    answer: Answer,
+    plots: Plots,
+    plot_style: &'static str,
+    page_style: &'static str,
+    comparison: Vec<Compared<'a>>,
+    mistakes: Vec<Shown<'a>>,
+    confusions: Vec<(&'a str, &'a str, usize)>,
+    data_line: String,
+    hardest: Vec<Class<'a>>,
+    easier: Vec<Class<'a>>,
+    faults: Vec<Fault<'a>>,
+}
+
+/// A row of the table of features.
+struct Compared<'a> {
+    name: String,
+    figures: &'a Figures,
+    gain: Option<&'a Gain>,
+}
+
+struct Shown<'a> {
+    told: &'a Mistake,
+    image: Option<String>,
+}
+
+struct Class<'a> {
+    figures: &'a ClassFigures,
+    count: ClassCount,
+}
+
+/// Faults of one kind, with the first as an example.
+struct Fault<'a> {
+    kind: &'a str,
+    n: usize,
+    path: &'a str,
+    detail: &'a str,
+}
+
+impl<'a> Page<'a> {
+    pub fn of(report: &'a ReportData) -> Self {
+        let mut hardest = classes(report);
+        let easier = hardest.split_off(hardest.len().min(SHOWN_CLASSES));
+        let mistakes = report.mistakes.iter().take(SHOWN_MISTAKES);
+        Self {
+            r: report,
+            answer: Answer::of(report),
+            plots: Plots::of(report),
+            plot_style: svg::STYLE,
+            page_style: include_str!("../../templates/page.css"),
+            comparison: comparison(report),
+            mistakes: mistakes
+                .map(|told| Shown { told, image: data_uri(&told.thumbnail) })
+                .collect(),
+            confusions: confusions(report),
+            data_line: data_line(report),
+            hardest,
+            easier,
+            faults: faults(report),
+        }
+    }
+}
+
+fn comparison(report: &ReportData) -> Vec<Compared<'_>> {
+    let this = Compared {
+        name: format!("{}, pre-trained", report.model.recipe),
+        figures: &report.figures,
+        gain: None,
+    };
+    let baselines = report.baselines.iter().map(|b| Compared {
+        name: b.summary.clone(),
+        figures: &b.figures,
+        gain: report.gains.get(&b.name),
+    });
+    let domains = report.domains.iter().map(|d| Compared {
+        name: format!("the pre-trained one, on {}", d.name),
+        figures: &d.figures,
+        gain: None,
+    });
+    std::iter::once(this).chain(baselines).chain(domains).collect()
+}
+
+fn confusions(report: &ReportData) -> Vec<(&str, &str, usize)> {
+    let n = report.per_class.len();
+    if n == 0 || report.confusion.len() != n * n {
+        return Vec::new();
+    }
+    let name = |class: usize| report.per_class[class].name.as_str();
+    let pairs = wrong_pairs(&report.confusion, n).into_iter().take(SHOWN_CONFUSIONS);
+    pairs.map(|(truth, called, times)| (name(truth), name(called), times)).collect()
+}
+
+/// The hardest class first; classes without test samples last.
+fn classes(report: &ReportData) -> Vec<Class<'_>> {
+    let counts: BTreeMap<&str, &ClassCount> =
+        report.data.classes.iter().map(|c| (c.name.as_str(), c)).collect();
+    let class = |figures| Class {
+        figures,
+        count: counts.get(figures.name.as_str()).map_or_else(ClassCount::default, |c| (*c).clone()),
+    };
+    let mut classes: Vec<Class<'_>> = report.per_class.iter().map(class).collect();
+    let f1 = |c: &Class<'_>| c.figures.f1.unwrap_or(f64::INFINITY);
+    classes.sort_by(|a, b| f1(a).total_cmp(&f1(b)));
+    classes
+}
+
+fn data_line(report: &ReportData) -> String {
+    let classes = &report.data.classes;
+    let sum = |of: fn(&ClassCount) -> usize| words::count(classes.iter().map(of).sum());
+    let unreadable = match report.data.unreadable {
+        0 => String::new(),
+        n => format!(" {} could not be read and took no part.", words::count(n)),
+    };
+    format!(
+        "{} in {}: {} to train, {} to choose the temperature, {} to judge.{unreadable}",
+        report.data.name,
+        words::counted(classes.len(), "class", "classes"),
+        sum(|c| c.train),
+        sum(|c| c.val),
+        sum(|c| c.test),
+    )
+}
+
+fn faults(report: &ReportData) -> Vec<Fault<'_>> {
+    let mut kinds: Vec<Fault<'_>> = Vec::new();
+    for problem in &report.data.problems {
+        match kinds.iter_mut().find(|f| f.kind == problem.kind) {
+            Some(fault) => fault.n += 1,
+            None => kinds.push(Fault {
+                kind: &problem.kind,
+                n: 1,
+                path: &problem.path,
+                detail: &problem.detail,
+            }),
+        }
+    }
+    kinds
+}

@@ -1,0 +1,47 @@
+//! The drawings, one file each.
+
+mod accuracy;
+mod confusion;
+mod feature_map;
+mod reliability;
+mod timing;
+
+pub use confusion::wrong_pairs;
+
+use super::data::ReportData;
+use super::svg::Drawing;
+
+/// All drawings that the data allows.
+#[derive(Debug, Clone)]
+pub struct Plots {
+    /// Accuracies side by side.
+    pub accuracy: Drawing,
+    /// Who is taken for whom.
+    pub confusion: Option<Drawing>,
+    /// Confidence against truth.
+    pub reliability: Option<Drawing>,
+    /// Samples in the plane.
+    pub feature_map: Option<Drawing>,
+    /// Where the time went.
+    pub timing: Option<Drawing>,
+}
+
+impl Plots {
+    /// Draws everything.
+    pub fn of(report: &ReportData) -> Self {
+        Self {
+            accuracy: accuracy::draw(report),
+            confusion: confusion::draw(&report.per_class, &report.confusion),
+            reliability: report.calibration.as_ref().and_then(reliability::draw),
+            feature_map: report.map.as_ref().and_then(|m| feature_map::draw(m, &report.per_class)),
+            timing: timing::draw(&report.phases),
+        }
+    }
+
+    /// Those that there are.
+    pub fn all(&self) -> impl Iterator<Item = &Drawing> {
+        let Self { accuracy, confusion, reliability, feature_map, timing } = self;
+        let optional = [confusion, reliability, feature_map, timing].into_iter();
+        std::iter::once(accuracy).chain(optional.flatten())
+    }
+}

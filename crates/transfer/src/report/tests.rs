@@ -1,0 +1,235 @@
+use std::collections::BTreeMap;
+
+use super::data::*;
+use super::*;
+use crate::Phase;
+use crate::documents::{Baseline, DataProblem, Figures};
+use crate::run::record::PhaseSeconds;
+
+fn figures(n: usize, accuracy: f64) -> Figures {
+    let around = |v: f64| [v - 0.03, v + 0.03];
+    Figures {
+        n,
+        accuracy,
+        accuracy_ci: around(accuracy),
+        macro_f1: accuracy,
+        macro_f1_ci: around(accuracy),
+        log_loss: 0.3,
+        log_loss_ci: around(0.3),
+        ece: 0.04,
+        ece_ci: around(0.04),
+    }
+}
+
+/// A report in which every text from outside is `text`.
+fn report(text: &str) -> ReportData {
+    let t = || text.to_string();
+    let class = |n, recall| ClassFigures { name: t(), n, precision: recall, recall, f1: recall };
+    let bin = CalibrationBin { n: 3, confidence: 0.8, accuracy: 0.7 };
+    let point =
+        |correct| MapPoint { x: 1.0, y: -2.0, label: 1, correct, split: t(), domain: Some(t()) };
+    ReportData {
+        title: t(),
+        command: t(),
+        run: RunFacts {
+            created: t(),
+            version: t(),
+            platform: t(),
+            isa: Some(t()),
+            method: t(),
+            head: t(),
+            lambda: Some(0.01),
+            temperature: Some(1.2),
+            fitted_on: t(),
+            memory_bytes: Some(1),
+            cached: 1,
+            ..RunFacts::default()
+        },
+        data: DataSummary {
+            name: t(),
+            pictures: true,
+            classes: vec![ClassCount { name: t(), train: 8, val: 1, test: 2 }],
+            unreadable: 1,
+            problems: vec![DataProblem { path: t(), kind: t(), severity: t(), detail: t() }],
+            manifest_sha256: t(),
+        },
+        model: ModelCard {
+            name: t(),
+            recipe: format!("{text}2"),
+            origin: Some(t()),
+            trained_on: Some(t()),
+            licence: Some(t()),
+            sha256: t(),
+            dim: 4,
+            preprocessing: t(),
+        },
+        figures: figures(120, 0.941),
+        baselines: vec![Baseline {
+            name: "pixels".into(),
+            summary: t(),
+            figures: figures(120, 0.41),
+            seconds: 1.0,
+        }],
+        gains: BTreeMap::from([("pixels".into(), Gain { accuracy: 0.531, ci: [0.47, 0.59] })]),
+        domains: vec![Domain { name: t(), figures: figures(80, 0.7) }],
+        per_class: vec![class(2, Some(0.5)), class(0, None)],
+        confusion: vec![1, 1, 0, 0],
+        calibration: Some(Calibration {
+            before: vec![bin],
+            after: vec![bin],
+            ece_before: 0.08,
+            ece_after: 0.03,
+        }),
+        mistakes: vec![Mistake {
+            id: t(),
+            label: t(),
+            predicted: t(),
+            confidence: 0.9,
+            thumbnail: b"\x89PNG\r\n\x1a\n".to_vec(),
+        }],
+        map: Some(FeatureMap {
+            explained: [0.3, 0.2],
+            points: vec![point(None), point(Some(true)), point(Some(false))],
+        }),
+        phases: vec![PhaseSeconds { phase: Phase::Extract, seconds: 2.0 }],
+        warnings: vec![t()],
+    }
+}
+
+/// Tags of a document, each as it stands between `<` and `>`.
+fn tags(document: &str) -> Vec<&str> {
+    document.split('<').skip(1).map(|rest| rest.split('>').next().unwrap()).collect()
+}
+
+#[test]
+fn the_answer_comes_first_and_in_words() {
+    let said = summary(&report("twitter")).join("\n").replace('\u{202f}', " ");
+    assert_eq!(
+        said,
+        "94.1 % right (91–97 %) on 120 test pictures it never saw\n\
+         The same head on raw pixels gets 41.0 %, so transfer bought +53.1 points (+47 to +59).\n\
+         On twitter it is right in 70.0 % (67–73 %) of 80 cases: −24.1 points.\n\
+         The hardest class is “twitter”: 50.0 % of its 2 test samples were recognised, most often \
+         taken for “twitter”.\n\
+         Its stated confidence is off by 3.0 % on average, so it can be taken at its word."
+    );
+    let page = render(&report("twitter")).unwrap();
+    assert!(page.find("94.1").unwrap() < page.find("What transfer bought").unwrap());
+}
+
+#[test]
+fn harm_and_doubt_are_said() {
+    let with = |accuracy, ci| {
+        let mut report = report("x");
+        report.gains.insert("pixels".into(), Gain { accuracy, ci });
+        summary(&report)[1].clone()
+    };
+    assert!(with(-0.1, [-0.15, -0.05]).contains("transfer cost −10.0 points"));
+    assert!(with(0.01, [-0.02, 0.04]).contains("too small"));
+}
+
+#[test]
+fn all_right_is_not_taken_for_perfect() {
+    let mut report = report("x");
+    report.figures = figures(20, 1.0);
+    let said = summary(&report).join(" ").replace('\u{202f}', " ");
+    assert!(said.contains("No mistake in 20 answers still allows for 13.9 %"), "{said}");
+}
+
+#[test]
+fn nothing_from_outside_becomes_markup() {
+    let harmless = report("name");
+    let [expected, drawn] = [render(&harmless).unwrap(), join(plots(&harmless))];
+    for attack in [
+        "<script>alert(1)</script>",
+        "\"><img src=x onerror=alert(1)>",
+        "' onload='alert(1)",
+        "</style></title></svg><svg/onload=alert(1)>",
+        "{{ 7 * 7 }}&lt;script&gt;",
+        "<!--",
+        "]]>",
+    ] {
+        // The same tags in the same order, whatever the texts are: nothing was added or closed.
+        let names = |page: &str| -> Vec<String> {
+            let name = |t: &&str| t.split([' ', '\n']).next().unwrap_or_default().to_string();
+            tags(page).iter().map(name).collect()
+        };
+        let hostile = report(attack);
+        assert_eq!(names(&render(&hostile).unwrap()), names(&expected), "{attack}");
+        assert_eq!(names(&join(plots(&hostile))), names(&drawn), "{attack}");
+        for tag in tags(&render(&hostile).unwrap()) {
+            let outside_quotes: String = tag.split('"').step_by(2).collect();
+            assert!(!outside_quotes.contains("alert"), "{tag}");
+        }
+    }
+}
+
+#[test]
+fn the_page_holds_no_script_and_loads_nothing() {
+    let page = render(&report("name")).unwrap();
+    assert!(
+        page.contains("content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\"")
+    );
+    for tag in tags(&page) {
+        let name = tag.split([' ', '\n']).next().unwrap();
+        assert!(!["script", "link", "iframe", "object", "a", "form"].contains(&name), "{tag}");
+        let loads = tag.contains("src=") && !tag.contains("src=\"data:image/png;base64,");
+        assert!(!loads && !tag.contains("href="), "{tag}");
+    }
+    assert!(!page.contains("url(") && !page.contains("@import"));
+}
+
+#[test]
+fn every_drawing_is_told_in_words() {
+    let plots = plots(&report("name"));
+    let names: Vec<&str> = plots.iter().map(|(name, _)| name.as_str()).collect();
+    let all = ["accuracy", "confusion", "reliability", "feature-map", "timing"];
+    assert_eq!(names, all.map(|n| format!("{n}.svg")));
+    for (name, svg) in &plots {
+        assert!(svg.contains("<title id=") && svg.contains("<desc id="), "{name}");
+        assert!(svg.contains("role=\"img\"") && svg.contains("prefers-color-scheme"), "{name}");
+    }
+}
+
+#[test]
+fn a_run_without_anything_to_show_is_still_a_page() {
+    let mut report = report("name");
+    report.figures = figures(0, f64::NAN);
+    report.baselines.clear();
+    report.gains.clear();
+    report.domains.clear();
+    report.per_class.clear();
+    report.confusion.clear();
+    report.calibration = None;
+    report.mistakes.clear();
+    report.map = Some(FeatureMap {
+        points: vec![MapPoint { x: f32::NAN, label: 99, ..MapPoint::default() }],
+        ..FeatureMap::default()
+    });
+    report.phases.clear();
+    report.data = DataSummary::default();
+    let page = render(&report).unwrap();
+    assert!(page.contains("No fault.") && !page.contains("NaN"));
+}
+
+#[test]
+fn a_hundred_classes_stay_readable() {
+    let mut report = report("name");
+    let class = |i| ClassFigures {
+        name: format!("{i}-{}", "long ".repeat(100)),
+        n: 1,
+        f1: Some(0.5),
+        ..ClassFigures::default()
+    };
+    report.per_class = (0..100).map(class).collect();
+    report.confusion = (0..100 * 100).map(|cell| usize::from(cell % 101 == 0)).collect();
+    report.confusion[1] = 2;
+    let page = render(&report).unwrap();
+    assert!(page.contains("85 more classes"));
+    assert!(page.len() < 200_000, "{}", page.len());
+    assert!(page.contains("Point at a cell"));
+}
+
+fn join(plots: Vec<(String, String)>) -> String {
+    plots.into_iter().map(|(_, svg)| svg).collect()
+}
