@@ -2,6 +2,7 @@
 //!
 //! Everything that a user calls "my data" becomes a [`Dataset`]; this crate knows no tensors.
 
+mod check;
 mod dataset;
 mod decode;
 mod error;
@@ -10,6 +11,7 @@ mod resize;
 mod split;
 mod transform;
 
+pub use check::{CHECKS, Check, CheckOptions, CheckReport, Problem, Severity, Summary, check};
 pub use dataset::{Dataset, Input, PixelStore, Sample, Split};
 pub use decode::{Format, Limits, Picture, decode};
 pub use error::{DataError, Fault};

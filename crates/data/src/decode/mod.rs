@@ -103,26 +103,33 @@ pub fn decode(input: &Input, limits: &Limits) -> Result<Picture> {
         Input::Encoded(bytes) => {
             decode_bytes(bytes, "picture in memory", limits).map(|d| d.picture)
         }
-        Input::Pixels { .. } | Input::Vector(_) => stored(input),
+        Input::Pixels { .. } | Input::Vector(_) => stored(input).map(|d| d.picture),
     }
 }
 
 /// A picture that needs no decoding.
-fn stored(input: &Input) -> Result<Picture> {
+pub(crate) fn stored(input: &Input) -> Result<Decoded> {
     let Input::Pixels { store, index } = input else {
         return Err(DataError::Unusable("expected a picture, found a feature vector".to_owned()));
     };
     let size = store.height * store.width * store.channels;
-    let pixels =
-        store.bytes.get(index.saturating_mul(size)..index.saturating_add(1).saturating_mul(size));
+    let start = index.saturating_mul(size);
+    let pixels = store.bytes.get(start..start.saturating_add(size));
     let pixels = pixels.filter(|p| !p.is_empty()).ok_or_else(|| {
         Failure::new(Fault::Missing, "the store has no such picture").at(&format!("#{index}"))
     })?;
-    Ok(Picture {
-        width: store.width,
-        height: store.height,
-        channels: store.channels,
-        pixels: pixels.to_vec(),
+    Ok(Decoded {
+        picture: Picture {
+            width: store.width,
+            height: store.height,
+            channels: store.channels,
+            pixels: pixels.to_vec(),
+        },
+        facts: Facts {
+            format: None,
+            mode: if store.channels == 1 { "grey" } else { "rgb" },
+            orientation: 1,
+        },
     })
 }
 

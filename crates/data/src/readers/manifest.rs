@@ -36,10 +36,12 @@ pub(super) fn read(path: &Path, _options: &ReadOptions) -> Result<Dataset> {
     let content = text::decode(&bytes).map_err(|why| DataError::malformed(&place, why))?;
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter(&content))
-        .trim(csv::Trim::All)
+        .trim(csv::Trim::None)
         .from_reader(content.as_bytes());
     let header = reader.headers().map_err(|e| row_error(&place, &e))?;
     let columns = columns(&place, header)?;
+    // `path, label` has a space behind each comma, which belongs to no field.
+    let spaced = header.iter().skip(1).any(|name| name.starts_with(' '));
 
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut samples = Vec::new();
@@ -53,7 +55,7 @@ pub(super) fn read(path: &Path, _options: &ReadOptions) -> Result<Dataset> {
             return Err(DataError::malformed(here(), detail));
         }
         let field = |column: Option<usize>| {
-            let text = column.and_then(|c| record.get(c)).unwrap_or_default();
+            let text = column.and_then(|c| record.get(c)).unwrap_or_default().trim();
             (!labels::is_missing(text)).then(|| text.to_owned())
         };
         let id = field(Some(columns.path))
@@ -65,7 +67,10 @@ pub(super) fn read(path: &Path, _options: &ReadOptions) -> Result<Dataset> {
             })?),
             None => None,
         };
-        names.push(field(columns.label));
+        // Labels keep their spaces, so that the data doctor sees classes that differ by one.
+        let label = columns.label.and_then(|c| record.get(c)).unwrap_or_default();
+        let label = if spaced { label.trim_start() } else { label };
+        names.push((!labels::is_missing(label.trim())).then(|| label.to_owned()));
         samples.push(Sample {
             input: Input::File(folder.join(&id)),
             id,
@@ -96,7 +101,7 @@ fn delimiter(content: &str) -> u8 {
 }
 
 fn columns(place: &str, header: &csv::StringRecord) -> Result<Columns> {
-    let names: Vec<String> = header.iter().map(str::to_lowercase).collect();
+    let names: Vec<String> = header.iter().map(|n| n.trim().to_lowercase()).collect();
     let find = |spellings: &[&str]| names.iter().position(|n| spellings.contains(&n.as_str()));
     let path = find(&["path", "file", "filename", "file_name", "image", "filepath"]);
     let path = path.ok_or_else(|| {
