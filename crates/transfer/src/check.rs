@@ -1,50 +1,134 @@
 //! `check`: the data doctor, and what a run asks of it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use offshoot_data::{Dataset, SplitSpec};
+use offshoot_data::{CheckOptions, Dataset, Severity, SplitSpec};
 
 use crate::documents::{CheckReport, DataProblem, SCHEMA};
+use crate::extract::ALLOWED_PERCENT;
 use crate::plan::CheckPlan;
+use crate::prepare::{refuse_unusable, split_counts};
 use crate::watch::Watch;
-use crate::{Observer, Phase, Result};
+use crate::{Observer, Phase, Result, TransferError};
 
-/// What a run looks at before it trains: nothing that decodes pictures.
-pub fn fast(dataset: &Dataset) -> Result<Vec<DataProblem>> {
-    let _ = dataset;
-    Ok(Vec::new())
+/// How often progress is reported while pictures are looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What the doctor found, in the words of documents.
+pub struct Findings {
+    /// Worst first.
+    pub problems: Vec<DataProblem>,
+    /// Sets of samples that show the same picture; they must not straddle two splits.
+    pub duplicates: Vec<Vec<usize>>,
+    unreadable: usize,
 }
 
-/// Gives every sample a split.
+/// Looks at every sample.
+pub fn examine(
+    dataset: &Dataset,
+    near_duplicates: bool,
+    watch: &mut Watch<'_>,
+) -> Result<Findings> {
+    let options = CheckOptions { near_duplicates, ..CheckOptions::default() };
+    let done = AtomicUsize::new(0);
+    let total = dataset.samples.len();
+    let report = std::thread::scope(|threads| {
+        let work = threads.spawn(|| {
+            let progress = |_: usize, _: usize| {
+                done.fetch_add(1, Ordering::Relaxed);
+            };
+            offshoot_data::check(dataset, &options, &progress)
+        });
+        // The doctor works on the pool's threads; the observer belongs to this one.
+        while !work.is_finished() {
+            watch.progress(Phase::Check, done.load(Ordering::Relaxed).min(total), total, 0)?;
+            std::thread::park_timeout(TICK);
+        }
+        work.join().map_err(|_| TransferError::Internal("the data doctor panicked".into()))
+    })?;
+    let problems = report.problems.into_iter().map(|p| DataProblem {
+        path: p.path,
+        kind: p.kind,
+        severity: match p.severity {
+            Severity::Error => "error".into(),
+            Severity::Warning => "warning".into(),
+            Severity::Note => "note".into(),
+        },
+        detail: p.detail,
+    });
+    Ok(Findings {
+        problems: problems.collect(),
+        duplicates: report.duplicates,
+        unreadable: report.unreadable.len(),
+    })
+}
+
+impl Findings {
+    /// Refuses data of which too much cannot be read.
+    pub fn refuse_if_too_many_unreadable(&self, total: usize) -> Result<()> {
+        if self.unreadable * 100 <= total * ALLOWED_PERCENT {
+            return Ok(());
+        }
+        let first = self.problems.iter().find(|p| p.severity == "error");
+        Err(TransferError::TooManyUnreadable {
+            bad: self.unreadable,
+            total,
+            allowed_percent: ALLOWED_PERCENT as u32,
+            first: first.map(|p| format!("{}: {}", p.path, p.detail)).unwrap_or_default(),
+        })
+    }
+}
+
+/// Gives every sample a split; duplicates stay together.
 pub fn assign_splits(
     dataset: &mut Dataset,
+    duplicates: Vec<Vec<usize>>,
     seed: u64,
     val: f64,
     test: f64,
     watch: &mut Watch<'_>,
 ) -> Result<()> {
     let named = dataset.samples.iter().any(|s| s.split == Some(offshoot_data::Split::Test));
-    offshoot_data::split(dataset, &SplitSpec { val, test, seed, together: Vec::new() })?;
+    offshoot_data::split(dataset, &SplitSpec { val, test, seed, together: duplicates })?;
     if !named {
         watch.note("no test split is named: one was made, see data/manifest.csv")?;
     }
     Ok(())
 }
 
-/// The data doctor: every fault of the data, named by file.
+/// The data doctor: every fault of the data, named by file. Faults are no error: the document says
+/// in `refused` whether `train` would refuse the data.
 pub fn check(plan: &CheckPlan, observer: &mut dyn Observer) -> Result<CheckReport> {
     let mut watch = Watch::new(observer);
     let dataset = watch.phase(Phase::Read, None, |_| crate::prepare::open(&plan.data))?;
+    let total = dataset.samples.len();
+    let findings = watch
+        .phase(Phase::Check, Some(total), |watch| examine(&dataset, plan.near_duplicates, watch))?;
+    let mut classes: BTreeMap<String, usize> =
+        dataset.classes.iter().map(|name| (name.clone(), 0)).collect();
+    for sample in &dataset.samples {
+        let name = sample.label.and_then(|l| dataset.classes.get(l as usize));
+        if let Some(count) = name.and_then(|name| classes.get_mut(name)) {
+            *count += 1;
+        }
+    }
+    let splits = split_counts(&dataset);
+    let mut trainable = dataset.clone();
+    let refused = findings.refuse_if_too_many_unreadable(total).is_err()
+        || offshoot_data::split(&mut trainable, &SplitSpec::default()).is_err()
+        || refuse_unusable(&trainable).is_err();
     Ok(CheckReport {
         schema: SCHEMA,
         command: "check".into(),
         run: None,
         seconds: watch.seconds(),
         data: dataset.name,
-        samples: dataset.samples.len(),
-        classes: BTreeMap::new(),
-        splits: BTreeMap::new(),
-        problems: Vec::new(),
-        refused: false,
+        samples: total,
+        classes,
+        splits,
+        problems: findings.problems,
+        refused,
     })
 }

@@ -97,7 +97,7 @@ pub struct DataProblem {
     pub path: String,
     /// Machine-readable kind.
     pub kind: String,
-    /// `error` (the sample cannot be used) or `warning`.
+    /// `error` (the sample or the data cannot be used), `warning` or `note`.
     pub severity: String,
     /// What was expected and what came.
     pub detail: String,

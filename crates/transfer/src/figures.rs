@@ -1,67 +1,93 @@
-//! Metrics with their intervals, and the tables behind the plots.
+//! Metrics with their intervals, as documents show them.
+
+use offshoot_random::generator;
+use offshoot_stats::metrics::{bootstrap, find};
+use offshoot_stats::{Probabilities, StatsError};
+use rand::RngExt;
 
 use crate::Result;
 use crate::documents::Figures;
 
-/// A bin of the calibration plot.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Bin {
-    /// Samples in it.
-    pub n: usize,
-    /// Their mean highest probability.
-    pub confidence: f64,
-    /// Their share of right answers.
-    pub accuracy: f64,
+/// Bins of the calibration plot and of the ECE.
+pub const BINS: usize = 15;
+
+/// Fewer resamples of more samples: the interval of a large set is narrow in any case.
+fn resamples(n: usize) -> usize {
+    (5_000_000 / n.max(1)).clamp(200, 1000)
 }
 
-/// Accuracy, macro-F1, log-loss and ECE of `[n, classes]` probabilities, each with its 95 %
-/// bootstrap interval.
-pub fn figures(
-    probabilities: &[f64],
-    labels: &[u32],
-    classes: usize,
-    seed: u64,
-) -> Result<Figures> {
-    let _ = seed;
-    let rows = || probabilities.chunks_exact(classes).zip(labels);
+/// Accuracy, macro-F1, log-loss and ECE, each with its 95 % bootstrap interval.
+pub fn figures(probabilities: &Probabilities, labels: &[u32], seed: u64) -> Result<Figures> {
     let n = labels.len();
-    let accuracy = rows().filter(|(p, l)| best(p) == **l as usize).count() as f64 / n as f64;
-    let log_loss = rows().map(|(p, l)| -p[*l as usize].max(1e-15).ln()).sum::<f64>() / n as f64;
+    let measure = |name: &str| -> Result<(f64, [f64; 2])> {
+        let metric = find(name)
+            .ok_or_else(|| StatsError::Unusable(format!("there is no metric `{name}`")))?;
+        let interval = bootstrap(metric, probabilities, labels, resamples(n), seed)?;
+        Ok((interval.value, [interval.low, interval.high]))
+    };
+    let (accuracy, accuracy_ci) = measure("accuracy")?;
+    let (macro_f1, macro_f1_ci) = measure("macro_f1")?;
+    let (log_loss, log_loss_ci) = measure("log_loss")?;
+    let (ece, ece_ci) = measure("ece")?;
     Ok(Figures {
         n,
         accuracy,
-        accuracy_ci: [accuracy; 2],
-        macro_f1: accuracy,
-        macro_f1_ci: [accuracy; 2],
+        accuracy_ci,
+        macro_f1,
+        macro_f1_ci,
         log_loss,
-        log_loss_ci: [log_loss; 2],
-        ece: 0.0,
-        ece_ci: [0.0; 2],
+        log_loss_ci,
+        ece,
+        ece_ci,
     })
 }
 
-/// The most probable class; the first among equals.
-pub fn best(probabilities: &[f64]) -> usize {
-    let mut best = 0;
-    for (class, p) in probabilities.iter().enumerate() {
-        if *p > probabilities[best] {
-            best = class;
-        }
-    }
-    best
+/// Difference of two classifiers' accuracies on the same samples, `a − b`, with its 95 % interval
+/// by paired bootstrap.
+pub fn accuracy_gain(
+    a: &Probabilities,
+    b: &Probabilities,
+    labels: &[u32],
+    seed: u64,
+) -> (f64, [f64; 2]) {
+    let right = |p: &Probabilities, i: usize| f64::from(u8::from(p.predicted(i) == labels[i]));
+    let n = labels.len().min(a.n()).min(b.n());
+    let gains: Vec<f64> = (0..n).map(|i| right(a, i) - right(b, i)).collect();
+    let mean = |sum: f64| sum / n.max(1) as f64;
+    let mut means: Vec<f64> = (0..resamples(n) as u64)
+        .map(|r| {
+            let mut rng = generator(seed, "bootstrap", 0, r);
+            mean((0..n).map(|_| gains[rng.random_range(0..n)]).sum())
+        })
+        .collect();
+    means.sort_by(f64::total_cmp);
+    let quantile = |q: f64| means[(q * (means.len() - 1) as f64).round() as usize];
+    (mean(gains.iter().sum()), [quantile(0.025), quantile(0.975)])
 }
 
-/// Counts by (label, predicted), `[classes, classes]`.
-pub fn confusion(probabilities: &[f64], labels: &[u32], classes: usize) -> Vec<usize> {
-    let mut counts = vec![0; classes * classes];
-    for (p, label) in probabilities.chunks_exact(classes.max(1)).zip(labels) {
-        counts[*label as usize * classes + best(p)] += 1;
-    }
-    counts
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Fifteen bins with equally many samples, by confidence.
-pub fn calibration(probabilities: &[f64], labels: &[u32], classes: usize) -> Result<Vec<Bin>> {
-    let _ = (probabilities, labels, classes);
-    Ok(Vec::new())
+    fn probabilities(right: &[bool]) -> Probabilities {
+        let data = right.iter().flat_map(|&r| if r { [0.9, 0.1] } else { [0.2, 0.8] });
+        Probabilities::new(2, data.collect()).unwrap()
+    }
+
+    #[test]
+    fn the_gain_over_itself_is_zero() {
+        let p = probabilities(&[true, false, true]);
+        assert_eq!(accuracy_gain(&p, &p, &[0; 3], 0), (0.0, [0.0, 0.0]));
+    }
+
+    #[test]
+    fn a_paired_interval_is_narrower_than_that_of_the_accuracies() {
+        let right: Vec<bool> = (0..100).map(|i| i % 2 == 0).collect();
+        let one_more: Vec<bool> = right.iter().enumerate().map(|(i, &r)| r || i < 2).collect();
+        let (a, b) = (probabilities(&one_more), probabilities(&right));
+        let (gain, [low, high]) = accuracy_gain(&a, &b, &[0; 100], 0);
+        assert!((gain - 0.01).abs() < 1e-12 && low >= 0.0 && high < 0.05);
+        let own = figures(&a, &[0; 100], 0).unwrap();
+        assert!(own.accuracy_ci[1] - own.accuracy_ci[0] > high - low);
+    }
 }

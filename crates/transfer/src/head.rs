@@ -1,6 +1,9 @@
 //! The heads of `offshoot-stats`, as a run asks for them.
 
-use offshoot_stats::Rows;
+use offshoot_stats::calibrate;
+use offshoot_stats::heads::{self, FitOptions, Head};
+use offshoot_stats::{Probabilities, Rows};
+use serde_json::json;
 
 use crate::{Result, TransferError};
 
@@ -19,47 +22,78 @@ pub struct Request<'a> {
     pub lambda: Option<f64>,
 }
 
-/// A linear head on raw features.
+/// A head on raw features and how it was found.
 #[derive(Debug, Clone)]
 pub struct Fitted {
-    /// `[classes, dim]`.
-    pub weight: Vec<f32>,
-    /// `[classes]`.
-    pub bias: Vec<f32>,
+    /// With the values that will be exported.
+    pub head: Head,
     /// The λ that was used, where the head has one.
     pub lambda: Option<f64>,
+    /// Whether the solver reached its tolerance.
+    pub converged: bool,
     /// Lines for `metrics.jsonl`.
     pub history: Vec<serde_json::Value>,
 }
 
+fn find(name: &str) -> Result<&'static heads::Entry> {
+    heads::find(name).ok_or_else(|| {
+        let known: Vec<&str> = heads::all().iter().map(|entry| entry.name).collect();
+        TransferError::usage(
+            format!("unknown head `{name}`"),
+            format!("there are {}", known.join(", ")),
+        )
+    })
+}
+
 /// Refuses a head that does not exist.
 pub fn check_name(name: &str) -> Result<()> {
-    match name {
-        "logistic" => Ok(()),
-        _ => Err(TransferError::usage(format!("unknown head `{name}`"), "there is logistic")),
-    }
+    find(name).map(drop)
 }
 
 /// Fits a head on these rows.
 pub fn fit(request: &Request<'_>, rows: Rows<'_>, labels: &[u32]) -> Result<Fitted> {
-    let (d, c) = (rows.d(), request.classes);
-    let mut weight = vec![0f32; c * d];
-    let mut n = vec![0f32; c];
-    for (i, &l) in labels.iter().enumerate() {
-        n[l as usize] += 1.0;
-        for (w, &v) in weight[l as usize * d..].iter_mut().zip(rows.row(i)) {
-            *w += v;
-        }
-    }
-    for (w, n) in weight.chunks_mut(d).zip(&n) {
-        w.iter_mut().for_each(|w| *w /= n.max(1.0));
-    }
-    let bias = weight.chunks(d).map(|w| -w.iter().map(|v| v * v).sum::<f32>() / 2.0).collect();
-    Ok(Fitted { weight, bias, lambda: request.lambda, history: Vec::new() })
+    let options = FitOptions {
+        lambda: request.lambda,
+        balanced: request.class_weights,
+        seed: request.seed,
+        ..FitOptions::default()
+    };
+    let fitted = find(request.name)?.fit(rows, labels, request.classes, &options)?;
+    let mut history: Vec<serde_json::Value> = fitted
+        .path
+        .iter()
+        .map(|point| json!({ "phase": "cv", "lambda": point.lambda, "log_loss": point.log_loss }))
+        .collect();
+    history.push(json!({
+        "phase": "fit",
+        "head": request.name,
+        "samples": labels.len(),
+        "lambda": fitted.lambda,
+        "iterations": fitted.iterations,
+        "converged": fitted.converged,
+    }));
+    let head = exported(fitted.head);
+    Ok(Fitted { head, lambda: fitted.lambda, converged: fitted.converged, history })
 }
 
-/// The temperature that minimises the log-loss of these logits, `[n, classes]`.
-pub fn temperature(logits: &[f64], labels: &[u32], classes: usize) -> Result<f64> {
-    let _ = (logits, labels, classes);
-    Ok(1.0)
+/// Rounds a linear head to the precision in which it is written, so that what is evaluated is what
+/// is exported.
+fn exported(head: Head) -> Head {
+    match head {
+        Head::Linear(mut linear) => {
+            for value in linear.weight.iter_mut().chain(&mut linear.bias) {
+                *value = f64::from(value.clamp(f32::MIN.into(), f32::MAX.into()) as f32);
+            }
+            Head::Linear(linear)
+        }
+        other => other,
+    }
+}
+
+/// The temperature that minimises the log-loss of these probabilities.
+pub fn temperature(probabilities: &Probabilities, labels: &[u32]) -> Result<f64> {
+    // The logarithms differ from the logits by a constant a row, which no softmax sees.
+    let log = |p: &f64| p.max(f64::MIN_POSITIVE).ln();
+    let scores: Vec<f64> = probabilities.rows().flatten().map(log).collect();
+    Ok(calibrate::scale(&scores, labels, probabilities.n_classes())?.temperature)
 }

@@ -23,6 +23,7 @@ mod pictures;
 pub mod plan;
 mod predict;
 mod prepare;
+pub mod report;
 pub mod run;
 pub mod runs;
 mod show;
@@ -51,6 +52,7 @@ pub use plan::{
     TrainPlan,
 };
 pub use predict::{PredictInput, predict};
+pub use show::redraw;
 pub use train::train;
 
 /// Result of this crate's functions.

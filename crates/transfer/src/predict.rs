@@ -113,8 +113,8 @@ fn label(
     }
     let rows = Rows::new(ready.len(), trained.dim, &features)
         .ok_or_else(|| TransferError::Internal("features do not form rows".into()))?;
-    let probabilities = trained.probabilities(rows);
-    let mut answers = probabilities.chunks_exact(trained.classes.len().max(1)).enumerate();
+    let probabilities = trained.probabilities(rows)?;
+    let mut answers = probabilities.rows().enumerate();
     let one = |(sample, prepared): (&Sample, &std::result::Result<Vec<f32>, Unreadable>)| {
         let refused = match prepared {
             Err(reason) => Some(reason.detail.clone()),

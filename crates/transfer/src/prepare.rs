@@ -7,7 +7,7 @@ use offshoot_data::{Dataset, Split};
 
 use crate::documents::DataProblem;
 use crate::watch::Watch;
-use crate::{Phase, Result, TransferError, demo};
+use crate::{Phase, Result, TransferError, check, demo};
 
 /// Reads the data that a user named: a path, or embedded data.
 pub fn open(path: &Path) -> Result<Dataset> {
@@ -81,19 +81,21 @@ pub fn prepare(
 ) -> Result<Prepared> {
     let mut dataset = watch.phase(Phase::Read, None, |_| open(path))?;
     let total = dataset.samples.len();
-    let problems = watch.phase(Phase::Check, Some(total), |watch| {
-        let unlabelled = total - dataset.samples.iter().filter(|s| s.label.is_some()).count();
-        if unlabelled > 0 {
-            dataset.samples.retain(|s| s.label.is_some());
-            watch.warn(format!("{unlabelled} samples without a label are left out"))?;
-        }
-        let problems = crate::check::fast(&dataset)?;
-        for problem in &problems {
+    let findings = watch.phase(Phase::Check, Some(total), |watch| {
+        let findings = check::examine(&dataset, true, watch)?;
+        for problem in &findings.problems {
             watch.log_line(&format!("{}: {}: {}", problem.kind, problem.path, problem.detail));
         }
-        Ok(problems)
+        Ok(findings)
     })?;
-    crate::check::assign_splits(&mut dataset, seed, val, test, watch)?;
+    findings.refuse_if_too_many_unreadable(total)?;
+    let check::Findings { problems, duplicates, .. } = findings;
+    check::assign_splits(&mut dataset, duplicates, seed, val, test, watch)?;
+    dataset.samples.retain(|s| s.label.is_some());
+    let unlabelled = total - dataset.samples.len();
+    if unlabelled > 0 {
+        watch.warn(format!("{unlabelled} samples without a label are left out"))?;
+    }
     refuse_unusable(&dataset)?;
     Ok(Prepared { dataset, problems })
 }

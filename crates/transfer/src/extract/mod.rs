@@ -22,7 +22,7 @@ pub use command::extract as extract_command;
 pub use file::write as write_features;
 
 /// A run goes on while at most this share of the samples is unreadable.
-const ALLOWED_PERCENT: usize = 20;
+pub const ALLOWED_PERCENT: usize = 20;
 
 /// Where the feature row of every sample is.
 #[derive(Debug)]

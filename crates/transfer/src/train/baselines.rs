@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use offshoot_data::Split;
+use offshoot_stats::Probabilities;
 
 use super::probe::Probe;
 use crate::cache::Cache;
@@ -12,15 +13,15 @@ use crate::plan::TrainPlan;
 use crate::prepare::Prepared;
 use crate::source::{self, Source};
 use crate::watch::Watch;
-use crate::{Phase, Result, figures};
+use crate::{Phase, Result, TransferError, figures};
 
 /// A measured baseline.
 #[derive(Debug, Clone)]
 pub struct Measured {
     /// Its figures.
     pub baseline: Baseline,
-    /// `[test, classes]`.
-    pub probabilities: Vec<f64>,
+    /// On the test split.
+    pub probabilities: Probabilities,
 }
 
 /// Measures the majority class always, and raw pixels and random weights where the plan says so.
@@ -70,11 +71,12 @@ fn majority(plan: &TrainPlan, prepared: &Prepared) -> Result<Measured> {
     let shares: Vec<f64> = counts.iter().map(|c| c / total).collect();
     let labels: Vec<u32> =
         prepared.of(Split::Test).into_iter().filter_map(|i| samples[i].label).collect();
-    let probabilities = shares.repeat(labels.len());
+    let probabilities = Probabilities::new(classes, shares.repeat(labels.len()))
+        .ok_or_else(|| TransferError::Internal("data without classes".into()))?;
     let baseline = Baseline {
         name: "majority".into(),
         summary: "always the most frequent class".into(),
-        figures: figures::figures(&probabilities, &labels, classes, plan.seed)?,
+        figures: figures::figures(&probabilities, &labels, plan.seed)?,
         seconds: start.elapsed().as_secs_f64(),
     };
     Ok(Measured { baseline, probabilities })

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use offshoot_data::Dataset;
+use offshoot_stats::{Probabilities, calibrate};
 
 use crate::documents::Figures;
 use crate::extract::Extraction;
@@ -37,8 +38,10 @@ pub struct Evaluated {
     pub samples: Vec<usize>,
     /// Right answers.
     pub labels: Vec<u32>,
-    /// `[samples, classes]`.
-    pub probabilities: Vec<f64>,
+    /// Calibrated, one row a sample.
+    pub probabilities: Probabilities,
+    /// Before the temperature.
+    pub uncalibrated: Probabilities,
     /// Distance over the threshold for unfamiliar.
     pub distances: Vec<f32>,
     /// Metrics.
@@ -61,12 +64,13 @@ pub fn evaluate(
     }
     let labels: Vec<u32> = samples.iter().filter_map(|&i| dataset.samples[i].label).collect();
     let rows = extraction.gather(&samples)?;
-    let probabilities = trained.probabilities(rows.rows());
+    let uncalibrated = trained.head.predict(rows.rows())?;
+    let probabilities = calibrate::soften(&uncalibrated, trained.temperature);
     let threshold = trained.familiarity.threshold.max(f32::MIN_POSITIVE);
     let distance = |i| trained.familiarity.distance(rows.rows().row(i)) / threshold;
     let distances = (0..samples.len()).map(distance).collect();
-    let figures = figures::figures(&probabilities, &labels, trained.classes.len(), seed)?;
-    Ok(Evaluated { samples, labels, probabilities, distances, figures })
+    let figures = figures::figures(&probabilities, &labels, seed)?;
+    Ok(Evaluated { samples, labels, probabilities, uncalibrated, distances, figures })
 }
 
 /// Gives the samples the labels of `classes`, by name. Samples of other classes lose theirs.

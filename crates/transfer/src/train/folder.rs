@@ -2,6 +2,9 @@
 
 use std::fmt::Write;
 
+use offshoot_stats::calibrate::reliability;
+use offshoot_stats::metrics::Confusion;
+
 use crate::digest::Sha;
 use crate::documents::TrainReport;
 use crate::extract::Extraction;
@@ -108,9 +111,8 @@ pub fn write_eval(
     let classes = &prepared.dataset.classes;
     let name = |label: usize| classes.get(label).cloned().unwrap_or_default();
     let predictions = evaluated.samples.iter().enumerate().map(|(row, &i)| {
-        let probabilities =
-            &evaluated.probabilities[row * classes.len()..(row + 1) * classes.len()];
-        let best = figures::best(probabilities);
+        let probabilities = evaluated.probabilities.row(row);
+        let best = evaluated.probabilities.predicted(row) as usize;
         let label = evaluated.labels[row] as usize;
         [
             prepared.dataset.samples[i].id.clone(),
@@ -126,20 +128,21 @@ pub fn write_eval(
         ["path", "label", "predicted", "probability", "label_probability", "correct", "distance"];
     folder.write("eval/predictions.csv", &table::csv(&header, predictions)?)?;
 
-    let confusion = figures::confusion(&evaluated.probabilities, &evaluated.labels, classes.len());
+    let confusion = Confusion::of(&evaluated.probabilities, &evaluated.labels);
     let header: Vec<String> = std::iter::once("label \\ predicted".into())
         .chain(classes.iter().map(|c| table::neutral(c)))
         .collect();
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
-    let rows = confusion.chunks(classes.len().max(1)).enumerate().map(|(label, counts)| {
-        std::iter::once(name(label)).chain(counts.iter().map(usize::to_string)).collect::<Vec<_>>()
+    let rows = (0..classes.len()).map(|label| {
+        let counts = confusion.row(label).iter().map(usize::to_string);
+        std::iter::once(name(label)).chain(counts).collect::<Vec<_>>()
     });
     folder.write("eval/confusion.csv", &table::csv(&header, rows)?)?;
 
-    let bins = figures::calibration(&evaluated.probabilities, &evaluated.labels, classes.len())?;
-    let rows = bins
-        .iter()
-        .map(|b| [b.n.to_string(), format!("{:.6}", b.confidence), format!("{:.6}", b.accuracy)]);
+    let bins = reliability(&evaluated.probabilities, &evaluated.labels, figures::BINS);
+    let rows = bins.iter().map(|b| {
+        [b.count.to_string(), format!("{:.6}", b.confidence), format!("{:.6}", b.accuracy)]
+    });
     let header = ["samples", "mean_confidence", "accuracy"];
     folder.write("eval/calibration.csv", &table::csv(&header, rows)?)?;
     folder.write_json(

@@ -58,25 +58,17 @@ impl Probe {
         let held_out = extraction.gather(&val)?;
         let familiarity =
             Familiarity::fit(rows.rows(), &train_labels, classes.len(), held_out.rows());
-        let mut trained = Trained {
-            classes,
-            dim,
-            weight: first.weight,
-            bias: first.bias,
-            temperature: 1.0,
-            familiarity,
-        };
+        let mut trained = Trained { classes, dim, head: first.head, temperature: 1.0, familiarity };
+        if !first.converged {
+            watch.warn(format!("the {} head did not reach its tolerance", plan.head))?;
+        }
         let mut history = first.history;
         trained.temperature = watch.phase(Phase::Calibrate, Some(val.len()), |watch| {
             if val.is_empty() {
                 watch.warn("no validation samples: the temperature stays 1")?;
                 return Ok(1.0);
             }
-            head::temperature(
-                &trained.logits(held_out.rows()),
-                &labels(&val),
-                trained.classes.len(),
-            )
+            head::temperature(&trained.head.predict(held_out.rows())?, &labels(&val))
         })?;
         history.push(serde_json::json!({
             "phase": "calibrate", "samples": val.len(), "temperature": trained.temperature,
@@ -91,8 +83,7 @@ impl Probe {
             let fitted = watch.phase(Phase::Fit, Some(both.len()), |_| {
                 head::fit(&again, rows.rows(), &labels(&both))
             })?;
-            trained.weight = fitted.weight;
-            trained.bias = fitted.bias;
+            trained.head = fitted.head;
             history.extend(fitted.history);
         }
         let fitted_on = if refit {

@@ -1,7 +1,8 @@
 //! A trained classifier: head, temperature, and how far from the training data an input is.
 //!
-//! What is evaluated is what is exported: probabilities are computed from the `f32` weights that
-//! `export/model.safetensors` holds.
+//! What is evaluated is what is exported: a linear head is rounded to the `f32` values that
+//! `export/model.safetensors` holds before anything is measured with it. Heads of other forms are
+//! written as `export/head.json`.
 
 mod familiarity;
 mod selftest;
@@ -9,9 +10,10 @@ mod selftest;
 use std::collections::BTreeMap;
 
 use offshoot_nn::{Array, InputSpec, Interpolation, Params};
-use offshoot_stats::Rows;
+use offshoot_stats::calibrate;
+use offshoot_stats::heads::{Head, Linear};
+use offshoot_stats::{Probabilities, Rows};
 use offshoot_weights::Precision;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::documents::SCHEMA;
@@ -25,21 +27,20 @@ pub use familiarity::Familiarity;
 const CARRIED_BYTES: u64 = 64 << 20;
 const CONFIG: &str = "export/config.json";
 const MODEL: &str = "export/model.safetensors";
+const HEAD: &str = "export/head.json";
 const BACKBONE: &str = "export/backbone.safetensors";
 const PREPROCESSOR: &str = "export/preprocessor_config.json";
 const SELFTEST: &str = "export/selftest.json";
 
-/// A linear head on raw features, ready to use.
+/// A head on raw features, ready to use.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trained {
     /// A label is an index into them.
     pub classes: Vec<String>,
     /// Length of a feature row.
     pub dim: usize,
-    /// `[classes, dim]`.
-    pub weight: Vec<f32>,
-    /// `[classes]`.
-    pub bias: Vec<f32>,
+    /// From features to probabilities.
+    pub head: Head,
     /// Logits are divided by it.
     pub temperature: f64,
     /// How far is far.
@@ -101,31 +102,11 @@ impl Preprocessor {
 
 impl Trained {
     /// Calibrated probabilities, `[n, classes]`.
-    pub fn probabilities(&self, rows: Rows<'_>) -> Vec<f64> {
-        let logits = self.logits(rows);
-        let softmax = |logits: &[f64]| -> Vec<f64> {
-            let scaled = || logits.iter().map(|z| z / self.temperature);
-            let top = scaled().fold(f64::NEG_INFINITY, f64::max);
-            let sum: f64 = scaled().map(|z| (z - top).exp()).sum();
-            scaled().map(|z| (z - top).exp() / sum).collect()
-        };
-        logits.chunks_exact(self.classes.len().max(1)).flat_map(softmax).collect()
+    pub fn probabilities(&self, rows: Rows<'_>) -> Result<Probabilities> {
+        Ok(calibrate::soften(&self.head.predict(rows)?, self.temperature))
     }
 
-    /// Logits before the temperature, `[n, classes]`, summed in `f64`.
-    pub fn logits(&self, rows: Rows<'_>) -> Vec<f64> {
-        let one = |i: usize| -> Vec<f64> {
-            let row = rows.row(i);
-            let dot = |weight: &[f32]| -> f64 {
-                row.iter().zip(weight).map(|(&x, &w)| f64::from(x) * f64::from(w)).sum()
-            };
-            let weights = self.weight.chunks_exact(self.dim.max(1));
-            weights.zip(&self.bias).map(|(w, &b)| dot(w) + f64::from(b)).collect()
-        };
-        (0..rows.n()).into_par_iter().flat_map_iter(one).collect()
-    }
-
-    /// Writes `export/`. Returns notes for the log.
+    /// Writes `export/`.
     pub fn save(&self, folder: &RunFolder, source: &Source, head: &str, seed: u64) -> Result<()> {
         crate::durable::create_dir(&folder.file("export"))?;
         let carried = source.name != source::DEFAULT
@@ -154,12 +135,20 @@ impl Trained {
         };
         let familiarity = &self.familiarity;
         let known = familiarity.means.len() / self.dim.max(1);
-        let params = Params::from([
-            ("head.weight".into(), array(self.classes.len(), &self.weight)),
-            ("head.bias".into(), array(0, &self.bias)),
+        let mut params = Params::from([
             ("familiarity.means".into(), array(known, &familiarity.means)),
             ("familiarity.scale".into(), array(0, &familiarity.scale)),
         ]);
+        match &self.head {
+            Head::Linear(linear) => {
+                let narrow =
+                    |values: &[f64]| -> Vec<f32> { values.iter().map(|&v| v as f32).collect() };
+                let weight = array(self.classes.len(), &narrow(&linear.weight));
+                params.insert("head.weight".into(), weight);
+                params.insert("head.bias".into(), array(0, &narrow(&linear.bias)));
+            }
+            other => folder.write_json(HEAD, other)?,
+        }
         let metadata = BTreeMap::from([
             ("format".to_string(), "pt".to_string()),
             ("backbone_sha256".to_string(), source.facts.weights_sha256.clone()),
@@ -206,10 +195,25 @@ impl Trained {
                 ))
             })
         };
+        let head = folder.file(HEAD);
+        let head = if head.exists() {
+            let text = std::fs::read(&head).map_err(|e| TransferError::io(&head, e))?;
+            serde_json::from_slice(&text)
+                .map_err(|e| TransferError::ModelRefused(format!("{}: {e}", head.display())))?
+        } else {
+            let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
+            Head::Linear(Linear {
+                d: dim,
+                weight: wide(take("head.weight", classes.len().checked_mul(dim))?),
+                bias: wide(take("head.bias", Some(classes.len()))?),
+            })
+        };
+        if head.d() != dim || head.n_classes() != classes.len() {
+            return Err(refused("its head has another number of features or classes".into()));
+        }
         let trained = Self {
             dim,
-            weight: take("head.weight", classes.len().checked_mul(dim))?,
-            bias: take("head.bias", Some(classes.len()))?,
+            head,
             temperature: config.temperature,
             familiarity: Familiarity {
                 means: take("familiarity.means", None)?,
@@ -233,16 +237,13 @@ mod tests {
         let trained = Trained {
             classes: vec!["a".into(), "b".into()],
             dim: 1,
-            weight: vec![2.0, 0.0],
-            bias: vec![0.0, 1.0],
+            head: Head::Linear(Linear { d: 1, weight: vec![2.0, 0.0], bias: vec![0.0, 1.0] }),
             temperature: 2.0,
             familiarity: Familiarity { means: vec![0.0], scale: vec![1.0], threshold: 1.0 },
         };
         // Logits (2, 1), halved: odds e^0.5.
-        let p = trained.probabilities(Rows::new(1, 1, &[1.0]).unwrap());
+        let p = trained.probabilities(Rows::new(1, 1, &[1.0]).unwrap()).unwrap();
+        let p = p.row(0);
         assert!((p[0] / p[1] - 0.5f64.exp()).abs() < 1e-12 && (p[0] + p[1] - 1.0).abs() < 1e-12);
-        // Logits that would overflow do not.
-        let p = trained.probabilities(Rows::new(1, 1, &[1e30]).unwrap());
-        assert_eq!(p, [1.0, 0.0]);
     }
 }

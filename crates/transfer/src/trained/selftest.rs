@@ -40,7 +40,7 @@ impl SelfTest {
         let rows = Rows::new(1, trained.dim, &features).ok_or_else(|| {
             TransferError::Internal("self-test features do not form a row".into())
         })?;
-        let probabilities = trained.probabilities(rows);
+        let probabilities = trained.probabilities(rows)?.row(0).to_vec();
         features.truncate(SHOWN_FEATURES);
         let input = "pixels (row-major, channels innermost) with value \
                      (37 * pixel + 83 * channel) mod 256, normalised as preprocessor_config.json says";
