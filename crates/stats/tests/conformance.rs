@@ -1,5 +1,7 @@
 //! Laws that every head and every metric of the registries keeps.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
 use offshoot_stats::heads::{self, FitOptions};
 use offshoot_stats::{Matrix, Probabilities, StatsError, metrics};
 use proptest::prelude::*;

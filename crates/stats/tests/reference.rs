@@ -1,5 +1,7 @@
 //! Heads, metrics and components equal scikit-learn's (see `reference/heads.py`).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
 use offshoot_stats::heads::{self, FitOptions, Head};
 use offshoot_stats::{Probabilities, Rows, metrics, pca};
 use serde_json::Value;
