@@ -10,13 +10,18 @@ const COARSE: usize = 4;
 /// Side of the finer thumbnail of [`detail`].
 const FINE: usize = 24;
 
-// Measured on ImageNet photos, 3,786 emoji and 12,000 MNIST digits: copies at JPEG quality 50 to 90
-// or resized by ½ to 2 stay below these; the closest different digits differ by 24 in brightness.
-const MAX_BRIGHTNESS: u8 = 12;
+// Measured on ImageNet photos, 3,786 emoji and 70,000 MNIST digits: copies at JPEG quality 50 to 90
+// or resized by ½ to 2 stay below these, different digits and faces differ by more here or in
+// `same_detail`.
+const MAX_BRIGHTNESS: u8 = 14;
 const MAX_RMS: f32 = 4.0;
-const MAX_COLOUR: u8 = 12;
+/// A thumbnail of a picture with a shorter side below this keeps its finest details, which resizing does change.
+const SMALL: usize = 48;
+const MAX_BRIGHTNESS_SMALL: u8 = 20;
+const MAX_RMS_SMALL: f32 = 5.5;
+const MAX_COLOUR: u8 = 16;
 /// The means of 4 × 4 pixels differ less.
-const MAX_COARSE: u8 = 6;
+const MAX_COARSE: u8 = 8;
 /// Pictures with less contrast look alike without being copies.
 const MIN_CONTRAST: f32 = 4.0;
 
@@ -29,6 +34,7 @@ pub(super) struct Thumbnail {
     /// Red and blue minus brightness, plus 128, halved.
     colour: [[u8; COARSE * COARSE]; 2],
     contrast: f32,
+    is_small: bool,
 }
 
 impl Thumbnail {
@@ -49,7 +55,13 @@ impl Thumbnail {
         let n = grey.len() as f32;
         let mean = grey.iter().map(|&v| f32::from(v)).sum::<f32>() / n;
         let variance = grey.iter().map(|&v| (f32::from(v) - mean).powi(2)).sum::<f32>() / n;
-        Thumbnail { coarse, brightness, colour, contrast: variance.sqrt() }
+        Thumbnail {
+            coarse,
+            brightness,
+            colour,
+            contrast: variance.sqrt(),
+            is_small: picture.width.min(picture.height) < SMALL,
+        }
     }
 
     pub(super) fn has_contrast(&self) -> bool {
@@ -80,9 +92,14 @@ impl Thumbnail {
             .map(|(&a, &b)| u32::from(a.abs_diff(b)).pow(2))
             .sum();
         let rms = (squares as f32 / (SIDE * SIDE) as f32).sqrt();
+        let (max_rms, max_brightness) = if self.is_small || other.is_small {
+            (MAX_RMS_SMALL, MAX_BRIGHTNESS_SMALL)
+        } else {
+            (MAX_RMS, MAX_BRIGHTNESS)
+        };
         // The contrast of pale pictures bounds what may differ.
-        rms <= MAX_RMS.min(self.contrast / 4.0)
-            && largest(&self.brightness[..], &other.brightness[..]) <= MAX_BRIGHTNESS
+        rms <= max_rms.min(self.contrast / 4.0)
+            && largest(&self.brightness[..], &other.brightness[..]) <= max_brightness
             // Colour differences are stored at a quarter.
             && (0..2).all(|i| largest(&self.colour[i], &other.colour[i]) <= MAX_COLOUR / 4)
     }
@@ -99,12 +116,12 @@ pub(super) fn detail(picture: &Picture) -> Vec<u8> {
 
 /// Whether two of [`detail`] are of copies.
 ///
-/// Coding noise is spread over a picture: its largest difference is about 6 times the root mean
+/// Coding noise is spread over a picture: its largest difference is 6 to 10 times the root mean
 /// square. Drawings that differ in an eye or a moustache differ in few pixels: 12 times and more.
 pub(super) fn same_detail(a: &[u8], b: &[u8]) -> bool {
-    const NEGLIGIBLE: u8 = 16;
-    const LARGEST: u8 = 48;
-    const PEAK_OVER_RMS: f32 = 9.0;
+    const NEGLIGIBLE: u8 = 20;
+    const LARGEST: u8 = 56;
+    const PEAK_OVER_RMS: f32 = 11.0;
     let squares: u32 = a.iter().zip(b).map(|(&x, &y)| u32::from(x.abs_diff(y)).pow(2)).sum();
     let rms = (squares as f32 / a.len().max(1) as f32).sqrt();
     let peak = largest(a, b);
