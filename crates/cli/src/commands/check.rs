@@ -1,0 +1,81 @@
+use std::path::PathBuf;
+
+use clap::Args;
+use offshoot_transfer::report::words;
+use offshoot_transfer::{CheckPlan, CheckReport, Result, TransferError, check};
+
+use crate::context::{Context, clean};
+use crate::table::{self, Align};
+
+const EXAMPLES: &str = "\
+DATA is a folder (DATA/CLASS/* or DATA/{train,val,test}/CLASS/*), a manifest
+(path,label[,split,domain,group].csv), an IDX file or folder (MNIST family, also gzipped), npy or npz.
+Nothing is changed. The exit code is 3 when `train` would refuse the data.
+
+Examples:
+  offshoot check photos/
+  offshoot check labels.csv --json | jq '.problems[] | select(.severity == \"error\")'";
+
+/// Find what is wrong with the data, file by file
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Check {
+    /// Folder, manifest, IDX, npy or npz
+    #[arg(value_name = "DATA")]
+    data: PathBuf,
+    /// Leave out the search for near duplicates, which decodes every picture
+    #[arg(long)]
+    fast: bool,
+}
+
+impl Check {
+    pub fn run(self, context: &Context) -> Result<()> {
+        let plan = CheckPlan { data: self.data, near_duplicates: !self.fast };
+        let report = check(&plan, &mut context.observer()?)?;
+        if context.json {
+            context.document(&report)?;
+        } else {
+            context.print(text(&report))?;
+        }
+        if !report.refused {
+            return Ok(());
+        }
+        let errors = report.problems.iter().filter(|p| p.severity == "error").count();
+        Err(TransferError::BadData(format!(
+            "{}: `train` would refuse this data, for {}",
+            report.data,
+            words::counted(errors, "fault", "faults")
+        )))
+    }
+}
+
+fn text(report: &CheckReport) -> String {
+    let mut text = format!(
+        "{}: {} in {}\n\n",
+        clean(&report.data),
+        words::counted(report.samples, "sample", "samples"),
+        words::counted(report.classes.len(), "class", "classes")
+    );
+    let counts = |counts: &std::collections::BTreeMap<String, usize>| -> Vec<[String; 2]> {
+        counts.iter().map(|(name, n)| [name.clone(), words::count(*n)]).collect()
+    };
+    let samples = ("samples", Align::Right);
+    text.push_str(&table::text([("class", Align::Left), samples], &counts(&report.classes)));
+    if !report.splits.is_empty() {
+        text.push('\n');
+        text.push_str(&table::text([("split", Align::Left), samples], &counts(&report.splits)));
+    }
+    text.push('\n');
+    if report.problems.is_empty() {
+        text.push_str("no fault found\n");
+        return text;
+    }
+    let rows: Vec<[String; 4]> = report
+        .problems
+        .iter()
+        .map(|p| [p.severity.clone(), p.kind.clone(), p.path.clone(), p.detail.clone()])
+        .collect();
+    let header = ["severity", "kind", "where", "what"].map(|name| (name, Align::Left));
+    text.push_str(&table::text(header, &rows));
+    text
+}

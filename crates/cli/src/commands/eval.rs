@@ -1,0 +1,52 @@
+use std::path::PathBuf;
+
+use clap::Args;
+use offshoot_transfer::{EvalPlan, Result, evaluate, runs};
+
+use super::{figures, gate};
+use crate::context::Context;
+
+const EXAMPLES: &str = "\
+All labelled samples are judged, or only the test split where the data names one. Classes are
+matched by name.
+
+Examples:
+  offshoot eval photos-efficientnet_lite0 new-photos/
+  offshoot eval runs/second labels.csv --require accuracy=0.9";
+
+/// Judge a trained run on labelled data
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Eval {
+    /// Name of a run, or its folder
+    #[arg(value_name = "RUN")]
+    run: String,
+    /// Folder, manifest, IDX, npy or npz
+    #[arg(value_name = "DATA")]
+    data: PathBuf,
+    /// Fail with exit code 7 where a figure is worse: accuracy, macro_f1, log_loss or ece
+    #[arg(long, value_name = "METRIC=VALUE", value_parser = gate::parse)]
+    require: Vec<(String, f64)>,
+    /// Samples a step of the network
+    #[arg(long, value_name = "N")]
+    batch: Option<String>,
+}
+
+impl Eval {
+    pub fn flags(&self) -> Vec<(&'static str, String)> {
+        self.batch.iter().map(|batch| ("batch", batch.clone())).collect()
+    }
+
+    pub fn run(self, context: &Context) -> Result<()> {
+        let settings = &context.settings;
+        let plan = EvalPlan {
+            run: runs::find(&settings.runs_dir, &self.run)?,
+            data: self.data,
+            require: gate::map(&self.require),
+            batch: settings.batch,
+            cache: settings.cache.clone(),
+        };
+        let report = evaluate(&plan, &mut context.observer()?)?;
+        figures::show(context, &report)
+    }
+}

@@ -1,0 +1,79 @@
+//! The document of `train`, `eval` and `demo` as text.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use offshoot_transfer::report::{self, ReportData, words};
+use offshoot_transfer::{Figures, Result, TrainReport};
+
+use crate::context::{Context, clean};
+use crate::table::{self, Align};
+
+const PAGE: &str = "report.html";
+const PAGE_DATA: &str = "eval/report.json";
+
+/// Prints figures: a document, or the answer in words and a table.
+pub fn show(context: &Context, report: &TrainReport) -> Result<()> {
+    if context.json {
+        return context.document(report);
+    }
+    let mut text = String::new();
+    if report.command != "eval"
+        && let Some(sentences) = answer(&report.run)
+    {
+        text.push_str(&sentences.join("\n"));
+        text.push_str("\n\n");
+    }
+    text.push_str(&comparison(report));
+    let page = report.run.join(PAGE);
+    text.push_str(&format!("\nrun     {}\n", clean(&report.run.display().to_string())));
+    if page.is_file() {
+        text.push_str(&format!("report  {}\n", clean(&page.display().to_string())));
+    }
+    context.print(text)?;
+    if report.command != "eval" {
+        let name = report.run.file_name().unwrap_or_default().to_string_lossy();
+        context.say(format_args!("next: offshoot predict {} PICTURE...", clean(&name)));
+    }
+    Ok(())
+}
+
+/// What the report says first. Where it cannot be read the figures speak for themselves.
+fn answer(run: &Path) -> Option<Vec<String>> {
+    let file = BufReader::new(File::open(run.join(PAGE_DATA)).ok()?);
+    let data: ReportData = serde_json::from_reader(file).ok()?;
+    Some(report::summary(&data).iter().map(|sentence| clean(sentence)).collect())
+}
+
+fn comparison(report: &TrainReport) -> String {
+    let this = match report.command.as_str() {
+        "eval" => format!("{} on {}", report.model, report.data),
+        _ => format!("{}, frozen", report.model),
+    };
+    let mut rows = vec![row(this, &report.figures)];
+    rows.extend(report.baselines.iter().map(|b| row(b.summary.clone(), &b.figures)));
+    rows.extend(report.domains.iter().map(|(name, f)| row(format!("the first, on {name}"), f)));
+    let header = [
+        ("features", Align::Left),
+        ("samples", Align::Right),
+        ("accuracy", Align::Right),
+        ("95 %", Align::Right),
+        ("macro F1", Align::Right),
+        ("log-loss", Align::Right),
+        ("ECE", Align::Right),
+    ];
+    table::text(header, &rows)
+}
+
+fn row(name: String, figures: &Figures) -> [String; 7] {
+    [
+        name,
+        words::count(figures.n),
+        words::percent(figures.accuracy),
+        words::percent_range(figures.accuracy_ci),
+        words::percent(figures.macro_f1),
+        words::decimal(figures.log_loss),
+        words::percent(figures.ece),
+    ]
+}

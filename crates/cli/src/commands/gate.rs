@@ -1,0 +1,15 @@
+//! `--require METRIC=VALUE`.
+
+use std::collections::BTreeMap;
+
+/// Parses `accuracy=0.9`.
+pub fn parse(text: &str) -> Result<(String, f64), String> {
+    let (metric, value) = text.split_once('=').ok_or("METRIC=VALUE was expected")?;
+    let value = value.trim().parse::<f64>().ok().filter(|v| v.is_finite());
+    Ok((metric.trim().to_string(), value.ok_or("a number was expected after `=`")?))
+}
+
+/// The requirements by metric; the last of several for one metric counts.
+pub fn map(required: &[(String, f64)]) -> BTreeMap<String, f64> {
+    required.iter().cloned().collect()
+}

@@ -1,0 +1,96 @@
+//! One file a command: its options, its help, what it prints.
+
+mod check;
+mod completions;
+mod demo;
+mod doctor;
+mod eval;
+mod extract;
+mod figures;
+mod gate;
+mod models;
+mod predict;
+mod report;
+mod runs;
+mod settings;
+mod train;
+
+use std::time::Instant;
+
+use clap::Subcommand;
+use offshoot_transfer::{Result, TransferError};
+
+use crate::args::Arguments;
+use crate::context::{Context, Loudness};
+use crate::settings::{Layers, Surroundings, user_file};
+
+/// What the user wants done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Demo(demo::Demo),
+    Check(check::Check),
+    Models(models::Models),
+    Extract(extract::Extract),
+    Train(train::Train),
+    Eval(eval::Eval),
+    Predict(predict::Predict),
+    Report(report::Report),
+    Runs(runs::Runs),
+    Doctor(doctor::Doctor),
+    Settings(settings::Settings),
+    Completions(completions::Completions),
+}
+
+impl Command {
+    /// Flags with a setting behind them.
+    pub fn flags(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Extract(extract) => extract.flags(),
+            Self::Train(train) => train.flags(),
+            Self::Eval(eval) => eval.flags(),
+            Self::Predict(predict) => predict.flags(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Runs a command.
+pub fn run(arguments: Arguments) -> Result<()> {
+    let Arguments { command, global } = arguments;
+    let variable = |name: &str| std::env::var(name).ok();
+    let surroundings = Surroundings {
+        config: global.config.as_deref(),
+        user: user_file(&variable),
+        sets: &global.set,
+        flags: [global.flags(), command.flags()].concat(),
+    };
+    let layers = Layers::read(&surroundings, &variable)?;
+    let settings = layers.settings()?;
+    if let Some(threads) = settings.threads {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()
+            .map_err(|e| TransferError::Internal(format!("threads: {e}")))?;
+    }
+    let loudness = match (global.quiet, global.verbose) {
+        (true, _) => Loudness::Quiet,
+        (_, true) => Loudness::Verbose,
+        _ => Loudness::Normal,
+    };
+    let context =
+        Context { settings, layers, json: global.json, loudness, started: Instant::now() };
+    match command {
+        Command::Demo(demo) => demo.run(&context),
+        Command::Check(check) => check.run(&context),
+        Command::Models(models) => models.run(&context),
+        Command::Extract(extract) => extract.run(&context),
+        Command::Train(train) => train.run(&context),
+        Command::Eval(eval) => eval.run(&context),
+        Command::Predict(predict) => predict.run(&context),
+        Command::Report(report) => report.run(&context),
+        Command::Runs(runs) => runs.run(&context),
+        Command::Doctor(doctor) => doctor.run(&context),
+        Command::Settings(settings) => settings.run(&context),
+        Command::Completions(completions) => completions.run(&context),
+    }
+}

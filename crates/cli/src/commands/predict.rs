@@ -1,0 +1,123 @@
+use std::io::{self, BufReader};
+use std::path::PathBuf;
+
+use clap::Args;
+use offshoot_transfer::report::words;
+use offshoot_transfer::{
+    PredictInput, PredictPlan, Prediction, Result, TransferError, predict, runs,
+};
+
+use crate::context::{Context, clean};
+
+const EXAMPLES: &str = "\
+Prints a line for each input, in order, as soon as it is known: input, class, probability, and the
+next classes. With --json each line is a document, and the last line sums up. `unfamiliar` marks
+inputs farther from the training data than 99 % of the validation samples were.
+
+Examples:
+  offshoot predict photos new.jpg more/
+  offshoot predict photos list.csv --json > answers.jsonl      a CSV with a `path` column
+  find . -name '*.jpg' | offshoot predict photos -
+  curl -s https://example.org/a.jpg | offshoot predict photos -";
+
+/// Say what new pictures show
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Predict {
+    /// Name of a run, or its folder
+    #[arg(value_name = "RUN")]
+    run: String,
+    /// Files, folders, CSV files with a `path` column, or - for standard input
+    #[arg(value_name = "INPUT", required = true)]
+    input: Vec<PathBuf>,
+    /// Classes listed for each input
+    #[arg(long, value_name = "N")]
+    top: Option<String>,
+    /// Samples a step of the network
+    #[arg(long, value_name = "N")]
+    batch: Option<String>,
+}
+
+impl Predict {
+    pub fn flags(&self) -> Vec<(&'static str, String)> {
+        let given = [("predict.top", &self.top), ("batch", &self.batch)];
+        given.into_iter().filter_map(|(key, v)| Some((key, v.clone()?))).collect()
+    }
+
+    pub fn run(self, context: &Context) -> Result<()> {
+        let settings = &context.settings;
+        let plan = PredictPlan {
+            run: runs::find(&settings.runs_dir, &self.run)?,
+            top: settings.predict.top,
+            batch: settings.batch,
+        };
+        let mut stdin = BufReader::new(io::stdin());
+        let input = if self.input == [PathBuf::from("-")] {
+            PredictInput::Stream(&mut stdin)
+        } else if self.input.iter().any(|path| path.as_os_str() == "-") {
+            return Err(TransferError::usage(
+                "`-` stands for standard input and cannot be mixed with files",
+                "give either `-` or files and folders",
+            ));
+        } else {
+            PredictInput::Paths(self.input)
+        };
+        let mut sink = |prediction: &Prediction| match context.json {
+            true => context.line(prediction),
+            false => context.print(row(prediction)),
+        };
+        let report = predict(&plan, input, &mut context.observer()?, &mut sink)?;
+        if context.json {
+            return context.line(&report);
+        }
+        if report.unreadable > 0 {
+            context.say(format_args!(
+                "warning: {} could not be read",
+                words::counted(report.unreadable, "input", "inputs")
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Fields between tabs: input, class, probability, the next classes or a remark.
+fn row(prediction: &Prediction) -> String {
+    let mut fields = vec![clean(&prediction.input)];
+    match (&prediction.label, prediction.probability) {
+        (Some(label), Some(probability)) => {
+            fields.extend([clean(label), words::percent(probability)]);
+            let others = prediction.top.iter().skip(1);
+            let others: Vec<String> =
+                others.map(|(name, p)| format!("{} {}", clean(name), words::percent(*p))).collect();
+            fields.push(others.join(", "));
+            if prediction.unfamiliar {
+                fields.push("unfamiliar".into());
+            }
+        }
+        _ => {
+            let reason = prediction.error.as_deref().unwrap_or("no answer");
+            fields.extend(["-".into(), "-".into(), clean(reason)]);
+        }
+    }
+    fields.join("\t").trim_end().to_string() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_holds_one_input_whatever_its_name() {
+        let prediction = Prediction {
+            input: "a\tb\nc.png".into(),
+            label: Some("cat".into()),
+            probability: Some(0.75),
+            top: vec![("cat".into(), 0.75), ("dog".into(), 0.25)],
+            unfamiliar: true,
+            distance: Some(1.2),
+            error: None,
+        };
+        let line = row(&prediction).replace('\u{202f}', " ");
+        assert_eq!(line, "a\u{fffd}b\u{fffd}c.png\tcat\t75.0 %\tdog 25.0 %\tunfamiliar\n");
+    }
+}

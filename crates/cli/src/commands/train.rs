@@ -1,0 +1,176 @@
+use std::path::PathBuf;
+
+use clap::Args;
+use offshoot_transfer::report::words;
+use offshoot_transfer::{DryRun, Method, Result, TrainPlan, TransferError, dry_run, train};
+
+use super::{figures, gate};
+use crate::context::{Context, clean};
+use crate::table::{self, Align};
+
+const EXAMPLES: &str = "\
+DATA is a folder (DATA/CLASS/* or DATA/{train,val,test}/CLASS/*), a manifest
+(path,label[,split,domain,group].csv), an IDX file or folder, npy or npz; demo:google is embedded.
+Splits that the data does not name are drawn, stratified by class and never apart from their group.
+The test split judges once, at the end.
+
+Examples:
+  offshoot train photos/
+  offshoot train photos/ --baselines                 was transfer worth it?
+  offshoot train photos/ --model mobilenet_v2 --head lda --name second
+  offshoot train photos/ --dry-run                   what it would take
+  offshoot train photos/ --require accuracy=0.9      exit code 7 where it is not reached";
+
+/// Train, calibrate and judge a classifier on the features of a frozen network
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Train {
+    /// Folder, manifest, IDX, npy or npz
+    #[arg(value_name = "DATA")]
+    data: PathBuf,
+    /// Source of the features: a name of `offshoot models list`, a checkpoint, or random:RECIPE
+    #[arg(short, long, value_name = "MODEL")]
+    model: Option<String>,
+    /// How to transfer: `probe` keeps the network frozen
+    #[arg(long, value_name = "METHOD", value_parser = ["probe"])]
+    method: Option<String>,
+    /// Classifier on the features: logistic, ridge, lda, knn or centroid
+    #[arg(long, value_name = "HEAD")]
+    head: Option<String>,
+    /// Weigh rare classes up
+    #[arg(long)]
+    class_weights: bool,
+    /// Share of the training part that goes to validation where the data names none
+    #[arg(long, value_name = "SHARE")]
+    val: Option<String>,
+    /// Share of the samples that goes to the test split where the data names none
+    #[arg(long, value_name = "SHARE")]
+    test: Option<String>,
+    /// Do not fit once more on train and validation in the end
+    #[arg(long)]
+    no_refit: bool,
+    /// Also measure the same head on raw pixels and on the untrained network
+    #[arg(long)]
+    baselines: bool,
+    /// Also judge on other data with the same classes
+    #[arg(long, value_name = "NAME=DATA", value_parser = named)]
+    also_eval: Vec<(String, PathBuf)>,
+    /// Fail with exit code 7 where a test figure is worse: accuracy, macro_f1, log_loss or ece
+    #[arg(long, value_name = "METRIC=VALUE", value_parser = gate::parse)]
+    require: Vec<(String, f64)>,
+    /// Name of the run folder
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Samples a step of the network
+    #[arg(long, value_name = "N")]
+    batch: Option<String>,
+    /// Only say what would be done, and what memory, disk and time it would take
+    #[arg(long)]
+    dry_run: bool,
+}
+
+fn named(text: &str) -> std::result::Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => {
+            Ok((name.into(), path.into()))
+        }
+        _ => Err("NAME=DATA was expected".into()),
+    }
+}
+
+impl Train {
+    pub fn flags(&self) -> Vec<(&'static str, String)> {
+        let given = [
+            ("model", &self.model),
+            ("train.method", &self.method),
+            ("train.head", &self.head),
+            ("train.val", &self.val),
+            ("train.test", &self.test),
+            ("batch", &self.batch),
+        ];
+        let mut flags: Vec<(&'static str, String)> =
+            given.into_iter().filter_map(|(key, v)| Some((key, v.clone()?))).collect();
+        let switches = [
+            (self.class_weights, "train.class_weights", "true"),
+            (self.no_refit, "train.refit", "false"),
+            (self.baselines, "train.baselines", "true"),
+        ];
+        let on = switches.into_iter().filter(|(on, _, _)| *on);
+        flags.extend(on.map(|(_, key, value)| (key, value.to_string())));
+        flags
+    }
+
+    pub fn run(self, context: &Context) -> Result<()> {
+        let dry = self.dry_run;
+        let plan = self.plan(context)?;
+        let mut observer = context.observer()?;
+        if dry {
+            let estimate = dry_run(&plan, &mut observer)?;
+            return show_estimate(context, &plan, &estimate);
+        }
+        let report = train(&plan, &mut observer)?;
+        drop(observer);
+        figures::show(context, &report)
+    }
+
+    fn plan(self, context: &Context) -> Result<TrainPlan> {
+        let settings = &context.settings;
+        let train = &settings.train;
+        Ok(TrainPlan {
+            data: self.data,
+            model: settings.model.clone(),
+            method: method(&train.method)?,
+            head: train.head.clone(),
+            class_weights: train.class_weights,
+            seed: settings.seed,
+            val: train.val,
+            test: train.test,
+            refit: train.refit,
+            baselines: train.baselines,
+            also_eval: self.also_eval.into_iter().collect(),
+            require: gate::map(&self.require),
+            name: self.name,
+            runs_dir: settings.runs_dir.clone(),
+            batch: settings.batch,
+            cache: settings.cache.clone(),
+            command: "train".into(),
+        })
+    }
+}
+
+fn method(name: &str) -> Result<Method> {
+    if name == Method::Probe.name() {
+        return Ok(Method::Probe);
+    }
+    Err(TransferError::usage(format!("unknown method `{name}`"), "there is `probe`"))
+}
+
+fn show_estimate(context: &Context, plan: &TrainPlan, dry: &DryRun) -> Result<()> {
+    if context.json {
+        return context.document(dry);
+    }
+    let estimate = &dry.estimate;
+    let splits: Vec<String> =
+        dry.splits.iter().map(|(name, n)| format!("{} {name}", words::count(*n))).collect();
+    let phases: Vec<&str> = dry.phases.iter().map(|phase| phase.verb()).collect();
+    let rows = [
+        ["run", &dry.run.display().to_string()],
+        ["samples", &splits.join(", ")],
+        ["features", &format!("{} (head {})", plan.model, plan.head)],
+        ["steps", &phases.join(", ")],
+        [
+            "to compute",
+            &format!(
+                "{}; {} in the cache",
+                words::counted(estimate.samples, "row", "rows"),
+                words::count(estimate.cached)
+            ),
+        ],
+        ["memory", &words::bytes(estimate.memory_bytes)],
+        ["disk", &words::bytes(estimate.disk_bytes)],
+        ["time", &words::seconds(estimate.seconds)],
+    ];
+    let rows = rows.map(|row| row.map(|cell| clean(cell)));
+    let header = [("plan", Align::Left), ("", Align::Left)];
+    context.print(table::text(header, &rows))
+}

@@ -1,0 +1,157 @@
+//! What a run is doing, on standard error: a bar with the time left on a terminal, otherwise a
+//! line every ten seconds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use offshoot_transfer::report::words;
+use offshoot_transfer::{Event, Flow, Observer, Phase};
+
+use crate::context::{Loudness, clean};
+
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
+/// Phases shorter than this are not worth a line.
+const SHORT: f64 = 0.05;
+
+/// Shows events, and asks to stop when the flag is up.
+#[derive(Debug)]
+pub struct Progress {
+    loudness: Loudness,
+    terminal: bool,
+    stop: Arc<AtomicBool>,
+    told_to_stop: bool,
+    bar: Option<ProgressBar>,
+    began: Instant,
+    last_line: Instant,
+}
+
+impl Progress {
+    /// For standard error; `stop` is raised by a signal.
+    pub fn new(loudness: Loudness, terminal: bool, stop: Arc<AtomicBool>) -> Self {
+        let now = Instant::now();
+        let (told_to_stop, bar) = (false, None);
+        Self { loudness, terminal, stop, told_to_stop, bar, began: now, last_line: now }
+    }
+
+    fn started(&mut self, phase: Phase, total: Option<usize>) {
+        self.began = Instant::now();
+        self.last_line = self.began;
+        if !self.terminal || self.loudness == Loudness::Quiet {
+            return;
+        }
+        let target = ProgressDrawTarget::stderr_with_hz(8);
+        let bar = ProgressBar::with_draw_target(total.filter(|n| *n > 0).map(|n| n as u64), target);
+        let template = match bar.length() {
+            Some(_) => "{prefix:<20} {bar:32} {human_pos} of {human_len}  {msg}",
+            None => "{prefix:<20} {spinner} {elapsed}",
+        };
+        // The templates are ours; one that does not parse would only cost the bar its look.
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("━╸─"));
+        }
+        bar.set_prefix(phase.verb());
+        bar.enable_steady_tick(Duration::from_millis(250));
+        self.bar = Some(bar);
+    }
+
+    fn progress(&mut self, phase: Phase, done: usize, total: usize, cached: usize) {
+        let left = time_left(self.began.elapsed().as_secs_f64(), done, total, cached);
+        let left = left.map(|s| format!("{} left", words::seconds(s))).unwrap_or_default();
+        if let Some(bar) = &self.bar {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+            bar.set_message(left);
+        } else if self.last_line.elapsed() >= BETWEEN_LINES {
+            self.last_line = Instant::now();
+            let [done, total] = [done, total].map(words::count);
+            let left = if left.is_empty() { left } else { format!(", {left}") };
+            self.say(Loudness::Normal, &format!("{}: {done} of {total}{left}", phase.verb()));
+        }
+    }
+
+    fn finished(&mut self, phase: Phase, seconds: f64) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        if seconds >= SHORT || self.loudness == Loudness::Verbose {
+            let text = format!("{:<20} {}", phase.verb(), words::seconds(seconds));
+            self.say(Loudness::Normal, &text);
+        }
+    }
+
+    fn say(&self, least: Loudness, text: &str) {
+        if self.loudness < least {
+            return;
+        }
+        let text = clean(text);
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            None => {
+                use std::io::Write;
+                // Nobody is left to be told when standard error is closed.
+                let _ = writeln!(std::io::stderr(), "{text}");
+            }
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn on(&mut self, event: &Event<'_>) -> Flow {
+        match *event {
+            Event::Started { phase, total } => self.started(phase, total),
+            Event::Progress { phase, done, total, cached } => {
+                self.progress(phase, done, total, cached);
+            }
+            Event::Finished { phase, seconds } => self.finished(phase, seconds),
+            Event::Warning(text) => self.say(Loudness::Normal, &format!("warning: {text}")),
+            Event::Note(text) => self.say(Loudness::Verbose, text),
+        }
+        if !self.stop.load(Ordering::Relaxed) {
+            return Flow::Continue;
+        }
+        if !self.told_to_stop {
+            self.told_to_stop = true;
+            self.say(Loudness::Normal, "stopping; once more to quit at once");
+        }
+        Flow::Stop
+    }
+}
+
+/// Bars do not stay behind when an error ends a phase.
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Cached samples cost no time, so only the others tell how long the rest takes.
+fn time_left(elapsed: f64, done: usize, total: usize, cached: usize) -> Option<f64> {
+    let computed = done.saturating_sub(cached);
+    let ahead = total.saturating_sub(done);
+    (computed > 0 && ahead > 0).then(|| elapsed / computed as f64 * ahead as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cached_samples_do_not_promise_speed() {
+        assert_eq!(time_left(10.0, 60, 100, 50), Some(40.0));
+        assert_eq!(time_left(10.0, 50, 100, 50), None);
+        assert_eq!(time_left(10.0, 100, 100, 0), None);
+    }
+
+    #[test]
+    fn a_raised_flag_stops_at_the_next_event() {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut progress = Progress::new(Loudness::Quiet, false, Arc::clone(&stop));
+        assert_eq!(progress.on(&Event::Note("x")), Flow::Continue);
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(progress.on(&Event::Note("x")), Flow::Stop);
+    }
+}
