@@ -24,7 +24,7 @@ pub const DEFAULT: &str = "efficientnet_lite0";
 /// The source that is no network.
 pub const PIXELS: &str = "pixels";
 /// Side of the pictures that [`PIXELS`] compares.
-const PIXELS_SIZE: usize = 32;
+pub const PIXELS_SIZE: usize = 24;
 
 static EMBEDDED: &[u8] = include_bytes!("../../../assets/efficientnet_lite0/model.safetensors");
 const EMBEDDED_LICENCE: &str = "Apache-2.0";

@@ -168,3 +168,26 @@ fn two_writers_of_the_same_rows_do_not_disturb_each_other() {
     assert!((0..50).all(|i| rows.contains(&key(i))));
     assert!(rows.damaged().is_empty());
 }
+
+/// A killed process runs no destructor and flushes nothing; full chunks are there all the same.
+#[test]
+fn a_killed_process_loses_only_the_unfinished_chunk() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::open(&plan(dir.path())).unwrap().0;
+    let mut rows = cache.rows(&scope(), 1).unwrap();
+    let mut written = 0;
+    for i in 0..2500 {
+        if rows.push(&[key(i)], &[i as f32]).unwrap() {
+            written = i + 1;
+        }
+    }
+    std::mem::forget(rows);
+    // What a write that was cut off leaves under its temporary name is not taken for a chunk.
+    let folder = files(cache.root())[0].path.parent().unwrap().to_path_buf();
+    fs::write(folder.join(".offshoot-tmp-x"), b"half a chunk").unwrap();
+    assert!((2048..2500).contains(&written));
+    let rows = cache.rows(&scope(), 1).unwrap();
+    assert!((0..written).all(|i| rows.contains(&key(i))));
+    assert!((written..2500).all(|i| !rows.contains(&key(i))));
+    assert!(rows.damaged().is_empty());
+}

@@ -12,7 +12,9 @@ use crate::{Result, TransferError, durable};
 use record::RunRecord;
 
 /// Files that change after they are written, or that describe the others.
-const UNPINNED: [&str; 3] = ["run.json", "log.txt", "report.html"];
+const UNPINNED: [&str; 4] = ["run.json", "log.txt", "report.html", "eval/report.json"];
+/// Drawings can be made again at any time.
+const PLOTS: &str = "plots/";
 
 /// A folder with a valid name.
 #[derive(Debug, Clone)]
@@ -150,7 +152,7 @@ impl RunFolder {
         let mut files = BTreeMap::new();
         for path in self.walk()? {
             let inside = self.inside(&path);
-            if !UNPINNED.contains(&inside.as_str()) {
+            if !UNPINNED.contains(&inside.as_str()) && !inside.starts_with(PLOTS) {
                 files.insert(inside, Sha::of_file(&path)?.to_string());
             }
         }

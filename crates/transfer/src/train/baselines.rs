@@ -34,7 +34,8 @@ pub fn measure(
 ) -> Result<Vec<Measured>> {
     let mut names = Vec::new();
     if plan.baselines && vector_length(&prepared.dataset.samples)?.is_none() {
-        names.push(("pixels", "32×32 raw pixels".to_string(), source::PIXELS.to_string()));
+        let side = source::PIXELS_SIZE;
+        names.push(("pixels", format!("{side}×{side} raw pixels"), source::PIXELS.to_string()));
         if let Some((recipe, _)) = &source.network {
             let name = recipe.name;
             names.push(("random", format!("{name} with random weights"), format!("random:{name}")));
