@@ -1,5 +1,7 @@
 //! No bytes make a reader or decoder panic, or take memory that they do not earn.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

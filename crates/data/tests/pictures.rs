@@ -1,5 +1,7 @@
 //! Decoding and resizing against Pillow, on the files that `reference/pictures.py` wrote.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;

@@ -184,8 +184,11 @@ fn check_size(limits: &Limits, [width, height]: [usize; 2], bytes: u64) -> Attem
         || bytes > limits.max_bytes;
     if too_large {
         let detail = format!(
-            "{width} × {height} pixels, {bytes} bytes to decode; the limits are {} × {}, {} pixels and {} bytes",
-            limits.max_width, limits.max_height, limits.max_pixels, limits.max_bytes
+            "{width} × {height} pixels; the limits are {} × {}, {} pixels and {} MiB to decode",
+            limits.max_width,
+            limits.max_height,
+            limits.max_pixels,
+            limits.max_bytes >> 20
         );
         return Err(Failure::new(Fault::TooLarge, detail));
     }
