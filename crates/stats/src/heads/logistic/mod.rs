@@ -1,6 +1,7 @@
 //! Multinomial logistic regression.
 
 mod objective;
+mod rotate;
 mod solve;
 
 use faer::Mat;
@@ -9,6 +10,7 @@ use super::linear::{Scaling, UNSEEN};
 use super::{CvPoint, Entry, FitOptions, Fitted, Head, class_weights};
 use crate::{Matrix, Result, Rows, StatsError, check, cv, moments};
 use objective::Objective;
+use rotate::Rotated;
 use solve::{Bound, Solution, minimise};
 
 pub(super) const ENTRY: Entry = Entry {
@@ -49,8 +51,17 @@ fn fit(rows: Rows<'_>, labels: &[u32], n_classes: usize, options: &FitOptions) -
     let mut compact = vec![0; n_classes];
     present.iter().enumerate().for_each(|(i, &c)| compact[c] = i as u32);
     let labels: Vec<u32> = labels.iter().map(|&y| compact[y as usize]).collect();
-    let problem = Problem::new(rows, &labels, present.len(), options.balanced);
-
+    let rotated = if rows.n() < rows.d() { Rotated::new(rows)? } else { None };
+    let problem = match &rotated {
+        Some(rotated) => Problem {
+            rows: rotated.rows.rows(),
+            labels: &labels,
+            n_classes: present.len(),
+            balanced: options.balanced,
+            moments: Moments::Diagonal(rotated.squares.clone()),
+        },
+        None => Problem::new(rows, &labels, present.len(), options.balanced),
+    };
     let (lambda, path) = match options.lambda {
         Some(lambda) => (lambda, Vec::new()),
         None => problem.choose(options)?,
@@ -58,9 +69,16 @@ fn fit(rows: Rows<'_>, labels: &[u32], n_classes: usize, options: &FitOptions) -
     if !(lambda.is_finite() && lambda >= 0.0) {
         return Err(StatsError::Unusable(format!("expected λ ≥ 0, got {lambda}")));
     }
-    let mut theta = vec![0.0; present.len() * (rows.d() + 1)];
-    let bound = problem.bound(lambda)?;
-    let solution = problem.solve(lambda, &bound, TOLERANCE, &mut theta);
+    let (mut theta, mut solution) = problem.fit(lambda)?;
+    if let Some(rotated) = rotated {
+        theta = rotated.undo(rows, &theta);
+        // The rotated features are rounded; what that left of the gradient goes here.
+        let own = Problem::diagonal(rows, &labels, present.len(), options.balanced);
+        let bound = own.bound(lambda)?;
+        let polished = own.solve(lambda, &bound, TOLERANCE, &mut theta);
+        solution.iterations += polished.iterations;
+        solution.converged = polished.converged;
+    }
     let d = rows.d();
     let mut weight = vec![0.0; n_classes * d];
     let mut bias = vec![UNSEEN; n_classes];
@@ -111,11 +129,23 @@ impl<'a> Problem<'a> {
                 (false, true) => sums[i] / n,
             }))
         } else {
-            let mut squares = moments::mean_squares(rows, &zero);
-            squares.push(1.0);
-            Moments::Diagonal(squares)
+            return Self::diagonal(rows, labels, n_classes, balanced);
         };
         Self { rows, labels, n_classes, balanced, moments }
+    }
+
+    fn diagonal(rows: Rows<'a>, labels: &'a [u32], n_classes: usize, balanced: bool) -> Self {
+        let mut squares = moments::mean_squares(rows, &vec![0.0; rows.d()]);
+        squares.push(1.0);
+        Self { rows, labels, n_classes, balanced, moments: Moments::Diagonal(squares) }
+    }
+
+    /// Parameters `[classes, d + 1]` for `lambda`, from zero.
+    fn fit(&self, lambda: f64) -> Result<(Vec<f64>, Solution)> {
+        let mut theta = vec![0.0; self.n_classes * (self.rows.d() + 1)];
+        let bound = self.bound(lambda)?;
+        let solution = self.solve(lambda, &bound, TOLERANCE, &mut theta);
+        Ok((theta, solution))
     }
 
     fn bound(&self, lambda: f64) -> Result<Bound> {
