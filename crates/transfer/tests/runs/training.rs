@@ -243,7 +243,7 @@ fn runs_are_listed_found_compared_and_removed() {
     assert_eq!(list.iter().map(|r| r.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(list[0].manifest_sha256, list[1].manifest_sha256);
     let found = runs::find(&runs_dir, "b").unwrap();
-    assert_eq!(runs::compare(&[found.clone()]).unwrap()[0].accuracy, list[1].accuracy);
+    assert_eq!(runs::compare(std::slice::from_ref(&found)).unwrap()[0].accuracy, list[1].accuracy);
     assert_eq!(runs::find(&runs_dir, "c").unwrap_err().exit_code(), 2);
     assert!(runs::remove(&runs_dir.join("not-a-run")).is_err());
     runs::remove(&found).unwrap();
