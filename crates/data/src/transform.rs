@@ -28,10 +28,11 @@ impl Channels {
 /// What a network's preprocessing does before it normalises.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Transform {
-    /// Side of the square, in pixels.
+    /// Side of the square, in pixels; at least 1.
     pub size: usize,
-    /// `Some(f)`: the shorter side becomes ⌊size / f⌋ and the centre is cut out. `None`: both
-    /// sides become `size`, whatever the aspect.
+    /// `Some(f)` with 1/8 ≤ f ≤ 1: the shorter side becomes ⌊size / f⌋ and the centre is cut out;
+    /// values beyond are taken as the nearest of these. `None`: both sides become `size`, whatever
+    /// the aspect.
     pub crop_fraction: Option<f32>,
     /// How pixels are interpolated.
     pub filter: Filter,
@@ -54,8 +55,9 @@ impl Transform {
             Channels::Grey => to_grey(picture),
             Channels::Rgb => picture,
         };
+        let size = self.size.max(1);
         let resized = match self.crop_fraction {
-            None => resize(&picture, self.size, self.size, self.filter),
+            None => resize(&picture, size, size, self.filter),
             Some(fraction) => self.resize_and_crop(&picture, fraction),
         };
         if resized.channels == self.channels.count() {
@@ -69,17 +71,20 @@ impl Transform {
     /// The shorter side to ⌊size / fraction⌋, then the centre, with torchvision's rounding.
     fn resize_and_crop(&self, picture: &Picture, fraction: f32) -> Picture {
         // In f64 as Python computes it; the fraction is meant as the decimal that was written.
-        let fraction: f64 = fraction.to_string().parse().unwrap_or(1.0);
-        let short = (self.size as f64 / fraction).floor().max(self.size as f64);
+        let fraction = fraction.to_string().parse().ok();
+        let fraction = fraction.filter(|f: &f64| !f.is_nan()).unwrap_or(1.0);
+        let fraction = fraction.clamp(0.125, 1.0);
+        let size = self.size.max(1);
+        let short = (size as f64 / fraction).floor();
         let (w, h) = (picture.width as f64, picture.height as f64);
         let long = |long: f64, side: f64| (short * long / side) as usize;
         let short = short as usize;
         let (width, height) = if w <= h { (short, long(h, w)) } else { (long(w, h), short) };
         let window = Window {
-            left: centred(width, self.size),
-            top: centred(height, self.size),
-            width: self.size,
-            height: self.size,
+            left: centred(width, size),
+            top: centred(height, size),
+            width: size,
+            height: size,
         };
         resize_window(picture, width, height, window, self.filter)
     }

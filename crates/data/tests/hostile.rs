@@ -126,7 +126,7 @@ fn extreme_aspects_can_be_transformed() {
             channels: 3,
             pixels: vec![9; 3 * width * height],
         };
-        for crop_fraction in [None, Some(0.875), Some(1.0)] {
+        for crop_fraction in [None, Some(0.875), Some(1.0), Some(0.0), Some(f32::NAN)] {
             let transform = Transform {
                 size: 24,
                 crop_fraction,

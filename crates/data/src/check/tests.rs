@@ -358,3 +358,33 @@ fn vectors_are_checked_too() {
     assert_eq!(report.duplicates, [[0, 2]]);
     assert_eq!(report.summary.vectors, 4);
 }
+
+#[test]
+fn the_faults_of_a_manifest_are_found() {
+    let root = TempDir::new().unwrap();
+    for n in 0..8 {
+        put(root.path(), &format!("set/{n}.png"), &png(n));
+    }
+    put(root.path(), "away.png", &png(8));
+    let rows = "path,label,split,group\n\
+                0.png,cat,train,g1\n1.png,dog,train,g2\n2.png,cat ,train,g3\n\
+                3.png,NaN,train,g4\n4.png,dog,test,g2\n5.png,owl,test,g5\n\
+                gone.png,cat,train,g6\n../away.png,dog,train,g7\n\
+                6.png,cat,train,g8\n6.png,dog,train,g9\n7.png,cat ,train,g10\n";
+    put(root.path(), "set/list.csv", rows.as_bytes());
+    let report = checked(&root.path().join("set/list.csv"));
+    let found: Vec<(&str, &str)> =
+        report.problems.iter().map(|p| (p.kind.as_str(), p.path.as_str())).collect();
+    let expected = [
+        ("conflicting-labels", "6.png"),
+        ("group-straddles", "g2"),
+        ("missing", "gone.png"),
+        ("unseen-class", "owl"),
+        ("duplicate", "6.png"),
+        ("missing-label", "3.png"),
+        ("one-sample-class", "owl"),
+        ("similar-class-names", "cat "),
+        ("outside-folder", "../away.png"),
+    ];
+    assert_eq!(found, expected);
+}

@@ -58,11 +58,15 @@ pub(super) fn convert(frame: &Frame, space: ColourSpace) -> Picture {
         };
         let fourth = planes.next();
         let out = out.as_chunks_mut::<3>().0;
-        for (x, pixel) in out.iter_mut().enumerate() {
-            *pixel = [a[x], b[x], c[x]];
-        }
+        let triples = a.iter().zip(b).zip(c).map(|((&a, &b), &c)| [a, b, c]);
         if matches!(space, ColourSpace::YCbCr | ColourSpace::Ycck) {
-            out.iter_mut().for_each(|pixel| *pixel = ycc_to_rgb(*pixel));
+            for (pixel, triple) in out.iter_mut().zip(triples) {
+                *pixel = ycc_to_rgb(triple);
+            }
+        } else {
+            for (pixel, triple) in out.iter_mut().zip(triples) {
+                *pixel = triple;
+            }
         }
         if let Some(k) = fourth {
             for (pixel, &k) in out.iter_mut().zip(k) {
