@@ -4,9 +4,11 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::panic::PanicHookInfo;
 use std::path::Path;
 
+use clap::CommandFactory;
 use clap::error::ErrorKind as Clap;
 use offshoot_transfer::TransferError;
 
+use crate::args::Arguments;
 use crate::context::{STDOUT, clean};
 
 /// Exit code of a mistake in this program.
@@ -22,7 +24,19 @@ pub fn tell(error: &TransferError) -> u8 {
         // Whoever read standard output has seen enough: `offshoot models list | head -1`.
         return 0;
     }
-    write(&error.to_string(), error.hint().as_deref());
+    let hint = error.hint().or_else(|| match error {
+        TransferError::GateFailed { .. } => Some(
+            "everything was written; `offshoot runs list` shows the run and its figures".into(),
+        ),
+        TransferError::BadData(_) => {
+            Some("`offshoot check DATA` names every fault and its file".into())
+        }
+        TransferError::Data(_) => {
+            Some("`offshoot check --help` says which forms of data are read".into())
+        }
+        _ => None,
+    });
+    write(&error.to_string(), hint.as_deref());
     error.exit_code()
 }
 
@@ -38,28 +52,36 @@ pub fn of_arguments(error: &clap::Error) -> u8 {
         let _ = io::stderr().write_all(text.as_bytes());
         return USAGE;
     }
-    let (message, hint) = in_our_words(&text);
+    let (message, hint) = in_our_words(&text, &command(std::env::args().skip(1)));
     write(&message, Some(&hint));
     USAGE
 }
 
+/// The words that name the command: `offshoot runs compare` of `offshoot -q runs compare a`.
+fn command(arguments: impl Iterator<Item = String>) -> String {
+    let mut words = "offshoot".to_string();
+    let root = Arguments::command();
+    let mut level = &root;
+    for word in arguments {
+        if let Some(next) = level.find_subcommand(&word) {
+            words.push(' ');
+            words.push_str(next.get_name());
+            level = next;
+        }
+    }
+    words
+}
+
 /// Clap's message and tip in our form.
-fn in_our_words(text: &str) -> (String, String) {
-    let mut paragraphs = text.split("\n\n");
-    let first = paragraphs.next().unwrap_or_default();
+fn in_our_words(text: &str, command: &str) -> (String, String) {
+    let first = text.split("\n\n").next().unwrap_or_default();
     let first = first.strip_prefix("error: ").unwrap_or(first);
     let message: Vec<&str> = first.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let lines = || text.lines().map(str::trim);
-    let tip = lines().find_map(|line| line.strip_prefix("tip: ")).map(str::to_string);
-    let usage = lines().find_map(|line| line.strip_prefix("Usage: "));
-    let hint = tip.unwrap_or_else(|| {
-        let command: Vec<&str> = usage
-            .unwrap_or("offshoot")
-            .split_whitespace()
-            .take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))
-            .collect();
-        format!("`{} --help` explains and shows examples", command.join(" "))
-    });
+    let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+    let hint = match tip {
+        Some(tip) => tip.to_string(),
+        None => format!("`{command} --help` explains and shows examples"),
+    };
     (message.join(" "), hint)
 }
 
@@ -106,7 +128,6 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::args::Arguments;
 
     #[test]
     fn unknown_words_get_a_suggestion_or_the_way_to_help() {
@@ -127,8 +148,10 @@ mod tests {
                 "`offshoot train --help` explains and shows examples",
             ),
         ] {
-            let error = Arguments::try_parse_from(typed.split(' ')).unwrap_err();
-            let (said, hinted) = in_our_words(&error.render().to_string());
+            let words = || typed.split(' ');
+            let error = Arguments::try_parse_from(words()).unwrap_err();
+            let command = command(words().skip(1).map(Into::into));
+            let (said, hinted) = in_our_words(&error.render().to_string(), &command);
             assert_eq!((said.as_str(), hinted.as_str()), (message, hint));
         }
     }

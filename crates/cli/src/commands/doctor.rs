@@ -2,7 +2,7 @@ use clap::Args;
 use offshoot_transfer::report::words;
 use offshoot_transfer::{Result, doctor};
 
-use crate::context::{Context, clean};
+use crate::context::Context;
 use crate::table::{self, Align};
 
 const EXAMPLES: &str = "\
@@ -49,7 +49,7 @@ impl Doctor {
             ],
             ["speed", &format!("{} a picture", words::seconds(report.seconds_per_image))],
         ];
-        let rows = rows.map(|row| row.map(|cell| clean(cell)));
+        let rows = rows.map(|row| row.map(str::to_string));
         context.print(table::text([("what", Align::Left), ("here", Align::Left)], &rows))
     }
 }

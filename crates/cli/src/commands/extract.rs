@@ -40,13 +40,13 @@ fn output(text: &str) -> std::result::Result<PathBuf, String> {
     let path = PathBuf::from(text);
     match FeatureFormat::of(&path) {
         Some(_) => Ok(path),
-        None => Err("a name that ends in .npz or .safetensors was expected".into()),
+        None => Err("expected a name that ends in .npz or .safetensors".into()),
     }
 }
 
 fn shard(text: &str) -> std::result::Result<(usize, usize), String> {
     let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-    parts.filter(|(i, n)| i < n).ok_or_else(|| "I/N with I below N was expected, as in 0/4".into())
+    parts.filter(|(i, n)| i < n).ok_or_else(|| "expected I/N with I below N, as in 0/4".into())
 }
 
 impl Extract {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 /// Parses `accuracy=0.9`.
 pub fn parse(text: &str) -> Result<(String, f64), String> {
-    let (metric, value) = text.split_once('=').ok_or("METRIC=VALUE was expected")?;
+    let (metric, value) =
+        text.split_once('=').ok_or("expected METRIC=VALUE, as in accuracy=0.9")?;
     let value = value.trim().parse::<f64>().ok().filter(|v| v.is_finite());
-    Ok((metric.trim().to_string(), value.ok_or("a number was expected after `=`")?))
+    Ok((metric.trim().to_string(), value.ok_or("expected a number after `=`")?))
 }
 
 /// The requirements by metric; the last of several for one metric counts.

@@ -5,7 +5,7 @@ use offshoot_transfer::report::words;
 use offshoot_transfer::{DryRun, Method, Result, TrainPlan, TransferError, dry_run, train};
 
 use super::{figures, gate};
-use crate::context::{Context, clean};
+use crate::context::Context;
 use crate::table::{self, Align};
 
 const EXAMPLES: &str = "\
@@ -74,7 +74,7 @@ fn named(text: &str) -> std::result::Result<(String, PathBuf), String> {
         Some((name, path)) if !name.is_empty() && !path.is_empty() => {
             Ok((name.into(), path.into()))
         }
-        _ => Err("NAME=DATA was expected".into()),
+        _ => Err("expected NAME=DATA".into()),
     }
 }
 
@@ -170,7 +170,7 @@ fn show_estimate(context: &Context, plan: &TrainPlan, dry: &DryRun) -> Result<()
         ["disk", &words::bytes(estimate.disk_bytes)],
         ["time", &words::seconds(estimate.seconds)],
     ];
-    let rows = rows.map(|row| row.map(|cell| clean(cell)));
+    let rows = rows.map(|row| row.map(str::to_string));
     let header = [("plan", Align::Left), ("", Align::Left)];
     context.print(table::text(header, &rows))
 }

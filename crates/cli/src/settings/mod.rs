@@ -165,13 +165,13 @@ impl Layers {
     fn set(&mut self, key: &'static Key, text: &str, origin: Origin) -> Result<(), SettingError> {
         let value = key.kind.parse(text).map_err(|expected| SettingError {
             detail: match &origin {
-                Origin::Environment(name) => format!("{name}={text}: {expected} was expected"),
+                Origin::Environment(name) => format!("{name}={text}: expected {expected}"),
                 Origin::File(path) => {
-                    format!("{}: {} = {text}: {expected} was expected", path.display(), key.path)
+                    format!("{}: {} = {text}: expected {expected}", path.display(), key.path)
                 }
-                _ => format!("{} = {text}: {expected} was expected", key.path),
+                _ => format!("{} = {text}: expected {expected}", key.path),
             },
-            hint: format!("`{}` is: {}", key.path, key.about),
+            hint: format!("`{}`: {}", key.path, key.about),
         })?;
         self.0.insert(key.path, (value, origin));
         Ok(())
@@ -318,7 +318,7 @@ mod tests {
         for (text, detail) in [
             ("seed = ", "line 1"),
             ("\n\n[train]\nheed = 'x'", "unknown setting `train.heed`"),
-            ("seed = -1", "seed = -1: a whole number from 0 was expected"),
+            ("seed = -1", "seed = -1: expected a whole number from 0"),
             ("seed = [1]", "seed = [1]"),
             ("train = 3", "unknown setting `train`"),
         ] {

@@ -18,6 +18,8 @@ pub struct Answer {
 
 /// Below this many test samples the page says that the interval is wide.
 const FEW: usize = 100;
+/// With fewer, the calibration error is mostly chance.
+const MANY: usize = 300;
 /// Characters of a class's name in a sentence.
 const NAME: usize = 40;
 
@@ -143,14 +145,15 @@ fn weakest(report: &ReportData) -> Option<String> {
 fn trust(report: &ReportData) -> Option<String> {
     let calibration = report.calibration.as_ref()?;
     let off = percent(calibration.ece_after);
-    Some(format!(
-        "Its stated confidence is off by {off} on average{}.",
-        if calibration.ece_after < 0.05 {
-            ", so it can be taken at its word"
-        } else {
-            "; treat it as a rough guide"
+    // Bins of few samples are off by chance alone, so the figure is then too high.
+    let verdict = match calibration.ece_after {
+        e if e < 0.05 => ", so it can be taken at its word".into(),
+        _ if report.figures.n < MANY => {
+            format!("; {} samples are few to measure that by", count(report.figures.n))
         }
-    ))
+        _ => "; treat it as a rough guide".into(),
+    };
+    Some(format!("Its stated confidence is off by {off} on average{verdict}."))
 }
 
 /// A bootstrap interval of nothing but right answers has no width, which is not what is known: n

@@ -5,13 +5,43 @@ use super::super::data::{Calibration, CalibrationBin};
 use super::super::svg::Drawing;
 use super::super::words::{counted, percent};
 
+/// A dot of fewer samples shows chance rather than calibration.
+const LEAST: usize = 12;
+
 const SIDE: f64 = 300.0;
 const LEFT: f64 = 48.0;
 const TOP: f64 = 10.0;
 const LEGEND: f64 = 82.0;
 
+/// Joins neighbouring bins until each holds enough samples; `bins` rise in confidence.
+pub fn merged(bins: &[CalibrationBin]) -> Vec<CalibrationBin> {
+    let mut joined: Vec<CalibrationBin> = Vec::new();
+    for bin in bins.iter().filter(|bin| bin.n > 0) {
+        match joined.last_mut().filter(|last| last.n < LEAST) {
+            Some(last) => *last = join(last, bin),
+            None => joined.push(*bin),
+        }
+    }
+    // What is left over at the end goes to its neighbour.
+    if joined.len() > 1
+        && let Some(rest) = joined.pop_if(|last| last.n < LEAST)
+        && let Some(last) = joined.last_mut()
+    {
+        *last = join(last, &rest);
+    }
+    joined
+}
+
+fn join(a: &CalibrationBin, b: &CalibrationBin) -> CalibrationBin {
+    let n = a.n + b.n;
+    let mean = |x: f64, y: f64| (x * a.n as f64 + y * b.n as f64) / n as f64;
+    let confidence = mean(a.confidence, b.confidence);
+    CalibrationBin { n, confidence, accuracy: mean(a.accuracy, b.accuracy) }
+}
+
 pub fn draw(calibration: &Calibration) -> Option<Drawing> {
     let Calibration { before, after, ece_before, ece_after } = calibration;
+    let [before, after] = [before, after].map(|bins| merged(bins));
     if after.is_empty() {
         return None;
     }
@@ -40,7 +70,7 @@ pub fn draw(calibration: &Calibration) -> Option<Drawing> {
     drawing.text_upwards("axis middle", (11.0, TOP + SIDE / 2.0), "right answers");
     drawing.line("ideal", place(0.0, 0.0), place(1.0, 1.0));
 
-    let largest = before.iter().chain(after).map(|b| b.n).max().unwrap_or(1).max(1) as f64;
+    let largest = before.iter().chain(&after).map(|b| b.n).max().unwrap_or(1).max(1) as f64;
     let mut series = |class: &str, bins: &[CalibrationBin]| {
         let points: Vec<(f64, f64)> =
             bins.iter().map(|b| place(b.confidence, b.accuracy)).collect();
@@ -55,8 +85,8 @@ pub fn draw(calibration: &Calibration) -> Option<Drawing> {
             drawing.circle(class, at, 2.5 + 3.5 * (bin.n as f64 / largest).sqrt(), &tip);
         }
     };
-    series("before", before);
-    series("after", after);
+    series("before", &before);
+    series("after", &after);
 
     let y = bottom + 56.0;
     drawing.circle("after", (LEFT + 6.0, y - 4.0), 5.0, "");
@@ -67,4 +97,28 @@ pub fn draw(calibration: &Calibration) -> Option<Drawing> {
         drawing.text("label", (LEFT + 18.0, y + 18.0), text);
     }
     Some(drawing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joined_bins_hold_enough_and_keep_the_means() {
+        let bin = |n, confidence, accuracy| CalibrationBin { n, confidence, accuracy };
+        let bins = [
+            bin(6, 0.2, 0.0),
+            bin(0, 0.3, 0.0),
+            bin(6, 0.4, 1.0),
+            bin(20, 0.9, 0.9),
+            bin(2, 1.0, 1.0),
+        ];
+        let joined = merged(&bins);
+        assert_eq!(joined.iter().map(|b| b.n).collect::<Vec<_>>(), [12, 22]);
+        assert!((joined[0].confidence - 0.3).abs() < 1e-12 && joined[0].accuracy == 0.5);
+        let mean =
+            |bins: &[CalibrationBin]| -> f64 { bins.iter().map(|b| b.n as f64 * b.accuracy).sum() };
+        assert!((mean(&joined) - mean(&bins)).abs() < 1e-12);
+        assert_eq!(merged(&[bin(3, 0.5, 1.0)]).len(), 1);
+    }
 }

@@ -1,0 +1,63 @@
+//! Signals: the first saves and stops, the second ends the process at once.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+
+mod workshop;
+use workshop::Workshop;
+
+/// Starts a run and returns once it speaks: from then on it listens to signals.
+fn started(workshop: &Workshop, line: &str) -> (Child, BufReader<impl Read + use<>>) {
+    let mut command = workshop.command();
+    command.args(line.split_whitespace()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    stderr.read_line(&mut String::new()).unwrap();
+    (child, stderr)
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
+#[test]
+fn a_stopped_run_goes_on_to_the_same_result() {
+    let workshop = Workshop::new();
+    workshop.good("train photos --name whole -q");
+    let weights = |run: &str| {
+        std::fs::read(workshop.path(&format!("runs/{run}/export/model.safetensors"))).unwrap()
+    };
+    for name in ["INT", "TERM"] {
+        let line = format!("train photos --name {name} --no-cache -v");
+        let (mut child, mut stderr) = started(&workshop, &line);
+        signal(&child, name);
+        let mut said = String::new();
+        stderr.read_to_string(&mut said).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(75), "{said}");
+        let runs = workshop.json("runs list");
+        let state = |run: &serde_json::Value| run["name"] == name && run["state"] == "stopped";
+        if runs["runs"].as_array().unwrap().iter().any(state) {
+            assert!(said.contains(&format!("`offshoot runs resume {name}` goes on")), "{said}");
+            workshop.good(&format!("runs resume {name} -q"));
+        } else {
+            // It was so quick that no folder had been made: the same command goes on.
+            assert!(said.contains("the same command goes on"), "{said}");
+            workshop.good(&format!("{line} -q").replace(" -v", ""));
+        }
+        assert_eq!(weights(name), weights("whole"));
+    }
+}
+
+#[test]
+fn a_second_signal_ends_the_process_at_once() {
+    let workshop = Workshop::new();
+    // Making the random weights of a large network takes longer than sending two signals.
+    let (mut child, mut stderr) = started(&workshop, "train photos --model random:resnet50 -v");
+    signal(&child, "INT");
+    signal(&child, "INT");
+    stderr.read_to_string(&mut String::new()).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}

@@ -1,0 +1,147 @@
+//! From a folder of pictures to answers about new ones.
+
+use std::fs;
+use std::io::Write;
+use std::process::Stdio;
+
+mod workshop;
+use workshop::{Ended, Workshop, keys};
+
+#[test]
+fn a_folder_becomes_a_classifier() {
+    let workshop = Workshop::new();
+
+    let check = workshop.good("check photos");
+    insta::assert_snapshot!("check", workshop.redacted(&check));
+
+    let line = "train photos --name first --baselines --also-eval other=other";
+    let trained = workshop.run(line);
+    assert_eq!(trained.code, 0, "{trained:?}");
+    insta::assert_snapshot!("train", table(&workshop.redacted(&trained.stdout)));
+    assert!(trained.stderr.contains("offshoot predict first"), "{}", trained.stderr);
+    assert!(workshop.path("runs/first/report.html").is_file());
+
+    let predicted = workshop.good("predict first new.png photos");
+    assert_eq!(predicted.lines().count(), 1 + 28);
+    assert!(predicted.starts_with("new.png\tface\t"), "{predicted}");
+
+    let eval = workshop.json("eval first other");
+    assert_eq!(eval["n"], 28);
+    assert!(eval["accuracy"].as_f64().unwrap() > 0.8);
+
+    let report = workshop.good("report first");
+    assert_eq!(report.trim(), "runs/first/report.html");
+
+    workshop.good("train photos --name second --head centroid --seed 1 -q");
+    let listed = workshop.good("runs list");
+    insta::assert_snapshot!("runs-list", workshop.redacted(&listed));
+    let compared = workshop.run("runs compare second first");
+    assert!(compared.stdout.find("second") < compared.stdout.find("first"));
+    assert!(compared.stderr.contains("do not compare"), "{}", compared.stderr);
+    workshop.good("runs rm second");
+    assert_eq!(workshop.json("runs list")["runs"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn documents_keep_their_keys() {
+    let workshop = Workshop::new();
+    let mut all = String::new();
+    for line in [
+        "check photos",
+        "train photos --name first --dry-run",
+        "train photos --name first --baselines --also-eval other=other",
+        "eval first photos",
+        "extract photos -o features.npz",
+        "report first",
+        "runs list",
+        "runs gc",
+        "runs rm first",
+        "models list",
+        "models verify",
+        "doctor",
+        "settings",
+    ] {
+        let document = workshop.json(line);
+        for key in ["schema", "command", "run", "seconds"] {
+            assert!(document.get(key).is_some(), "{line}: {key}");
+        }
+        let command = line.split(' ').take(2).collect::<Vec<_>>().join(" ");
+        let command = if line.starts_with("runs") || line.starts_with("models") {
+            command
+        } else {
+            line.split(' ').next().unwrap().into()
+        };
+        assert_eq!(document["command"].as_str(), Some(command.as_str()));
+        all.push_str(&format!("# {line}\n{}\n\n", keys(&document)));
+    }
+    insta::assert_snapshot!("documents", all);
+}
+
+#[test]
+fn answers_in_json_are_one_a_line() {
+    let workshop = Workshop::new();
+    workshop.good("train photos --name first -q");
+    let lines = workshop.good("predict first new.png nothing.png --json --top 1");
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[0]["label"], "face");
+    assert_eq!(lines[0]["top"].as_array().unwrap().len(), 1);
+    assert!(lines[1]["label"].is_null() && lines[1]["error"].is_string());
+    assert_eq!((&lines[2]["rows"], &lines[2]["unreadable"]), (&1.into(), &1.into()));
+}
+
+#[test]
+fn standard_input_takes_a_picture_or_a_list() {
+    let workshop = Workshop::new();
+    workshop.good("train photos --name first -q");
+    let ask = |bytes: &[u8]| {
+        let mut child = workshop
+            .command()
+            .args(["predict", "first", "-", "-q"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(bytes).unwrap();
+        Ended::of(child.wait_with_output().unwrap())
+    };
+    let picture = ask(&fs::read(workshop.path("new.png")).unwrap());
+    assert!(picture.stdout.starts_with("-\tface\t"), "{picture:?}");
+    let list = ask(b"new.png\nnew.png\n");
+    assert_eq!(list.stdout.matches("new.png\tface\t").count(), 2, "{list:?}");
+    let nothing = ask(b"");
+    assert_eq!((nothing.code, nothing.stdout.as_str()), (3, ""), "{nothing:?}");
+}
+
+#[test]
+fn a_gate_that_is_not_reached_fails_with_seven() {
+    let workshop = Workshop::new();
+    let strict = workshop.run("train photos --name strict --require log_loss=0.0000001 -q");
+    assert_eq!(strict.code, 7, "{strict:?}");
+    assert!(strict.stderr.contains("required log_loss"), "{}", strict.stderr);
+    assert!(workshop.path("runs/strict/report.html").is_file());
+    let mild = workshop.run("eval strict photos --require accuracy=0.1 -q");
+    assert_eq!(mild.code, 0, "{mild:?}");
+}
+
+#[test]
+fn data_that_cannot_be_trained_on_is_refused_before_training() {
+    let workshop = Workshop::new();
+    for name in fs::read_dir(workshop.path("photos/face")).unwrap() {
+        fs::write(name.unwrap().path(), "<html>not found</html>").unwrap();
+    }
+    let check = workshop.run("check photos");
+    assert_eq!(check.code, 3, "{check:?}");
+    assert!(check.stdout.contains("photos/face/") || check.stdout.contains("face/"), "{check:?}");
+    let train = workshop.run("train photos -q");
+    assert_eq!(train.code, 3, "{train:?}");
+    assert!(train.stderr.contains("hint: `offshoot check"), "{}", train.stderr);
+}
+
+/// The table of figures, without the sentences before it, which depend on them.
+fn table(text: &str) -> String {
+    let start = text.find("features  samples");
+    start.map_or_else(|| format!("no table in {text}"), |start| text[start..].into())
+}
