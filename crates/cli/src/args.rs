@@ -41,10 +41,10 @@ pub struct Global {
     #[arg(long, global = true)]
     pub json: bool,
     /// Threads to use; the results do not depend on it
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, global = true, value_name = "N", allow_negative_numbers = true)]
     pub threads: Option<String>,
     /// Key of every random draw
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, global = true, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<String>,
     /// Never use the network (only `models pull` would)
     #[arg(long, global = true)]

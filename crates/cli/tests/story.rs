@@ -25,6 +25,10 @@ fn a_folder_becomes_a_classifier() {
     assert_eq!(predicted.lines().count(), 1 + 28);
     assert!(predicted.starts_with("new.png\tface\t"), "{predicted}");
 
+    fs::write(workshop.path("list.csv"), "path\nnew.png\nphotos/face\n").unwrap();
+    let listed = workshop.run("predict first list.csv");
+    assert!(listed.stdout.contains("new.png\tface\t"), "{listed:?}");
+
     let eval = workshop.json("eval first other");
     assert_eq!(eval["n"], 28);
     assert!(eval["accuracy"].as_f64().unwrap() > 0.8);
@@ -138,6 +142,19 @@ fn data_that_cannot_be_trained_on_is_refused_before_training() {
     let train = workshop.run("train photos -q");
     assert_eq!(train.code, 3, "{train:?}");
     assert!(train.stderr.contains("hint: `offshoot check"), "{}", train.stderr);
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let workshop = Workshop::new();
+    let trained = |threads: usize| {
+        let name = format!("with-{threads}");
+        workshop.good(&format!("train photos -q --no-cache --threads {threads} --name {name}"));
+        ["export/model.safetensors", "eval/predictions.csv", "plots/feature-map.svg"]
+            .map(|file| fs::read(workshop.path(&format!("runs/{name}/{file}"))).unwrap())
+    };
+    let one = trained(1);
+    assert!(trained(2) == one && trained(4) == one);
 }
 
 /// The table of figures, without the sentences before it, which depend on them.

@@ -16,6 +16,8 @@ fn mistakes_are_told_in_two_lines() {
         "train photos --haed ridge",
         "train photos --head logisti",
         "train photos --val 1",
+        "train photos --seed -1",
+        "train photos --threads 100000",
         "train photos --require acuracy=0.9",
         "train photos --require accuracy",
         "train photos --name ../x",

@@ -28,7 +28,7 @@ pub struct Eval {
     #[arg(long, value_name = "METRIC=VALUE", value_parser = gate::parse)]
     require: Vec<(String, f64)>,
     /// Samples a step of the network
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     batch: Option<String>,
 }
 

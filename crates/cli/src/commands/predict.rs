@@ -31,10 +31,10 @@ pub struct Predict {
     #[arg(value_name = "INPUT", required = true)]
     input: Vec<PathBuf>,
     /// Classes listed for each input
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     top: Option<String>,
     /// Samples a step of the network
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     batch: Option<String>,
 }
 

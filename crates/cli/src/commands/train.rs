@@ -41,10 +41,10 @@ pub struct Train {
     #[arg(long)]
     class_weights: bool,
     /// Share of the training part that goes to validation where the data names none
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     val: Option<String>,
     /// Share of the samples that goes to the test split where the data names none
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     test: Option<String>,
     /// Do not fit once more on train and validation in the end
     #[arg(long)]
@@ -62,7 +62,7 @@ pub struct Train {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Samples a step of the network
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     batch: Option<String>,
     /// Only say what would be done, and what memory, disk and time it would take
     #[arg(long)]

@@ -12,6 +12,8 @@ pub enum Kind {
     Number,
     /// A whole number from 1.
     Count,
+    /// A number of threads. Thousands would only exhaust the system.
+    Threads,
     /// A number from 0, and below 1.
     Share,
     /// A number of bytes: `500MB`, `5GB`, `1073741824`.
@@ -68,7 +70,7 @@ pub const KEYS: &[Key] = &[
     key("predict.top", "OFFSHOOT_PREDICT_TOP", Kind::Count, "3", "classes listed for each input"),
     key("runs_dir", "OFFSHOOT_RUNS_DIR", Kind::Text, "runs", "folder of run folders"),
     key("seed", "OFFSHOOT_SEED", Kind::Number, "0", "keys every random draw"),
-    key("threads", "OFFSHOOT_THREADS", Kind::Count, "", "threads; all cores where unset"),
+    key("threads", "OFFSHOOT_THREADS", Kind::Threads, "", "threads; all cores where unset"),
     key(
         "train.baselines",
         "OFFSHOOT_TRAIN_BASELINES",
@@ -137,6 +139,10 @@ impl Kind {
                 Some(n) if n >= 1 => Ok(n.into()),
                 _ => Err("a whole number from 1".into()),
             },
+            Self::Threads => match number() {
+                Some(n) if (1..=1024).contains(&n) => Ok(n.into()),
+                _ => Err("a whole number from 1 to 1024".into()),
+            },
             Self::Share => match text.parse::<f64>() {
                 Ok(share) if (0.0..1.0).contains(&share) => Ok(share.into()),
                 _ => Err("a share from 0 and below 1, such as 0.2".into()),
@@ -201,6 +207,7 @@ mod tests {
             (Kind::Switch, "Yes", "maybe"),
             (Kind::Number, "0", "-1"),
             (Kind::Count, "1", "0"),
+            (Kind::Threads, "2", "100000"),
             (Kind::Share, "0.5", "1"),
             (Kind::Share, "0", "NaN"),
             (Kind::Bytes, "1.5 GB", "5 apples"),
