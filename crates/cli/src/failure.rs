@@ -1,7 +1,7 @@
 //! Errors as a person reads them: `error: …`, then `hint: …`, and the exit code.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::panic::PanicHookInfo;
+use std::panic::{PanicHookInfo, UnwindSafe};
 use std::path::Path;
 
 use clap::CommandFactory;
@@ -12,7 +12,7 @@ use crate::args::Arguments;
 use crate::context::{STDOUT, clean};
 
 /// Exit code of a mistake in this program.
-pub const INTERNAL: u8 = 1;
+const INTERNAL: u8 = 1;
 const USAGE: u8 = 2;
 
 /// Says what went wrong and returns the exit code.
@@ -105,9 +105,8 @@ pub fn paints() -> bool {
     io::stderr().is_terminal() && !set("NO_COLOR") && !dumb
 }
 
-/// A panic is a mistake in this program. It is told in one line, and `main` turns it into an exit
-/// code.
-pub fn own_panics() {
+/// Runs the program. A panic is a mistake in it: it is told in one line and becomes an exit code.
+pub fn guarded(program: impl FnOnce() -> u8 + UnwindSafe) -> u8 {
     std::panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
         let payload = info.payload();
         let what = payload
@@ -121,6 +120,7 @@ pub fn own_panics() {
             Some("this is a mistake in offshoot; please report it with `offshoot doctor --json`"),
         );
     }));
+    std::panic::catch_unwind(program).unwrap_or(INTERNAL)
 }
 
 #[cfg(test)]
@@ -128,6 +128,15 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+
+    #[test]
+    fn a_panic_becomes_an_exit_code() {
+        assert_eq!(guarded(|| 0), 0);
+        assert_eq!(guarded(|| panic!("this line belongs to a test")), INTERNAL);
+        let in_a_worker = || rayon::join(|| 0, || panic!("this line belongs to a test")).0;
+        assert_eq!(guarded(in_a_worker), INTERNAL);
+        drop(std::panic::take_hook());
+    }
 
     #[test]
     fn unknown_words_get_a_suggestion_or_the_way_to_help() {

@@ -16,16 +16,11 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    failure::own_panics();
-    let result = std::panic::catch_unwind(|| {
-        let arguments = match args::Arguments::try_parse() {
-            Ok(arguments) => arguments,
-            Err(error) => return failure::of_arguments(&error),
-        };
-        match commands::run(arguments) {
-            Ok(()) => 0,
+    ExitCode::from(failure::guarded(|| match args::Arguments::try_parse() {
+        Err(error) => failure::of_arguments(&error),
+        Ok(arguments) => match commands::run(arguments) {
             Err(error) => failure::tell(&error),
-        }
-    });
-    ExitCode::from(result.unwrap_or(failure::INTERNAL))
+            Ok(()) => 0,
+        },
+    }))
 }

@@ -1,6 +1,7 @@
 //! What a run is doing, on standard error: a bar with the time left on a terminal, otherwise a
 //! line every ten seconds.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -86,13 +87,11 @@ impl Progress {
             return;
         }
         let text = clean(text);
+        // Nobody is left to be told when standard error is closed.
+        let write = || drop(writeln!(std::io::stderr(), "{text}"));
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => {
-                use std::io::Write;
-                // Nobody is left to be told when standard error is closed.
-                let _ = writeln!(std::io::stderr(), "{text}");
-            }
+            Some(bar) => bar.suspend(write),
+            None => write(),
         }
     }
 }

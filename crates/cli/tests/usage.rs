@@ -34,6 +34,7 @@ fn mistakes_are_told_in_two_lines() {
         "models info none",
         "models pull mobilenet_v2 --offline",
         "models add nowhere.pth",
+        "train photos --model efficientnet-lite-1",
         "check nowhere",
         "train photos --model nothing",
     ] {

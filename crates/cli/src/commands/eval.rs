@@ -1,9 +1,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use offshoot_transfer::{EvalPlan, Result, evaluate, runs};
+use offshoot_transfer::{EvalPlan, Result, evaluate};
 
-use super::{figures, gate};
+use super::{figures, gate, nearest};
 use crate::context::Context;
 
 const EXAMPLES: &str = "\
@@ -40,7 +40,7 @@ impl Eval {
     pub fn run(self, context: &Context) -> Result<()> {
         let settings = &context.settings;
         let plan = EvalPlan {
-            run: runs::find(&settings.runs_dir, &self.run)?,
+            run: nearest::run(&settings.runs_dir, &self.run)?,
             data: self.data,
             require: gate::map(&self.require),
             batch: settings.batch,

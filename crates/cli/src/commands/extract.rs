@@ -4,6 +4,7 @@ use clap::Args;
 use offshoot_transfer::report::words;
 use offshoot_transfer::{ExtractPlan, FeatureFormat, Result, TransferError, extract};
 
+use super::nearest;
 use crate::context::{Context, clean};
 
 const EXAMPLES: &str = "\
@@ -72,7 +73,8 @@ impl Extract {
             seed: settings.seed,
             cache: settings.cache.clone(),
         };
-        let report = extract(&plan, &mut context.observer()?)?;
+        let mut observer = context.observer()?;
+        let report = extract(&plan, &mut observer).map_err(|e| nearest::model(e, &plan.model))?;
         if context.json {
             return context.document(&report);
         }

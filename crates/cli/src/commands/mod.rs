@@ -9,6 +9,7 @@ mod extract;
 mod figures;
 mod gate;
 mod models;
+mod nearest;
 mod predict;
 mod report;
 mod runs;

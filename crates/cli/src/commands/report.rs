@@ -1,7 +1,8 @@
 use clap::Args;
-use offshoot_transfer::{Result, redraw, runs};
+use offshoot_transfer::{Result, redraw};
 use serde::Serialize;
 
+use super::nearest;
 use crate::context::{Context, clean};
 
 const EXAMPLES: &str = "\
@@ -27,7 +28,7 @@ struct Drawn {
 
 impl Report {
     pub fn run(self, context: &Context) -> Result<()> {
-        let run = runs::find(&context.settings.runs_dir, &self.run)?;
+        let run = nearest::run(&context.settings.runs_dir, &self.run)?;
         let report = redraw(&run)?;
         if context.json {
             return context.body("report", Some(run), Drawn { report });

@@ -7,7 +7,7 @@ use offshoot_transfer::run::record::RunState;
 use offshoot_transfer::runs::{self, RunSummary};
 use serde::Serialize;
 
-use super::figures;
+use super::{figures, nearest};
 use crate::context::{Context, clean};
 use crate::table::{self, Align};
 
@@ -67,7 +67,7 @@ impl Runs {
     pub fn run(self, context: &Context) -> Result<()> {
         let dir = &context.settings.runs_dir;
         let find = |names: &[String]| -> Result<Vec<PathBuf>> {
-            names.iter().map(|name| runs::find(dir, name)).collect()
+            names.iter().map(|name| nearest::run(dir, name)).collect()
         };
         match self.action {
             Action::List => show(context, "runs list", &runs::list(dir)?),
@@ -84,7 +84,7 @@ impl Runs {
                 Ok(())
             }
             Action::Resume { run } => {
-                let report = runs::resume(&runs::find(dir, &run)?, &mut context.observer()?)?;
+                let report = runs::resume(&nearest::run(dir, &run)?, &mut context.observer()?)?;
                 figures::show(context, &report)
             }
             Action::Rm { runs: names } => {

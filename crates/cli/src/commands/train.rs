@@ -4,7 +4,7 @@ use clap::Args;
 use offshoot_transfer::report::words;
 use offshoot_transfer::{DryRun, Method, Result, TrainPlan, TransferError, dry_run, train};
 
-use super::{figures, gate};
+use super::{figures, gate, nearest};
 use crate::context::Context;
 use crate::table::{self, Align};
 
@@ -105,10 +105,11 @@ impl Train {
         let plan = self.plan(context)?;
         let mut observer = context.observer()?;
         if dry {
-            let estimate = dry_run(&plan, &mut observer)?;
+            let estimate =
+                dry_run(&plan, &mut observer).map_err(|e| nearest::model(e, &plan.model))?;
             return show_estimate(context, &plan, &estimate);
         }
-        let report = train(&plan, &mut observer)?;
+        let report = train(&plan, &mut observer).map_err(|e| nearest::model(e, &plan.model))?;
         drop(observer);
         figures::show(context, &report)
     }
