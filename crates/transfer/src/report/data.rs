@@ -198,7 +198,7 @@ pub struct Mistake {
     /// Calibrated probability of the wrong answer.
     pub confidence: f64,
     /// A small PNG file (longer side about 96 pixels); empty where the data holds no pictures.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "super::base64")]
     pub thumbnail: Vec<u8>,
 }
 

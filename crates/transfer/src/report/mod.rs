@@ -4,11 +4,11 @@
 //! [`ReportData`]. Whatever came from outside (labels, paths, texts) is escaped here.
 
 mod answer;
+mod base64;
 pub mod data;
 mod page;
 mod plots;
 mod svg;
-mod thumbnail;
 pub mod words;
 
 pub use data::ReportData;

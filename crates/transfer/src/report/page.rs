@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use askama::Template;
 
 use super::answer::Answer;
+use super::base64;
 use super::data::{ClassCount, ClassFigures, Gain, Mistake, ReportData};
 use super::plots::{Plots, wrong_pairs};
 use super::svg;
-use super::thumbnail::data_uri;
 use super::words;
 use crate::documents::Figures;
 
@@ -72,7 +72,7 @@ impl<'a> Page<'a> {
             page_style: include_str!("../../templates/page.css"),
             comparison: comparison(report),
             mistakes: mistakes
-                .map(|told| Shown { told, image: data_uri(&told.thumbnail) })
+                .map(|told| Shown { told, image: base64::png_uri(&told.thumbnail) })
                 .collect(),
             confusions: confusions(report),
             data_line: data_line(report),

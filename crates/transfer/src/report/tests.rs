@@ -192,6 +192,14 @@ fn every_drawing_is_told_in_words() {
 }
 
 #[test]
+fn what_is_kept_as_json_draws_the_same_page() {
+    let report = report("<name>");
+    let kept = serde_json::to_string(&report).unwrap();
+    assert!(kept.contains(r#""thumbnail":"iVBORw0KGgo=""#), "{kept}");
+    assert_eq!(serde_json::from_str::<ReportData>(&kept).unwrap(), report);
+}
+
+#[test]
 fn a_run_without_anything_to_show_is_still_a_page() {
     let mut report = report("name");
     report.figures = figures(0, f64::NAN);
