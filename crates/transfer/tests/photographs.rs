@@ -32,8 +32,10 @@ fn seventeen_of_twenty_photographs_are_recognised() {
         .map_or_else(|| repository().join("target/photographs"), PathBuf::from);
     if !folder.is_dir() {
         // Past the test harness, which would swallow it.
-        let note = "skipped: the photographs are not there; assets/fetch_photographs.py fetches them";
-        writeln!(std::io::stderr(), "seventeen_of_twenty_photographs_are_recognised: {note}").unwrap();
+        let note =
+            "skipped: the photographs are not there; assets/fetch_photographs.py fetches them";
+        writeln!(std::io::stderr(), "seventeen_of_twenty_photographs_are_recognised: {note}")
+            .unwrap();
         return;
     }
     let recipe = backbones::find("efficientnet_lite0").unwrap();
@@ -75,7 +77,8 @@ fn seventeen_of_twenty_photographs_are_recognised() {
             .zip(photograph["logits"].as_array().unwrap())
         {
             // The embedded weights are in half precision, PyTorch's were not.
-            let off = (logits[class.as_u64().unwrap() as usize] - logit.as_f64().unwrap() as f32).abs();
+            let off =
+                (logits[class.as_u64().unwrap() as usize] - logit.as_f64().unwrap() as f32).abs();
             assert!(off < 0.1, "{}: a logit is off by {off}", photograph["file"]);
         }
     }
