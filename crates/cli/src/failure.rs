@@ -105,8 +105,13 @@ pub fn paints() -> bool {
     io::stderr().is_terminal() && !set("NO_COLOR") && !dumb
 }
 
-/// Runs the program. A panic is a mistake in it: it is told in one line and becomes an exit code.
+/// Runs the program; a panic becomes an exit code.
 pub fn guarded(program: impl FnOnce() -> u8 + UnwindSafe) -> u8 {
+    std::panic::catch_unwind(program).unwrap_or(INTERNAL)
+}
+
+/// From now on a panic, which is a mistake in this program, is told in our form.
+pub fn own_panics() {
     std::panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
         let payload = info.payload();
         let what = payload
@@ -120,7 +125,6 @@ pub fn guarded(program: impl FnOnce() -> u8 + UnwindSafe) -> u8 {
             Some("this is a mistake in offshoot; please report it with `offshoot doctor --json`"),
         );
     }));
-    std::panic::catch_unwind(program).unwrap_or(INTERNAL)
 }
 
 #[cfg(test)]
@@ -135,7 +139,6 @@ mod tests {
         assert_eq!(guarded(|| panic!("this line belongs to a test")), INTERNAL);
         let in_a_worker = || rayon::join(|| 0, || panic!("this line belongs to a test")).0;
         assert_eq!(guarded(in_a_worker), INTERNAL);
-        drop(std::panic::take_hook());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    failure::own_panics();
     ExitCode::from(failure::guarded(|| match args::Arguments::try_parse() {
         Err(error) => failure::of_arguments(&error),
         Ok(arguments) => match commands::run(arguments) {
