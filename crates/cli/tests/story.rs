@@ -125,6 +125,7 @@ fn a_gate_that_is_not_reached_fails_with_seven() {
     let strict = workshop.run("train photos --name strict --require log_loss=0.0000001 -q");
     assert_eq!(strict.code, 7, "{strict:?}");
     assert!(strict.stderr.contains("required log_loss"), "{}", strict.stderr);
+    assert!(strict.stdout.contains("log-loss"), "the figures are shown all the same: {strict:?}");
     assert!(workshop.path("runs/strict/report.html").is_file());
     let mild = workshop.run("eval strict photos --require accuracy=0.1 -q");
     assert_eq!(mild.code, 0, "{mild:?}");

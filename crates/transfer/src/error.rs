@@ -68,6 +68,8 @@ pub enum TransferError {
         required: f64,
         /// What the test split gave.
         reached: f64,
+        /// Everything that was measured.
+        report: Box<crate::documents::TrainReport>,
     },
     /// The observer asked to stop; finished work is kept.
     #[error("stopped; what is finished is kept{}", run.as_deref().map(|r| format!(" in {}", r.display())).unwrap_or_default())]
@@ -128,9 +130,16 @@ impl TransferError {
                 Some(format!("`offshoot runs resume {name}` goes on"))
             }
             Self::Stopped { run: None } => Some("the same command goes on from there".into()),
-            Self::Io { bytes: Some(_), .. } => Some(
-                "free some space, or name another place with --runs-dir or OFFSHOOT_CACHE".into(),
-            ),
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(
+                    "free some space, or name another place with --runs-dir or OFFSHOOT_CACHE"
+                        .into(),
+                ),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Some(
+                    "name a place that can be written with --runs-dir or OFFSHOOT_CACHE".into(),
+                ),
+                _ => None,
+            },
             _ => None,
         }
     }

@@ -59,6 +59,6 @@ pub fn evaluate(plan: &EvalPlan, observer: &mut dyn Observer) -> Result<TrainRep
         unreadable: extraction.unreadable.len(),
         warnings: watch.warnings.clone(),
     };
-    require(&plan.require, &report.figures)?;
+    require(&plan.require, &report)?;
     Ok(report)
 }

@@ -46,7 +46,7 @@ impl Eval {
             batch: settings.batch,
             cache: settings.cache.clone(),
         };
-        let report = evaluate(&plan, &mut context.observer()?)?;
-        figures::show(context, &report)
+        let result = evaluate(&plan, &mut context.observer()?);
+        figures::judged(context, result)
     }
 }

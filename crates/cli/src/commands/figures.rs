@@ -5,13 +5,23 @@ use std::io::BufReader;
 use std::path::Path;
 
 use offshoot_transfer::report::{self, ReportData, words};
-use offshoot_transfer::{Figures, Result, TrainReport};
+use offshoot_transfer::{Figures, Result, TrainReport, TransferError};
 
 use crate::context::{Context, clean};
 use crate::table::{self, Align};
 
 const PAGE: &str = "report.html";
 const PAGE_DATA: &str = "eval/report.json";
+
+/// Prints what was measured, also where it does not reach what `--require` asks for.
+pub fn judged(context: &Context, result: Result<TrainReport>) -> Result<()> {
+    match &result {
+        Ok(report) => show(context, report)?,
+        Err(TransferError::GateFailed { report, .. }) => show(context, report)?,
+        Err(_) => {}
+    }
+    result.map(|_| ())
+}
 
 /// Prints figures: a document, or the answer in words and a table.
 pub fn show(context: &Context, report: &TrainReport) -> Result<()> {

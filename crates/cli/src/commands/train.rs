@@ -109,9 +109,9 @@ impl Train {
                 dry_run(&plan, &mut observer).map_err(|e| nearest::model(e, &plan.model))?;
             return show_estimate(context, &plan, &estimate);
         }
-        let report = train(&plan, &mut observer).map_err(|e| nearest::model(e, &plan.model))?;
+        let result = train(&plan, &mut observer).map_err(|e| nearest::model(e, &plan.model));
         drop(observer);
-        figures::show(context, &report)
+        figures::judged(context, result)
     }
 
     fn plan(self, context: &Context) -> Result<TrainPlan> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use offshoot_data::Dataset;
 use offshoot_stats::{Probabilities, calibrate};
 
-use crate::documents::Figures;
+use crate::documents::{Figures, TrainReport};
 use crate::extract::Extraction;
 use crate::trained::Trained;
 use crate::{Result, TransferError, figures};
@@ -113,16 +113,21 @@ pub fn check_required(require: &BTreeMap<String, f64>) -> Result<()> {
 }
 
 /// Fails where a figure is worse than required.
-pub fn require(require: &BTreeMap<String, f64>, figures: &Figures) -> Result<()> {
+pub fn require(require: &BTreeMap<String, f64>, report: &TrainReport) -> Result<()> {
     for (metric, &required) in require {
-        let Some(reached) = figures.get(metric) else { continue };
+        let Some(reached) = report.figures.get(metric) else { continue };
         let good = if LOWER.contains(&metric.as_str()) {
             reached <= required
         } else {
             reached >= required
         };
         if !good {
-            return Err(TransferError::GateFailed { metric: metric.clone(), required, reached });
+            return Err(TransferError::GateFailed {
+                metric: metric.clone(),
+                required,
+                reached,
+                report: Box::new(report.clone()),
+            });
         }
     }
     Ok(())

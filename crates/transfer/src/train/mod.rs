@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use offshoot_data::Split;
+use offshoot_nn::NnError;
 
 use crate::cache::Cache;
 use crate::documents::{Figures, SCHEMA, TrainReport};
@@ -40,7 +41,14 @@ pub fn train(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<TrainRepor
     let text = toml::to_string_pretty(&plan)
         .map_err(|e| TransferError::Internal(format!("plan.toml: {e}")))?;
     folder.write(PLAN, text.as_bytes())?;
-    guarded(&folder, &plan, prepared, watch)
+    let result = guarded(&folder, &plan, prepared, watch);
+    if let Err(TransferError::Usage { .. } | TransferError::Network(NnError::Unknown { .. })) =
+        &result
+    {
+        // Nothing was done yet: a mistyped model is no run. The error is the one to tell.
+        let _ = crate::runs::remove(folder.path());
+    }
+    result
 }
 
 /// Goes on with an unfinished run.
@@ -234,7 +242,7 @@ fn run(
         baselines: &baselines,
     };
     let report = folder::write_results(folder, everything, report, record, watch)?;
-    evaluate::require(&plan.require, &report.figures)?;
+    evaluate::require(&plan.require, &report)?;
     Ok(report)
 }
 

@@ -189,6 +189,16 @@ fn a_gate_fails_after_everything_is_written() {
 }
 
 #[test]
+fn a_mistyped_model_leaves_no_run() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 10, 0);
+    let mut plan = place.plan();
+    plan.model = "efficientnet_light0".into();
+    assert_eq!(train(&plan, &mut ()).unwrap_err().exit_code(), 2);
+    assert!(files(&place.path("runs")).is_empty());
+}
+
+#[test]
 fn tampered_files_are_refused() {
     let place = Place::new();
     write_folder(&place.path("data"), "", 10, 0);
