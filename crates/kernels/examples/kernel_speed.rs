@@ -27,7 +27,7 @@ fn square(size: usize, kernel: usize, stride: usize) -> Window {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let isa = match std::env::args().nth(1) {
-        Some(name) => Isa::from_name(&name).ok_or("portable, avx2 or avx512")?,
+        Some(name) => Isa::from_name(&name).ok_or("portable, avx2, avx512 or amx")?,
         None => Isa::detect(),
     };
     println!("{} on one thread", isa.name());
@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let conv = Conv::new(isa, window, inputs, outputs, &weight, &vec![0.0; outputs])?;
         let input = vec![0.5; images * conv.input_len()];
         let mut output = vec![0.0; images * conv.output_len()];
-        let mut scratch = vec![0.0; images * conv.scratch_len()];
+        let mut scratch = vec![0.0; conv.scratch_len(images)];
         let seconds =
             median(|| conv.run(images, &input, None, Clamp::RELU6, &mut scratch, &mut output));
         let flops = 2.0 * (conv.multiply_adds() * images) as f64;

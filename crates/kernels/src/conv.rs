@@ -3,8 +3,10 @@
 //! A window's rows are contiguous in channels-last memory, so a convolution is a matrix product
 //! whose left operand is read straight from the (zero-padded) image: nothing is unfolded.
 
+#[cfg(target_arch = "x86_64")]
+use crate::amx::TileConv;
 use crate::tile::{Tile, Tiles};
-use crate::{Clamp, Isa, KernelError};
+use crate::{Clamp, Isa, KernelError, Precision};
 
 /// Geometry of a convolution or pooling window over one image size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +32,7 @@ impl Window {
         })
     }
 
-    fn needs_padding(&self) -> bool {
+    pub(crate) fn needs_padding(&self) -> bool {
         self.padded() != self.input
     }
 
@@ -46,6 +48,11 @@ impl Window {
 /// Input bytes that are kept in the cache while all panels of weights pass over them.
 const BLOCK_BYTES: usize = 384 << 10;
 
+/// Values of a sum below which matrix tiles, which take 32 at a time, are not worth splitting the
+/// input for (measured with `examples/kernel_speed.rs`).
+#[cfg(target_arch = "x86_64")]
+const MIN_TILE_TAPS: usize = 32;
+
 /// A convolution with its weights packed for one instruction level and one image size.
 pub struct Conv {
     window: Window,
@@ -58,12 +65,28 @@ pub struct Conv {
     panels: Vec<f32>,
     /// `[panels, vectors·LANES]`.
     bias: Vec<f32>,
+    /// Does the work instead where the machine has matrix tiles; the panels are then empty.
+    #[cfg(target_arch = "x86_64")]
+    by_tiles: Option<TileConv>,
 }
 
 impl Conv {
     /// Packs `weight` `[outputs, inputs, kh, kw]` and `bias` `[outputs]`.
     pub fn new(
         isa: Isa,
+        window: Window,
+        inputs: usize,
+        outputs: usize,
+        weight: &[f32],
+        bias: &[f32],
+    ) -> Result<Self, KernelError> {
+        Self::with_precision(isa, Precision::F32, window, inputs, outputs, weight, bias)
+    }
+
+    /// As [`Conv::new`], in the given precision; any but f32 needs [`Isa::Amx`].
+    pub fn with_precision(
+        isa: Isa,
+        precision: Precision,
         window: Window,
         inputs: usize,
         outputs: usize,
@@ -83,7 +106,25 @@ impl Conv {
         if !isa.is_available() {
             return Err(KernelError::Unavailable(isa));
         }
+        if precision != Precision::F32 && isa != Isa::Amx {
+            return Err(KernelError::Unavailable(Isa::Amx));
+        }
         let tiles = Tiles::of(isa);
+        #[cfg(target_arch = "x86_64")]
+        if isa == Isa::Amx && taps >= MIN_TILE_TAPS {
+            let mut conv = TileConv::new(window, inputs, outputs, precision.parts());
+            conv.pack(weight, bias);
+            return Ok(Self {
+                window,
+                inputs,
+                outputs,
+                tiles,
+                vectors: 1,
+                panels: Vec::new(),
+                bias: Vec::new(),
+                by_tiles: Some(conv),
+            });
+        }
         let row = if kh == 1 && kw == 1 && window.stride == 1 {
             window.output[0] * window.output[1]
         } else {
@@ -106,7 +147,17 @@ impl Conv {
                 }
             }
         }
-        Ok(Self { window, inputs, outputs, tiles, vectors, panels, bias: padded_bias })
+        Ok(Self {
+            window,
+            inputs,
+            outputs,
+            tiles,
+            vectors,
+            panels,
+            bias: padded_bias,
+            #[cfg(target_arch = "x86_64")]
+            by_tiles: None,
+        })
     }
 
     /// Values of one input image.
@@ -119,8 +170,16 @@ impl Conv {
         self.window.output[0] * self.window.output[1] * self.outputs
     }
 
-    /// Values of scratch that [`Conv::run`] needs for each image.
-    pub fn scratch_len(&self) -> usize {
+    /// Values of scratch that [`Conv::run`] needs for `images` images.
+    pub fn scratch_len(&self, images: usize) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(conv) = &self.by_tiles {
+            return conv.scratch_len();
+        }
+        images * self.padded_len()
+    }
+
+    fn padded_len(&self) -> usize {
         if self.window.needs_padding() {
             let [h, w] = self.window.padded();
             h * w * self.inputs
@@ -153,11 +212,16 @@ impl Conv {
             residual.is_none_or(|r| r.len() >= images * self.output_len()),
             "convolution residual is too short"
         );
+        #[cfg(target_arch = "x86_64")]
+        if let Some(conv) = &self.by_tiles {
+            // SAFETY: `new` made it because tiles are available; the lengths were checked above.
+            return unsafe { conv.run(images, input, residual, clamp, scratch, output) };
+        }
         let [out_h, out_w] = self.window.output;
         let [kh, kw] = self.window.kernel;
         let padded = self.window.needs_padding();
         let (source, [source_h, source_w]) = if padded {
-            let scratch = &mut scratch[..images * self.scratch_len()];
+            let scratch = &mut scratch[..self.scratch_len(images)];
             self.pad(images, input, scratch);
             (&*scratch, self.window.padded())
         } else {

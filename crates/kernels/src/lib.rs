@@ -3,6 +3,8 @@
 //! The only crate with `unsafe` code. Instructions are chosen at run time ([`Isa`]); every output
 //! value is computed in one fixed order, so results do not depend on batch size or threads.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod conv;
 mod depthwise;
 mod isa;
@@ -32,6 +34,34 @@ impl Clamp {
     pub const RELU: Self = Self { low: 0.0, high: f32::INFINITY };
     /// min(max(x, 0), 6).
     pub const RELU6: Self = Self { low: 0.0, high: 6.0 };
+}
+
+/// How exactly dense products are computed; everything else is f32.
+///
+/// With matrix tiles ([`Isa::Amx`]), f32 operands are the sums of three bf16 values, and the six
+/// products that matter give what f32 arithmetic gives (2⁻²⁴ relative). Elsewhere f32 is f32, and the
+/// others are not available.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// f32 accuracy, by the fastest means.
+    #[default]
+    F32,
+    /// Operands of two bf16 values, three products: 10⁻⁵ relative to the sum of magnitudes.
+    Bf16x3,
+    /// Operands rounded to bf16; sums in f32.
+    Bf16,
+}
+
+impl Precision {
+    /// bf16 values that an operand is split into on matrix tiles.
+    #[cfg(target_arch = "x86_64")]
+    fn parts(self) -> usize {
+        match self {
+            Self::F32 => 3,
+            Self::Bf16x3 => 2,
+            Self::Bf16 => 1,
+        }
+    }
 }
 
 /// What a kernel can refuse when it is built.

@@ -156,7 +156,7 @@ impl Tiles {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => Self { table: avx2::TABLE, lanes: Avx2::LANES },
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => Self { table: avx512::TABLE, lanes: Avx512::LANES },
+            Isa::Avx512 | Isa::Amx => Self { table: avx512::TABLE, lanes: Avx512::LANES },
             #[cfg(not(target_arch = "x86_64"))]
             _ => Self { table: portable::TABLE, lanes: Portable::LANES },
         }

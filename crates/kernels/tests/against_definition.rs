@@ -71,7 +71,7 @@ proptest! {
     #[test]
     fn convolution(
         window in window(),
-        inputs in 1usize..20,
+        inputs in prop_oneof![1usize..20, 30usize..70],
         outputs in 1usize..70,
         images in 1usize..4,
         with_residual: bool,
@@ -84,7 +84,7 @@ proptest! {
             let input = values(images * conv.input_len(), 3);
             let residual = values(images * conv.output_len(), 4);
             let mut output = vec![f32::NAN; images * conv.output_len()];
-            let mut scratch = vec![f32::NAN; images * conv.scratch_len()];
+            let mut scratch = vec![f32::NAN; conv.scratch_len(images)];
             let residual = with_residual.then_some(&residual[..]);
             conv.run(images, &input, residual, clamp, &mut scratch, &mut output);
             for i in 0..images {
@@ -127,9 +127,14 @@ fn a_nan_stays_a_nan() {
         Window { input: [1, 1], output: [1, 1], kernel: [1, 1], stride: 1, before: [0, 0] };
     for isa in Isa::available() {
         let mut output = [0.0; 3];
-        let conv = Conv::new(isa, window, 1, 3, &[1.0; 3], &[0.0; 3]).unwrap();
-        conv.run(1, &[f32::NAN], None, Clamp::RELU6, &mut [], &mut output);
-        assert!(output.iter().all(|y| y.is_nan()), "convolution, {isa:?}");
+        for inputs in [1, 40] {
+            let conv = Conv::new(isa, window, inputs, 3, &[1.0; 120][..3 * inputs], &[0.0; 3]);
+            let conv = conv.unwrap();
+            let mut scratch = vec![0.0; conv.scratch_len(1)];
+            let input = vec![f32::NAN; inputs];
+            conv.run(1, &input, None, Clamp::RELU6, &mut scratch, &mut output);
+            assert!(output.iter().all(|y| y.is_nan()), "convolution, {isa:?}");
+        }
         let conv = Depthwise::new(isa, window, 3, &[1.0; 3], &[0.0; 3]).unwrap();
         conv.run(1, &[f32::NAN; 3], Clamp::RELU6, &mut output);
         assert!(output.iter().all(|y| y.is_nan()), "depthwise, {isa:?}");

@@ -18,7 +18,7 @@ mod recipe;
 pub use blocks::Block;
 pub use error::NnError;
 pub use facts::{Parameter, Role, Shape};
-pub use offshoot_kernels::{Isa, mapped};
+pub use offshoot_kernels::{Isa, Precision, mapped};
 pub use offshoot_weights::{Array, Params};
 pub use recipe::{Channels, InputSpec, Interpolation, Recipe, Stage};
 

@@ -21,7 +21,7 @@ fn for_every_recipe(mut law: impl FnMut(&Recipe, &Params)) {
 /// Small enough to be quick, large enough for every recipe's deepest window, and no tile's multiple.
 fn plan(recipe: &Recipe, params: &Params, isa: Option<Isa>) -> Plan {
     let size = Some([recipe.input.size.min(39); 2]);
-    Plan::new(recipe, params, &PlanOptions { isa, size, until: None }).unwrap()
+    Plan::new(recipe, params, &PlanOptions { isa, size, ..PlanOptions::default() }).unwrap()
 }
 
 fn features(plan: &Plan, n: usize, threads: usize) -> Vec<f32> {

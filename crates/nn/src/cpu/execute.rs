@@ -76,7 +76,7 @@ fn run_group(
     if scratch.slots.len() < segment.slots.len() {
         scratch.slots.resize_with(segment.slots.len(), Vec::new);
     }
-    reserve(&mut scratch.conv, images * segment.scratch);
+    reserve(&mut scratch.conv, segment.scratch);
     let ops = &plan.ops[segment.ops.clone()];
     for (i, op) in ops.iter().enumerate() {
         if i + 1 == ops.len() {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use offshoot_kernels::{Clamp, Conv, Depthwise, Isa, KernelError, Window};
+use offshoot_kernels::{Clamp, Conv, Depthwise, Isa, KernelError, Precision, Window};
 
 use super::clamp;
 use super::fold::{array, fold};
@@ -50,9 +50,9 @@ pub(super) struct Op {
 }
 
 impl Op {
-    fn scratch_len(&self) -> usize {
+    fn scratch_len(&self, images: usize) -> usize {
         match &self.kernel {
-            Kernel::Conv(conv) => conv.scratch_len(),
+            Kernel::Conv(conv) => conv.scratch_len(images),
             _ => 0,
         }
     }
@@ -65,8 +65,9 @@ pub(super) struct Segment {
     /// Values of one image that come in and go out.
     pub input_len: usize,
     pub output_len: usize,
-    /// Values of one image in each slot, and of convolution scratch.
+    /// Values of one image in each slot.
     pub slots: Vec<usize>,
+    /// Values of scratch for a whole group.
     pub scratch: usize,
 }
 
@@ -86,11 +87,12 @@ const MAX_GROUP: usize = 16;
 /// Lowers `blocks` for inputs of shape `input`.
 pub(super) fn lower<'a>(
     isa: Isa,
+    precision: Precision,
     params: &Params,
     input: Shape,
     blocks: impl Iterator<Item = &'a Block>,
 ) -> Result<Lowered> {
-    let mut lowering = Lowering { isa, params, ops: Vec::new() };
+    let mut lowering = Lowering { isa, precision, params, ops: Vec::new() };
     let mut segments: Vec<Segment> = Vec::new();
     let mut shape = input;
     for block in blocks {
@@ -131,7 +133,7 @@ pub(super) fn lower<'a>(
         for op in &lowering.ops[segment.ops.clone()] {
             segment.slots.resize(segment.slots.len().max(op.to + 1), 0);
             segment.slots[op.to] = segment.slots[op.to].max(op.len);
-            segment.scratch = segment.scratch.max(op.scratch_len());
+            segment.scratch = segment.scratch.max(op.scratch_len(segment.group));
         }
     }
     Ok(Lowered { ops: lowering.ops, segments, output: shape })
@@ -153,6 +155,7 @@ fn join(all: &mut [Op], first: usize, ops: Range<usize>) {
 
 struct Lowering<'a> {
     isa: Isa,
+    precision: Precision,
     params: &'a Params,
     ops: Vec<Op>,
 }
@@ -245,8 +248,11 @@ impl Lowering<'_> {
         let output = map(window.output, conv.outputs);
         let (weight, bias) = fold(self.params, block)?;
         let kernel = if conv.groups == 1 {
-            let conv = Conv::new(self.isa, window, conv.inputs, conv.outputs, &weight, &bias)?;
-            Kernel::Conv(conv)
+            let (isa, inputs, outputs) = (self.isa, conv.inputs, conv.outputs);
+            let precision = self.precision;
+            Kernel::Conv(Conv::with_precision(
+                isa, precision, window, inputs, outputs, &weight, &bias,
+            )?)
         } else if conv.groups == conv.inputs && conv.inputs == conv.outputs && residual.is_none() {
             let conv = Depthwise::new(self.isa, window, channels, &weight, &bias)?;
             Kernel::Depthwise(conv)

@@ -12,7 +12,7 @@ mod lower;
 
 use std::sync::Mutex;
 
-use offshoot_kernels::{Clamp, Conv, Isa};
+use offshoot_kernels::{Clamp, Conv, Isa, Precision};
 
 use crate::blocks::{Act, Linear};
 use crate::{NnError, Params, Recipe, Result, Shape};
@@ -24,6 +24,8 @@ use lower::{Op, Segment};
 pub struct PlanOptions {
     /// Instruction level; `None` takes the best that this machine has (`OFFSHOOT_ISA` can lower it).
     pub isa: Option<Isa>,
+    /// How exactly convolutions are computed.
+    pub precision: Precision,
     /// Input height and width; `None` takes the recipe's.
     pub size: Option<[usize; 2]>,
     /// Stop after this stage and give out its activations; `None` runs the whole backbone.
@@ -33,6 +35,7 @@ pub struct PlanOptions {
 /// A frozen network, ready to run.
 pub struct Plan {
     isa: Isa,
+    precision: Precision,
     input: Shape,
     output: Shape,
     ops: Vec<Op>,
@@ -66,7 +69,7 @@ impl Plan {
             }
         };
         let blocks = recipe.stages[..last].iter().flat_map(|stage| &stage.blocks);
-        let lowered = lower::lower(isa, params, input, blocks)?;
+        let lowered = lower::lower(isa, options.precision, params, input, blocks)?;
         let head = match &recipe.head {
             Some(linear) if last == recipe.stages.len() && has_head(linear, params) => {
                 let conv = lower::linear(isa, params, linear)?;
@@ -76,6 +79,7 @@ impl Plan {
         };
         Ok(Self {
             isa,
+            precision: options.precision,
             input,
             output: lowered.output,
             ops: lowered.ops,
@@ -89,6 +93,11 @@ impl Plan {
     /// Instruction level that the plan was packed for.
     pub fn isa(&self) -> Isa {
         self.isa
+    }
+
+    /// How exactly the plan computes.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// What one sample's input looks like.
@@ -135,7 +144,8 @@ impl Plan {
             .ok_or_else(|| NnError::Unsupported("the source has no classifier".into()))?;
         check_len("logits", logits.len(), n, head.output_len())?;
         self.features(input, n, features)?;
-        head.run(n, features, None, *clamp, &mut [], logits);
+        let mut scratch = vec![0.0; head.scratch_len(n)];
+        head.run(n, features, None, *clamp, &mut scratch, logits);
         Ok(())
     }
 }

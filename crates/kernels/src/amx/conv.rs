@@ -1,0 +1,530 @@
+//! Dense convolution through matrix tiles.
+//!
+//! The image is split into bf16 parts, in planes of 32 channels, with its zero border and, for a
+//! stride, one sub-image for each phase of the window. In that form the 16 output pixels of a tile
+//! read 16 neighbouring rows of 64 bytes for every tap: tiles run over the border between image
+//! rows, and what they compute there is dropped.
+
+use std::arch::x86_64::*;
+
+use super::product::{self, DEPTH, Product, SIDE, TILE_BYTES};
+use super::{Configured, split};
+use crate::{Clamp, Window};
+
+/// Bytes of split input that are kept in the cache while all panels of weights pass over them.
+const STRIP_BYTES: usize = 768 << 10;
+
+/// Images of a strip at most.
+const MAX_UNITS: usize = 16;
+
+/// Below this many channels, windows are unfolded: planes of 32 channels would be mostly zeros.
+const MIN_CHANNELS: usize = 16;
+
+/// Columns of a panel: two tiles side by side.
+const PANEL: usize = 2 * SIDE;
+
+/// A convolution with its weights packed for tiles and one image size.
+pub(crate) struct TileConv {
+    window: Window,
+    inputs: usize,
+    outputs: usize,
+    /// bf16 parts whose sum an operand is.
+    parts: usize,
+    shape: Shape,
+    /// For each block of 32 values of the sum, bytes from a pixel to its rows.
+    offsets: Vec<usize>,
+    /// `[panels, blocks, parts, tiles, 16, 16, 2]` bf16, aligned by its type.
+    panels: Vec<Line>,
+    /// `[panels, PANEL]`.
+    bias: Vec<f32>,
+}
+
+/// One cache line.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u16; 32]);
+
+/// How output pixels are laid out for the tiles.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Layout {
+    /// One long row: a pointwise convolution, or windows unfolded to one row each.
+    Flat { unfold: bool },
+    /// Image rows with their border.
+    Rows,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    layout: Layout,
+    /// Planes of 32 channels (or of 32 unfolded values).
+    planes: usize,
+    /// Pixels from an output row to the next, and output pixels of a row that count.
+    pitch: usize,
+    row: usize,
+    /// Output rows of a unit (a band of an image), units of a strip.
+    rows: usize,
+    units: usize,
+    /// Pixels of one phase of one unit.
+    phase: usize,
+    /// Phases down and across.
+    phases: [usize; 2],
+    /// Pixels of a plane, over-read included.
+    plane: usize,
+}
+
+impl Shape {
+    fn new(window: &Window, inputs: usize, parts: usize) -> Self {
+        let [kh, kw] = window.kernel;
+        let [out_h, out_w] = window.output;
+        let s = window.stride;
+        let pointwise = kh * kw == 1 && s == 1 && !window.needs_padding();
+        let unfold = inputs < MIN_CHANNELS && kh * kw > 1;
+        if pointwise || unfold {
+            let planes = (kh * kw * inputs).div_ceil(DEPTH);
+            let pixels = (STRIP_BYTES / (planes * 64 * parts) / PANEL).max(2) * PANEL;
+            return Self {
+                layout: Layout::Flat { unfold },
+                planes,
+                pitch: pixels,
+                row: pixels,
+                rows: 1,
+                units: 1,
+                phase: pixels,
+                phases: [1, 1],
+                plane: pixels + PANEL,
+            };
+        }
+        let planes = inputs.div_ceil(DEPTH);
+        let phases = [kh.min(s), kw.min(s)];
+        let across = out_w + (kw - 1) / s;
+        // Without a stride, the border right of a row serves as the border left of the next.
+        let shared = if s == 1 {
+            (across - window.before[1] - window.input[1].min(across - window.before[1]))
+                .min(window.before[1])
+        } else {
+            0
+        };
+        let pitch = across - shared;
+        let bytes = |rows: usize| {
+            (rows + (kh - 1) / s) * pitch * phases[0] * phases[1] * planes * 64 * parts
+        };
+        let mut rows = out_h;
+        while rows > 1 && bytes(rows) > STRIP_BYTES {
+            rows = rows.div_ceil(2);
+        }
+        let units = if rows == out_h { (STRIP_BYTES / bytes(rows)).clamp(1, MAX_UNITS) } else { 1 };
+        let phase = (rows + (kh - 1) / s) * pitch + shared;
+        Self {
+            layout: Layout::Rows,
+            planes,
+            pitch,
+            row: out_w,
+            rows,
+            units,
+            phase,
+            phases,
+            plane: phase * phases[0] * phases[1] * units + PANEL,
+        }
+    }
+}
+
+impl TileConv {
+    /// Plans for one image size; [`TileConv::pack`] brings the weights. `window` was checked.
+    pub fn new(window: Window, inputs: usize, outputs: usize, parts: usize) -> Self {
+        let shape = Shape::new(&window, inputs, parts);
+        let [kh, kw] = window.kernel;
+        let s = window.stride;
+        let mut offsets = Vec::new();
+        for plane in 0..shape.planes {
+            let start = plane * shape.plane;
+            if let Layout::Flat { .. } = shape.layout {
+                offsets.push(start * 64);
+                continue;
+            }
+            for y in 0..kh {
+                for x in 0..kw {
+                    let phase = y % s * shape.phases[1] + x % s;
+                    let pixel = phase * shape.phase + y / s * shape.pitch + x / s;
+                    offsets.push((start + pixel) * 64);
+                }
+            }
+        }
+        let tiles = outputs.div_ceil(SIDE);
+        let panels = vec![Line([0; 32]); tiles * offsets.len() * parts * (TILE_BYTES / 64)];
+        let bias = vec![0.0; outputs.div_ceil(PANEL) * PANEL];
+        Self { window, inputs, outputs, parts, shape, offsets, panels, bias }
+    }
+
+    /// Where in the panels column `o`'s pair of values at block `block` begins, of the high part;
+    /// and lines from there to the next lower part.
+    fn place(&self, o: usize, block: usize) -> (usize, usize) {
+        let tiles = self.outputs.div_ceil(SIDE);
+        let (panel, tile) = (o / PANEL, o % PANEL / SIDE);
+        let wide = (tiles - 2 * panel).min(2);
+        let lines = TILE_BYTES / 64;
+        let panel_start = 2 * panel * self.offsets.len() * self.parts * lines;
+        let line = panel_start + (block * self.parts * wide + tile) * lines;
+        (line, wide * lines)
+    }
+
+    /// Packs `weight` `[outputs, inputs, kh, kw]` and `bias` `[outputs]`.
+    pub fn pack(&mut self, weight: &[f32], bias: &[f32]) {
+        let [kh, kw] = self.window.kernel;
+        let (taps, inputs) = (kh * kw, self.inputs);
+        let flat = matches!(self.shape.layout, Layout::Flat { .. });
+        self.bias[..self.outputs].copy_from_slice(bias);
+        for (o, weight) in weight.chunks_exact(taps * inputs).enumerate() {
+            for block in 0..self.offsets.len() {
+                let (line, to_low) = self.place(o, block);
+                for k in 0..DEPTH {
+                    // Which weight this value of the sum meets.
+                    let (channel, tap) = if flat {
+                        let value = block * DEPTH + k;
+                        (value % inputs, value / inputs)
+                    } else {
+                        (block / taps * DEPTH + k, block % taps)
+                    };
+                    if channel >= inputs || tap >= taps {
+                        continue;
+                    }
+                    let parts = split::parts(weight[channel * taps + tap]);
+                    let (line, lane) = (line + k / 2, o % SIDE * 2 + k % 2);
+                    for (part, value) in parts.into_iter().take(self.parts).enumerate() {
+                        self.panels[line + part * to_low].0[lane] = value;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Values of scratch that [`TileConv::run`] needs, however many images there are.
+    pub fn scratch_len(&self) -> usize {
+        let unfolded = if self.shape.layout == (Layout::Flat { unfold: true }) {
+            self.shape.planes * DEPTH
+        } else {
+            0
+        };
+        // Up to 15 values are lost to alignment.
+        self.shape.planes * self.shape.plane * self.parts * 16 + 16 + unfolded
+    }
+
+    /// `output = clamp(conv(input) + bias + residual)`; the caller checked all lengths.
+    ///
+    /// # Safety
+    /// Tiles are available; `input`, `residual` and `output` hold `images` images.
+    pub unsafe fn run(
+        &self,
+        images: usize,
+        input: &[f32],
+        residual: Option<&[f32]>,
+        clamp: Clamp,
+        scratch: &mut [f32],
+        output: &mut [f32],
+    ) {
+        let (scratch, unfolded) = aligned(scratch, self.scratch_len());
+        let run = Run {
+            conv: self,
+            input,
+            residual: residual.map_or(std::ptr::null(), <[f32]>::as_ptr),
+            clamp,
+            strip: scratch,
+            low: self.shape.planes * self.shape.plane * 64,
+            unfolded,
+            output: output.as_mut_ptr(),
+        };
+        // SAFETY: tiles are available, and with them all vector instructions used below.
+        unsafe {
+            let _configured = Configured::new();
+            match self.parts {
+                1 => run.strips::<1>(images),
+                2 => run.strips::<2>(images),
+                _ => run.strips::<3>(images),
+            }
+        }
+    }
+}
+
+/// The part of `scratch` that begins at a cache line, and what follows its `len` values.
+fn aligned(scratch: &mut [f32], len: usize) -> (*mut u8, *mut f32) {
+    assert!(scratch.len() >= len, "convolution scratch is too short");
+    let skip = scratch.as_ptr().align_offset(64).min(15);
+    let scratch = &mut scratch[skip..len];
+    let end = scratch.as_mut_ptr_range().end;
+    (scratch.as_mut_ptr().cast(), end)
+}
+
+/// One call of a convolution.
+struct Run<'a> {
+    conv: &'a TileConv,
+    input: &'a [f32],
+    residual: *const f32,
+    clamp: Clamp,
+    /// Split pixels, high parts; each lower part begins `low` bytes on.
+    strip: *mut u8,
+    low: usize,
+    /// End of the scratch memory, of which the last values hold one unfolded window.
+    unfolded: *mut f32,
+    output: *mut f32,
+}
+
+/// A run of output rows whose split input lies in the strip.
+#[derive(Clone, Copy)]
+struct Unit {
+    /// First pixel in the strip.
+    pixel: usize,
+    /// First output pixel, over all images.
+    start: usize,
+    /// Output rows, and pixels of a row that count.
+    rows: usize,
+    row: usize,
+}
+
+// Every function below runs with tiles configured, on addresses that `TileConv::run` checked.
+impl Run<'_> {
+    unsafe fn strips<const PARTS: usize>(&self, images: usize) {
+        let shape = &self.conv.shape;
+        let [out_h, out_w] = self.conv.window.output;
+        // SAFETY: units lie within the images and within the strip, as `Shape` sized it.
+        unsafe {
+            if let Layout::Flat { unfold } = shape.layout {
+                let all = images * out_h * out_w;
+                for start in (0..all).step_by(shape.row) {
+                    let row = shape.row.min(all - start);
+                    if unfold {
+                        self.unfold::<PARTS>(start, row);
+                    } else {
+                        let from = self.input.as_ptr().add(start * self.conv.inputs);
+                        let plane = shape.plane * 64;
+                        let inputs = self.conv.inputs;
+                        split::pixels::<PARTS>(row, inputs, from, self.strip, self.low, plane);
+                    }
+                    self.panels::<PARTS>(&[Unit { pixel: 0, start, rows: 1, row }]);
+                }
+                return;
+            }
+            let unit_pixels = shape.phase * shape.phases[0] * shape.phases[1];
+            let mut units = [Unit { pixel: 0, start: 0, rows: 0, row: out_w }; MAX_UNITS];
+            let mut held = 0;
+            for image in 0..images {
+                for y in (0..out_h).step_by(shape.rows) {
+                    let rows = shape.rows.min(out_h - y);
+                    let start = (image * out_h + y) * out_w;
+                    units[held] = Unit { pixel: held * unit_pixels, start, rows, row: out_w };
+                    self.split_rows::<PARTS>(units[held].pixel, image, y, rows);
+                    held += 1;
+                    if held == shape.units {
+                        self.panels::<PARTS>(&units[..held]);
+                        held = 0;
+                    }
+                }
+            }
+            self.panels::<PARTS>(&units[..held]);
+        }
+    }
+
+    /// Splits what the windows of output rows `y..y + rows` see, border included.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn split_rows<const PARTS: usize>(
+        &self,
+        pixel: usize,
+        image: usize,
+        y: usize,
+        rows: usize,
+    ) {
+        let (shape, window) = (&self.conv.shape, &self.conv.window);
+        let ([height, width], s) = (window.input, window.stride);
+        let inputs = self.conv.inputs;
+        let plane = shape.plane * 64;
+        let image = &self.input[image * height * width * inputs..][..height * width * inputs];
+        for phase_y in 0..shape.phases[0] {
+            for phase_x in 0..shape.phases[1] {
+                let phase = phase_y * shape.phases[1] + phase_x;
+                let start = pixel + phase * shape.phase;
+                // Output columns whose pixel lies in the image.
+                let outside = window.before[1].saturating_sub(phase_x).div_ceil(s);
+                let outside = outside.min(shape.pitch);
+                let end = (width + window.before[1]).saturating_sub(phase_x).div_ceil(s);
+                let end = end.clamp(outside, shape.pitch);
+                let zeros = |from: usize, to: usize| {
+                    // SAFETY: within the strip.
+                    unsafe {
+                        let to_row = self.strip.add(from * 64);
+                        split::zeros::<PARTS>(to - from, shape.planes, to_row, self.low, plane);
+                    }
+                };
+                let index_rows = rows + (window.kernel[0] - 1) / s;
+                for row in 0..index_rows {
+                    let at = start + row * shape.pitch;
+                    let source = ((y + row) * s + phase_y).checked_sub(window.before[0]);
+                    let Some(source) = source.filter(|&source| source < height) else {
+                        zeros(at, at + shape.pitch);
+                        continue;
+                    };
+                    zeros(at, at + outside);
+                    zeros(at + end, at + shape.pitch);
+                    if outside == end {
+                        continue;
+                    }
+                    let first = outside * s + phase_x - window.before[1];
+                    let from = &image[(source * width + first) * inputs..];
+                    // SAFETY: within the image and the strip.
+                    unsafe {
+                        let to = self.strip.add((at + outside) * 64);
+                        if s == 1 {
+                            let count = end - outside;
+                            let from = from.as_ptr();
+                            split::pixels::<PARTS>(count, inputs, from, to, self.low, plane);
+                        } else {
+                            for i in 0..end - outside {
+                                let from = from.as_ptr().add(i * s * inputs);
+                                let to = to.add(i * 64);
+                                split::pixels::<PARTS>(1, inputs, from, to, self.low, plane);
+                            }
+                        }
+                    }
+                }
+                // What the last row borrows from the one after it.
+                let after = start + index_rows * shape.pitch;
+                zeros(after, after + (shape.phase - (shape.phase / shape.pitch) * shape.pitch));
+            }
+        }
+    }
+
+    /// Writes the windows of output pixels `start..start + count` as rows of values.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn unfold<const PARTS: usize>(&self, start: usize, count: usize) {
+        let (shape, window) = (&self.conv.shape, &self.conv.window);
+        let ([height, width], [kh, kw]) = (window.input, window.kernel);
+        let [out_h, out_w] = window.output;
+        let inputs = self.conv.inputs;
+        let len = shape.planes * DEPTH;
+        // SAFETY: `scratch_len` has room for one window at the end.
+        let values = unsafe { std::slice::from_raw_parts_mut(self.unfolded.sub(len), len) };
+        values.fill(0.0);
+        for pixel in 0..count {
+            let at = start + pixel;
+            let (image, y, x) = (at / (out_h * out_w), at / out_w % out_h, at % out_w);
+            let image = &self.input[image * height * width * inputs..][..height * width * inputs];
+            let left = (x * window.stride) as isize - window.before[1] as isize;
+            // Taps whose pixel lies in the image.
+            let first = (-left).clamp(0, kw as isize) as usize;
+            let last = (width as isize - left).clamp(first as isize, kw as isize) as usize;
+            for tap_y in 0..kh {
+                let to = &mut values[tap_y * kw * inputs..][..kw * inputs];
+                match (y * window.stride + tap_y).checked_sub(window.before[0]) {
+                    Some(row) if row < height && first < last => {
+                        to[..first * inputs].fill(0.0);
+                        to[last * inputs..].fill(0.0);
+                        let from = (row * width).wrapping_add_signed(left + first as isize);
+                        let len = (last - first) * inputs;
+                        to[first * inputs..][..len].copy_from_slice(&image[from * inputs..][..len]);
+                    }
+                    _ => to.fill(0.0),
+                }
+            }
+            // SAFETY: a row of the strip.
+            unsafe {
+                let to = self.strip.add(pixel * 64);
+                let plane = shape.plane * 64;
+                split::pixels::<PARTS>(1, len, values.as_ptr(), to, self.low, plane);
+            }
+        }
+    }
+
+    /// Passes every panel of weights over the units.
+    unsafe fn panels<const PARTS: usize>(&self, units: &[Unit]) {
+        let (conv, shape) = (self.conv, &self.conv.shape);
+        let lines = conv.offsets.len() * conv.parts * (TILE_BYTES / 64);
+        // A block is finished while the next one is multiplied: sums that were only just stored
+        // would have to be waited for.
+        let mut sums = [Sums([0.0; 2 * SIDE * PANEL]), Sums([0.0; 2 * SIDE * PANEL])];
+        let mut turn = 0;
+        let mut pending: Option<(&Unit, usize, usize, usize)> = None;
+        for column in (0..conv.outputs).step_by(PANEL) {
+            let wide = conv.outputs - column > SIDE;
+            for unit in units {
+                let len = (unit.rows - 1) * shape.pitch + unit.row;
+                for first in (0..len).step_by(2 * SIDE) {
+                    let tall = len - first > SIDE;
+                    // SAFETY: rows `first..first + 32` and every tap's shift of them lie in the
+                    // strip, whose planes have room for the over-read.
+                    unsafe {
+                        let product = Product {
+                            left: self.strip.add((unit.pixel + first) * 64),
+                            low: self.low,
+                            offsets: conv.offsets.as_ptr(),
+                            blocks: conv.offsets.len(),
+                            right: conv.panels.as_ptr().add(column / SIDE * lines).cast(),
+                            sums: sums[turn].0.as_mut_ptr(),
+                        };
+                        match (tall, wide) {
+                            (true, true) => product::two_by_two::<PARTS>(&product),
+                            (true, false) => product::two_by_one::<PARTS>(&product),
+                            (false, true) => product::one_by_two::<PARTS>(&product),
+                            (false, false) => product::one_by_one::<PARTS>(&product),
+                        }
+                        turn = 1 - turn;
+                        if let Some((unit, first, rows, column)) = pending {
+                            self.finish(unit, first, rows, column, &sums[turn]);
+                        }
+                    }
+                    let rows = (len - first).min(2 * SIDE);
+                    pending = Some((unit, first, rows, column));
+                }
+            }
+        }
+        if let Some((unit, first, rows, column)) = pending {
+            // SAFETY: as above.
+            unsafe { self.finish(unit, first, rows, column, &sums[1 - turn]) };
+        }
+    }
+
+    /// Adds bias and residual to `rows` rows of sums, clamps and writes those that are pixels.
+    #[target_feature(enable = "avx512f")]
+    unsafe fn finish(&self, unit: &Unit, first: usize, rows: usize, column: usize, sums: &Sums) {
+        let (outputs, pitch) = (self.conv.outputs, self.conv.shape.pitch);
+        let columns = (outputs - column).min(PANEL);
+        let mask = |lanes: usize| ((1u32 << lanes.min(16)) - 1) as __mmask16;
+        let masks = [mask(columns), mask(columns.saturating_sub(16))];
+        let tiles = columns.div_ceil(SIDE);
+        // SAFETY: bias and sums are whole panels; masked lanes are neither read nor written.
+        unsafe {
+            let bias = self.conv.bias.as_ptr().add(column);
+            let bias = [_mm512_loadu_ps(bias), _mm512_loadu_ps(bias.add(16))];
+            let (low, high) = (_mm512_set1_ps(self.clamp.low), _mm512_set1_ps(self.clamp.high));
+            let (mut y, mut x) = (first / pitch, first % pitch);
+            let mut done = 0;
+            while done < rows {
+                let count = unit.row.saturating_sub(x).min(rows - done);
+                let start = (unit.start + y * unit.row + x) * outputs + column;
+                for i in 0..count {
+                    let sums = sums.0.as_ptr().add((done + i) * PANEL);
+                    let place = start + i * outputs;
+                    for tile in 0..tiles {
+                        let place = place + tile * SIDE;
+                        let mut v =
+                            _mm512_add_ps(_mm512_load_ps(sums.add(tile * SIDE)), bias[tile]);
+                        if !self.residual.is_null() {
+                            let residual = self.residual.add(place);
+                            v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(masks[tile], residual));
+                        }
+                        // The value comes second, so that a NaN stays.
+                        v = _mm512_min_ps(high, _mm512_max_ps(low, v));
+                        _mm512_mask_storeu_ps(self.output.add(place), masks[tile], v);
+                    }
+                }
+                done += count;
+                x += count;
+                if x >= unit.row {
+                    // The rest of the pitch is border.
+                    done += pitch - x;
+                    (x, y) = (0, y + 1);
+                }
+            }
+        }
+    }
+}
+
+/// A block of sums.
+#[repr(C, align(64))]
+struct Sums([f32; 2 * SIDE * PANEL]);

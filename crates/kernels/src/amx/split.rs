@@ -1,0 +1,158 @@
+//! Values of f32 as bf16, or as the sum of two or three: 8, 17 or 26 of its 24 bits.
+
+use std::arch::x86_64::*;
+
+/// Thirty-two values as the sum of `PARTS` bf16: each is the nearest to what the ones before leave.
+///
+/// # Safety
+/// The processor has `avx512f`, `avx512bw` and `avx512bf16`; `to` holds 64 bytes, and so does the
+/// place of each further part, `low` bytes beyond the one before.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn split<const PARTS: usize>(a: __m512, b: __m512, to: *mut u8, low: usize) {
+    let (mut a, mut b) = (a, b);
+    for part in 0..PARTS {
+        let near = bits(_mm512_cvtne2ps_pbh(b, a));
+        // SAFETY: as the caller vouches.
+        unsafe { _mm512_storeu_si512(to.add(part * low).cast(), near) };
+        let back = |half: __m256i| {
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(half)))
+        };
+        a = _mm512_sub_ps(a, back(_mm512_castsi512_si256(near)));
+        b = _mm512_sub_ps(b, back(_mm512_extracti64x4_epi64::<1>(near)));
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn bits(x: __m512bh) -> __m512i {
+    // SAFETY: both are 64 bytes without invalid values.
+    unsafe { std::mem::transmute(x) }
+}
+
+/// `pixels` of `channels` values each, into planes of 32 channels: `[⌈channels/32⌉, pixels of the
+/// plane, 32]`.
+///
+/// # Safety
+/// As [`split`]; `from` holds `pixels · channels` values; `to` holds `pixels` rows of 64 bytes in
+/// each plane, planes `plane` bytes apart, parts `low` bytes apart.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn pixels<const PARTS: usize>(
+    pixels: usize,
+    channels: usize,
+    from: *const f32,
+    to: *mut u8,
+    low: usize,
+    plane: usize,
+) {
+    let whole = channels / 32;
+    let rest = channels % 32;
+    // Sixteen lanes and their masks for the last, partial block of channels.
+    let mask = |lanes: usize| ((1u32 << lanes.min(16)) - 1) as __mmask16;
+    let (first, second) = (mask(rest), mask(rest.saturating_sub(16)));
+    // SAFETY: as the caller vouches; masked lanes are not read.
+    unsafe {
+        for pixel in 0..pixels {
+            let from = from.add(pixel * channels);
+            let to = to.add(pixel * 64);
+            for block in 0..whole {
+                let x = from.add(block * 32);
+                let at = to.add(block * plane);
+                let (a, b) = (_mm512_loadu_ps(x), _mm512_loadu_ps(x.add(16)));
+                split::<PARTS>(a, b, at, low);
+            }
+            if rest > 0 {
+                let x = from.add(whole * 32);
+                let at = to.add(whole * plane);
+                let a = _mm512_maskz_loadu_ps(first, x);
+                // An address past the values may not even be formed.
+                let b = if second == 0 {
+                    _mm512_setzero_ps()
+                } else {
+                    _mm512_maskz_loadu_ps(second, x.add(16))
+                };
+                split::<PARTS>(a, b, at, low);
+            }
+        }
+    }
+}
+
+/// One pixel with `channels` values as zeros: what lies outside an image.
+///
+/// # Safety
+/// As [`pixels`].
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn zeros<const PARTS: usize>(
+    pixels: usize,
+    planes: usize,
+    to: *mut u8,
+    low: usize,
+    plane: usize,
+) {
+    // SAFETY: as the caller vouches.
+    unsafe {
+        for block in 0..planes {
+            for part in 0..PARTS {
+                to.add(block * plane + part * low).write_bytes(0, pixels * 64);
+            }
+        }
+    }
+}
+
+/// The bf16 values whose sum is nearest to `x`, the same as [`split`] gives.
+pub(super) fn parts(mut x: f32) -> [u16; 3] {
+    std::array::from_fn(|_| {
+        let part = nearest(x);
+        x -= f32::from_bits(u32::from(part) << 16);
+        part
+    })
+}
+
+/// Round to nearest, ties to even; as the instruction does, subnormal numbers become zero.
+fn nearest(x: f32) -> u16 {
+    let bits = x.to_bits();
+    if x.is_nan() {
+        return (bits >> 16) as u16 | 0x40;
+    }
+    if x.is_subnormal() {
+        return ((bits >> 16) & 0x8000) as u16;
+    }
+    let odd = (bits >> 16) & 1;
+    (bits.wrapping_add(0x7fff + odd) >> 16) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_holds_eight_bits() {
+        for x in [1.0f32, -3.3, 1e-20, 65_504.1, 0.0, 123_456.8] {
+            let mut sum = 0.0;
+            for (part, bits) in parts(x).into_iter().zip([8, 16, 24]) {
+                sum += f64::from(f32::from_bits(u32::from(part) << 16));
+                let error = (sum - f64::from(x)).abs();
+                assert!(error <= f64::from(x).abs() * 2f64.powi(-bits), "{x}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn vectors_split_as_scalars_do() {
+        if !crate::amx::is_available() {
+            eprintln!("skipped: this machine has no tiles");
+            return;
+        }
+        let x: Vec<f32> = (0..3 * 40).map(|i| (i as f32 * 0.37 - 20.0).sin() * 37.0).collect();
+        let (plane, low) = (3 * 64, 2 * 3 * 64);
+        let mut to = vec![0u8; 3 * low];
+        // SAFETY: tiles imply the vector instructions; 3 pixels of 40 values, two planes.
+        unsafe { pixels::<3>(3, 40, x.as_ptr(), to.as_mut_ptr(), low, plane) };
+        for (i, &x) in x.iter().enumerate() {
+            let (pixel, channel) = (i / 40, i % 40);
+            let at = channel / 32 * plane + pixel * 64 + channel % 32 * 2;
+            let part = |at: usize| u16::from_le_bytes([to[at], to[at + 1]]);
+            assert_eq!([part(at), part(at + low), part(at + 2 * low)], parts(x));
+        }
+    }
+}
