@@ -48,11 +48,6 @@ impl Window {
 /// Input bytes that are kept in the cache while all panels of weights pass over them.
 const BLOCK_BYTES: usize = 384 << 10;
 
-/// Values of a sum below which matrix tiles, which take 32 at a time, are not worth splitting the
-/// input for (measured with `examples/kernel_speed.rs`).
-#[cfg(target_arch = "x86_64")]
-const MIN_TILE_TAPS: usize = 32;
-
 /// A convolution with its weights packed for one instruction level and one image size.
 pub struct Conv {
     window: Window,
@@ -67,7 +62,7 @@ pub struct Conv {
     bias: Vec<f32>,
     /// Does the work instead where the machine has matrix tiles; the panels are then empty.
     #[cfg(target_arch = "x86_64")]
-    by_tiles: Option<TileConv>,
+    by_tiles: Option<Box<TileConv>>,
 }
 
 impl Conv {
@@ -111,7 +106,7 @@ impl Conv {
         }
         let tiles = Tiles::of(isa);
         #[cfg(target_arch = "x86_64")]
-        if isa == Isa::Amx && taps >= MIN_TILE_TAPS {
+        if isa == Isa::Amx && TileConv::pays(&window, inputs, outputs, precision.parts()) {
             let mut conv = TileConv::new(window, inputs, outputs, precision.parts());
             conv.pack(weight, bias);
             return Ok(Self {
@@ -122,7 +117,7 @@ impl Conv {
                 vectors: 1,
                 panels: Vec::new(),
                 bias: Vec::new(),
-                by_tiles: Some(conv),
+                by_tiles: Some(Box::new(conv)),
             });
         }
         let row = if kh == 1 && kw == 1 && window.stride == 1 {

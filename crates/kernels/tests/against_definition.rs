@@ -1,6 +1,6 @@
 //! Every kernel on every instruction level equals its definition, on shapes that fit no tile.
 
-use offshoot_kernels::{Clamp, Conv, Depthwise, Isa, Window, max_pool, mean_pool};
+use offshoot_kernels::{Clamp, Conv, Depthwise, Isa, Precision, Window, max_pool, mean_pool};
 use proptest::prelude::*;
 
 /// Small whole numbers: sums are exact in any order, so equality can be exact.
@@ -65,6 +65,16 @@ fn window() -> impl Strategy<Value = Window> {
     )
 }
 
+/// Every instruction level of this machine, in every precision that it has.
+fn levels() -> impl Iterator<Item = (Isa, Precision)> {
+    Isa::available().flat_map(|isa| {
+        let all = [Precision::F32, Precision::Bf16x3, Precision::Bf16];
+        all.into_iter()
+            .filter(move |&p| p == Precision::F32 || isa == Isa::Amx)
+            .map(move |p| (isa, p))
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
@@ -79,8 +89,10 @@ proptest! {
     ) {
         let weight = values(outputs * inputs * window.kernel[0] * window.kernel[1], 1);
         let bias = values(outputs, 2);
-        for isa in Isa::available() {
-            let conv = Conv::new(isa, window, inputs, outputs, &weight, &bias).unwrap();
+        for (isa, precision) in levels() {
+            let conv =
+                Conv::with_precision(isa, precision, window, inputs, outputs, &weight, &bias);
+            let conv = conv.unwrap();
             let input = values(images * conv.input_len(), 3);
             let residual = values(images * conv.output_len(), 4);
             let mut output = vec![f32::NAN; images * conv.output_len()];
@@ -95,7 +107,7 @@ proptest! {
                     *e = e.clamp(clamp.low, clamp.high);
                 }
                 let actual = &output[i * conv.output_len()..][..conv.output_len()];
-                prop_assert_eq!(actual, &expected[..], "{:?}", isa);
+                prop_assert_eq!(actual, &expected[..], "{:?} {:?}", isa, precision);
             }
         }
     }
@@ -118,6 +130,58 @@ proptest! {
                 prop_assert_eq!(actual, &expected[..], "{:?}", isa);
             }
         }
+    }
+}
+
+#[test]
+fn every_precision_keeps_its_bound() {
+    let window =
+        Window { input: [9, 11], output: [9, 11], kernel: [3, 3], stride: 1, before: [1, 1] };
+    let (inputs, outputs) = (50, 37);
+    let real = |n: usize, salt: f32| -> Vec<f32> {
+        (0..n).map(|i| ((i as f32 * 12.9898 + salt).sin() * 43_758.547).fract()).collect()
+    };
+    let (input, weight) = (real(99 * inputs, 0.1), real(outputs * inputs * 9, 0.7));
+    let bias = vec![0.0; outputs];
+    let exact = |input: &[f32], weight: &[f32]| {
+        let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+        let (input, weight) = (wide(input), wide(weight));
+        let mut result = Vec::new();
+        for pixel in 0..99 {
+            for o in 0..outputs {
+                let (mut sum, mut magnitudes) = (0.0, 0.0);
+                for tap in 0..9 {
+                    let (y, x) = (pixel / 11 + tap / 3, pixel % 11 + tap % 3);
+                    if (1..=9).contains(&y) && (1..=11).contains(&x) {
+                        for c in 0..inputs {
+                            let a = input[((y - 1) * 11 + x - 1) * inputs + c];
+                            let b = weight[(o * inputs + c) * 9 + tap];
+                            sum += a * b;
+                            magnitudes += (a * b).abs();
+                        }
+                    }
+                }
+                result.push((sum, magnitudes));
+            }
+        }
+        result
+    };
+    let expected = exact(&input, &weight);
+    for (isa, precision) in levels() {
+        let conv = Conv::with_precision(isa, precision, window, inputs, outputs, &weight, &bias);
+        let conv = conv.unwrap();
+        let mut output = vec![f32::NAN; conv.output_len()];
+        let mut scratch = vec![f32::NAN; conv.scratch_len(1)];
+        conv.run(1, &input, None, Clamp::NONE, &mut scratch, &mut output);
+        let errors = output.iter().zip(&expected);
+        let worst = errors.map(|(&y, (e, m))| (f64::from(y) - e).abs() / m).fold(0.0, f64::max);
+        let bound = match precision {
+            Precision::F32 => 1e-6,
+            Precision::Bf16x3 => 1e-5,
+            Precision::Bf16 => 2f64.powi(-8),
+        };
+        println!("{} {precision:?}: {worst:.1e} of the sum of magnitudes", isa.name());
+        assert!(worst <= bound, "{isa:?} {precision:?}: {worst:e}");
     }
 }
 

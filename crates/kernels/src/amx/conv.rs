@@ -129,6 +129,17 @@ impl Shape {
 }
 
 impl TileConv {
+    /// Whether tiles are faster than vectors, measured with `examples/kernel_speed.rs`: splitting
+    /// the input must be made up for by many outputs, and sums of a few values waste blocks of 32.
+    pub fn pays(window: &Window, inputs: usize, outputs: usize, parts: usize) -> bool {
+        let taps = window.kernel[0] * window.kernel[1] * inputs;
+        if inputs < MIN_CHANNELS && window.kernel != [1, 1] {
+            // Unfolding costs more than it brings where six products follow.
+            return parts < 3 && taps >= 128;
+        }
+        taps >= DEPTH && (parts < 3 || outputs >= DEPTH)
+    }
+
     /// Plans for one image size; [`TileConv::pack`] brings the weights. `window` was checked.
     pub fn new(window: Window, inputs: usize, outputs: usize, parts: usize) -> Self {
         let shape = Shape::new(&window, inputs, parts);
