@@ -4,6 +4,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub(crate) mod math;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
@@ -31,12 +32,25 @@ pub(crate) trait Simd {
     /// Writes the first `n < LANES` values only.
     unsafe fn store_first(p: *mut f32, n: usize, v: Self::V);
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
     /// `a·b + c`.
     unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// Larger of the two; a NaN in `b` stays.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// Smaller of the two; a NaN in `b` stays.
     unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
+    /// `a` where `x > 0`, zero elsewhere.
+    unsafe fn where_positive(x: Self::V, a: Self::V) -> Self::V;
+    /// Nearest whole number, halves to even; `|x| < 2²²`.
+    unsafe fn round(x: Self::V) -> Self::V;
+    /// `a·2ⁿ` for whole `n` in −127..=127; 0 for −127.
+    unsafe fn scale_by_power_of_two(a: Self::V, n: Self::V) -> Self::V;
+    /// Sum of all lanes, always in the same order.
+    unsafe fn sum(v: Self::V) -> f32;
+    /// Largest lane; meaningless where one is NaN.
+    unsafe fn largest(v: Self::V) -> f32;
 }
 
 /// Runs a generic function body with the instructions of `$isa` enabled.
