@@ -1,21 +1,32 @@
-//! Kernels on channels-last `f32` images: convolution, depthwise convolution, pooling.
+//! Kernels on channels-last `f32` images (convolution, depthwise convolution, pooling) and on rows of
+//! tokens (linear layers, layer norm, attention, embedding).
 //!
 //! The only crate with `unsafe` code. Instructions are chosen at run time ([`Isa`]); every output
 //! value is computed in one fixed order, so results do not depend on batch size or threads.
 
+mod activation;
 #[cfg(target_arch = "x86_64")]
 mod amx;
+mod attention;
 mod conv;
 mod depthwise;
+mod embedding;
 mod isa;
+mod layer_norm;
+mod linear;
 pub mod mapped;
 mod pool;
 mod simd;
 mod tile;
 
+pub use activation::Activation;
+pub use attention::{Attention, Sequence};
 pub use conv::{Conv, Window};
 pub use depthwise::Depthwise;
+pub use embedding::{embed, scatter};
 pub use isa::Isa;
+pub use layer_norm::LayerNorm;
+pub use linear::{Epilogue, Linear};
 pub use pool::{max_pool, mean_pool};
 
 /// Activation as a clamp: every activation of the convolutional recipes is one.

@@ -1,0 +1,276 @@
+//! Kernels on rows of tokens equal their definitions on every level, on shapes that fit no tile.
+
+use offshoot_kernels::{
+    Activation, Attention, Epilogue, Isa, LayerNorm, Linear, Precision, Sequence, embed, scatter,
+};
+use proptest::prelude::*;
+
+/// Deterministic values in −1..1.
+fn values(n: usize, salt: usize) -> Vec<f32> {
+    (0..n).map(|i| ((i * 7919 + salt * 104_729) % 2003) as f32 / 1001.5 - 1.0).collect()
+}
+
+/// The error function by its power series (Abramowitz and Stegun 7.1.5).
+fn erf(x: f64) -> f64 {
+    if x.abs() > 4.5 {
+        // Closer to 1 than single precision tells, and the series loses digits.
+        return x.signum();
+    }
+    let (mut term, mut sum) = (x, x);
+    for n in 1..200 {
+        term *= -x * x / f64::from(n);
+        sum += term / f64::from(2 * n + 1);
+    }
+    sum * std::f64::consts::FRAC_2_SQRT_PI
+}
+
+fn activated(act: Activation, x: f64) -> f64 {
+    match act {
+        Activation::None => x,
+        Activation::Relu => x.max(0.0),
+        Activation::Relu6 => x.clamp(0.0, 6.0),
+        Activation::Gelu => 0.5 * x * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2)),
+        Activation::GeluTanh => {
+            let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
+            0.5 * x * (1.0 + inner.tanh())
+        }
+        Activation::Silu => x / (1.0 + (-x).exp()),
+        Activation::Tanh => x.tanh(),
+    }
+}
+
+fn close(actual: &[f32], expected: &[f64], tolerance: f64) -> Result<(), TestCaseError> {
+    prop_assert_eq!(actual.len(), expected.len());
+    for (i, (&a, &e)) in actual.iter().zip(expected).enumerate() {
+        let error = (f64::from(a) - e).abs();
+        prop_assert!(error <= tolerance * e.abs().max(1.0), "value {}: {} is not {}", i, a, e);
+    }
+    Ok(())
+}
+
+#[test]
+fn activations_and_their_slopes() {
+    let x: Vec<f32> = (0..1003).map(|i| (i as f32 - 501.5) / 100.0).collect();
+    for isa in Isa::available() {
+        for act in Activation::ALL {
+            let mut y = x.clone();
+            act.apply(isa, &mut y);
+            let mut slope = vec![1.0; x.len()];
+            act.backward(isa, &x, &mut slope);
+            for ((&x, y), slope) in x.iter().zip(y).zip(slope) {
+                let x = f64::from(x);
+                let exact = activated(act, x);
+                let name = isa.name();
+                assert!((f64::from(y) - exact).abs() < 1e-6, "{act:?} on {name} at {x}: {y}");
+                let h = 1e-5;
+                let exact = (activated(act, x + h) - activated(act, x - h)) / (2.0 * h);
+                let error = (f64::from(slope) - exact).abs();
+                assert!(error < 1e-5, "slope of {act:?} on {name} at {x}: {slope}");
+            }
+        }
+    }
+}
+
+/// Attention of one head by its definition, in double precision; zeros where no key is kept.
+fn attention(sequence: &Sequence<'_>, head: usize, d: usize, query: usize) -> Vec<f64> {
+    let row = |rows: &[f32], t: usize| -> Vec<f64> {
+        let from = t * sequence.step + head * d;
+        rows[from..from + d].iter().map(|&x| f64::from(x)).collect()
+    };
+    let q = row(sequence.queries, query);
+    let kept = (0..sequence.tokens).filter(|&t| sequence.keep.is_none_or(|keep| keep[t]));
+    let weights: Vec<(usize, f64)> = kept
+        .map(|t| {
+            let score: f64 = q.iter().zip(row(sequence.keys, t)).map(|(q, k)| q * k).sum();
+            (t, (score / (d as f64).sqrt()).exp())
+        })
+        .collect();
+    let sum: f64 = weights.iter().map(|(_, w)| w).sum();
+    let mut out = vec![0.0; d];
+    for (t, weight) in weights {
+        for (o, v) in out.iter_mut().zip(row(sequence.values, t)) {
+            *o += weight / sum * v;
+        }
+    }
+    out
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn linear_layers(
+        rows in 1usize..90,
+        inputs in 1usize..80,
+        outputs in 1usize..150,
+        with_residual: bool,
+        act in prop::sample::select(&Activation::ALL[..]),
+    ) {
+        let (weight, bias) = (values(inputs * outputs, 1), values(outputs, 2));
+        let (input, residual) = (values(rows * inputs, 3), values(rows * outputs, 4));
+        let mut expected = Vec::new();
+        for row in 0..rows {
+            for o in 0..outputs {
+                let terms = (0..inputs).map(|k| {
+                    f64::from(input[row * inputs + k]) * f64::from(weight[o * inputs + k])
+                });
+                let mut sum = terms.sum::<f64>() + f64::from(bias[o]);
+                if with_residual {
+                    sum += f64::from(residual[row * outputs + o]);
+                }
+                expected.push(activated(act, sum));
+            }
+        }
+        let epilogue = Epilogue { residual: with_residual.then_some(&residual), act };
+        for isa in Isa::available() {
+            let linear =
+                Linear::new(isa, Precision::F32, inputs, outputs, &weight, &bias).unwrap();
+            let mut scratch = vec![f32::NAN; linear.scratch_len(rows)];
+            let mut output = vec![f32::NAN; rows * outputs];
+            linear.run(rows, &input, epilogue, &mut scratch, &mut output);
+            close(&output, &expected, 1e-5)?;
+            // The last row alone gives the same bits.
+            let mut alone = vec![f32::NAN; outputs];
+            let residual = with_residual.then_some(&residual[(rows - 1) * outputs..]);
+            let epilogue = Epilogue { residual, act };
+            linear.run(1, &input[(rows - 1) * inputs..], epilogue, &mut scratch, &mut alone);
+            prop_assert!(alone[..] == output[(rows - 1) * outputs..], "{:?}", isa);
+        }
+    }
+
+    #[test]
+    fn attention_over_ragged_and_masked_sequences(
+        tokens in 1usize..150,
+        heads in 1usize..4,
+        head_dim in 1usize..40,
+        masked in 0usize..4,
+        first in 0usize..150,
+    ) {
+        let width = heads * head_dim;
+        let step = 3 * width + 1;
+        let rows: Vec<f32> =
+            values(tokens * step + 2 * width, 5).iter().map(|x| x * 2.0).collect();
+        let keep: Vec<bool> = (0..tokens).map(|t| masked < 3 && (t * 7 + masked) % 3 != 0).collect();
+        let sequence = Sequence {
+            queries: &rows,
+            keys: &rows[width..],
+            values: &rows[2 * width..],
+            step,
+            tokens,
+            keep: (masked > 0).then_some(&keep),
+        };
+        let first = first % tokens;
+        let mut expected = Vec::new();
+        for query in first..tokens {
+            for head in 0..heads {
+                expected.extend(attention(&sequence, head, head_dim, query));
+            }
+        }
+        for isa in Isa::available() {
+            let kernel = Attention::new(isa, heads, head_dim).unwrap();
+            let mut scratch = vec![f32::NAN; kernel.scratch_len(tokens)];
+            let mut output = vec![f32::NAN; (tokens - first) * width];
+            kernel.run(&sequence, first..tokens, &mut scratch, &mut output);
+            close(&output, &expected, 3e-6)?;
+            let mut alone = vec![f32::NAN; width];
+            kernel.run(&sequence, tokens - 1..tokens, &mut scratch, &mut alone);
+            prop_assert!(alone[..] == output[(tokens - 1 - first) * width..], "{:?}", isa);
+        }
+    }
+
+    #[test]
+    fn layer_norms(rows in 1usize..5, features in 1usize..70, shift in -100i32..100) {
+        let input: Vec<f32> =
+            values(rows * features, 6).iter().map(|x| x * 3.0 + shift as f32).collect();
+        let (weight, bias) = (values(features, 7), values(features, 8));
+        let norm = LayerNorm { weight: &weight, bias: &bias, eps: 1e-5 };
+        let n = features as f64;
+        let mut expected = Vec::new();
+        for row in input.chunks(features) {
+            let mean = row.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
+            let variance = row.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / n;
+            for (k, &x) in row.iter().enumerate() {
+                let unit = (f64::from(x) - mean) / (variance + 1e-5).sqrt();
+                expected.push(unit * f64::from(weight[k]) + f64::from(bias[k]));
+            }
+        }
+        // Where the features are nearly equal, the mean's rounding decides.
+        let tolerance = if features < 3 { 5e-2 } else { 3e-4 };
+        let half: Vec<f32> = input.iter().map(|x| x / 2.0).collect();
+        for isa in Isa::available() {
+            let mut rows = input.clone();
+            norm.apply(isa, &mut rows);
+            close(&rows, &expected, tolerance)?;
+            let mut sum = half.clone();
+            norm.apply_to_sum(isa, &half, &mut sum);
+            prop_assert!(sum == rows, "{:?}", isa);
+        }
+    }
+}
+
+/// `f` at `x` moved by `±h` along one value, as a slope.
+fn slope(f: impl Fn(&[f32]) -> f64, x: &[f32], k: usize, h: f32) -> f64 {
+    let moved = |by: f32| {
+        let mut x = x.to_vec();
+        x[k] += by;
+        f(&x)
+    };
+    (moved(h) - moved(-h)) / (2.0 * f64::from(h))
+}
+
+#[test]
+fn the_gradient_of_a_layer_norm_is_the_slope() {
+    let (rows, features) = (3, 21);
+    let (weight, bias) = (values(features, 1), values(features, 2));
+    let (input, direction) = (values(rows * features, 3), values(rows * features, 4));
+    for isa in Isa::available() {
+        let along = |input: &[f32], weight: &[f32], bias: &[f32]| -> f64 {
+            let mut rows = input.to_vec();
+            LayerNorm { weight, bias, eps: 1e-5 }.apply(isa, &mut rows);
+            rows.iter().zip(&direction).map(|(y, g)| f64::from(*y) * f64::from(*g)).sum()
+        };
+        let mut d_input = direction.clone();
+        let (mut d_weight, mut d_bias) = (vec![0.0; features], vec![0.0; features]);
+        let norm = LayerNorm { weight: &weight, bias: &bias, eps: 1e-5 };
+        norm.backward(isa, &input, &mut d_input, &mut d_weight, &mut d_bias);
+        for k in 0..features {
+            let exact = slope(|x| along(&input, x, &bias), &weight, k, 1e-2);
+            assert!((f64::from(d_weight[k]) - exact).abs() < 1e-4, "{}", isa.name());
+            let exact = slope(|x| along(&input, &weight, x), &bias, k, 1e-2);
+            assert!((f64::from(d_bias[k]) - exact).abs() < 1e-4, "{}", isa.name());
+        }
+        for (k, &d) in d_input.iter().enumerate() {
+            let exact = slope(|x| along(x, &weight, &bias), &input, k, 1e-3);
+            assert!((f64::from(d) - exact).abs() < 2e-3, "{} {k}: {d} {exact}", isa.name());
+        }
+    }
+}
+
+#[test]
+fn embeddings_are_gathered_and_their_gradients_scattered() {
+    let words = values(5 * 3, 1);
+    let places = values(4 * 3, 2);
+    let ids = [4, 0, 4];
+    let mut output = vec![0.0; 9];
+    embed(3, &[(&words, &ids), (&places, &[0, 1, 2])], &mut output);
+    let expected: Vec<f32> =
+        (0..9).map(|i| words[ids[i / 3] as usize * 3 + i % 3] + places[i]).collect();
+    assert_eq!(output, expected);
+
+    let gradient = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 10.0, 20.0, 30.0];
+    let rows: Vec<_> = scatter(3, &ids, &gradient).into_iter().collect();
+    assert_eq!(rows, [(0, vec![4.0, 5.0, 6.0]), (4, vec![11.0, 22.0, 33.0])]);
+}
+
+#[test]
+fn wrong_sizes_and_levels_are_refused() {
+    let linear = |weights: usize, biases: usize| {
+        Linear::new(Isa::Portable, Precision::F32, 3, 2, &values(weights, 0), &values(biases, 0))
+    };
+    assert!(linear(6, 2).is_ok());
+    assert!(linear(5, 2).is_err_and(|e| e.to_string().contains("2×3 matrix with 5 weights")));
+    assert!(linear(6, 1).is_err());
+    let bf16 = Linear::new(Isa::Portable, Precision::Bf16, 1, 1, &[1.0], &[1.0]);
+    assert!(bf16.is_err_and(|e| e.to_string().contains("not available")));
+    assert!(Attention::new(Isa::Portable, 0, 4).is_err());
+}
