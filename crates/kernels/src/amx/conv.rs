@@ -7,9 +7,12 @@
 
 use std::arch::x86_64::*;
 
+use rayon::prelude::*;
+
 use super::product::{self, DEPTH, Product, SIDE, TILE_BYTES};
 use super::{Configured, split};
-use crate::{Clamp, Window};
+use crate::Clamp;
+use crate::conv::{Geometry, Weights};
 
 /// Bytes of split input that are kept in the cache while all panels of weights pass over them.
 const STRIP_BYTES: usize = 768 << 10;
@@ -25,9 +28,7 @@ const PANEL: usize = 2 * SIDE;
 
 /// A convolution with its weights packed for tiles and one image size.
 pub(crate) struct TileConv {
-    window: Window,
-    inputs: usize,
-    outputs: usize,
+    geometry: Geometry,
     /// bf16 parts whose sum an operand is.
     parts: usize,
     shape: Shape,
@@ -73,13 +74,13 @@ struct Shape {
 }
 
 impl Shape {
-    fn new(window: &Window, inputs: usize, parts: usize) -> Self {
+    fn new(geometry: &Geometry, parts: usize) -> Self {
+        let Geometry { window, inputs, .. } = *geometry;
         let [kh, kw] = window.kernel;
         let [out_h, out_w] = window.output;
         let s = window.stride;
-        let pointwise = kh * kw == 1 && s == 1 && !window.needs_padding();
         let unfold = inputs < MIN_CHANNELS && kh * kw > 1;
-        if pointwise || unfold {
+        if geometry.is_flat() || unfold {
             let planes = (kh * kw * inputs).div_ceil(DEPTH);
             let pixels = (STRIP_BYTES / (planes * 64 * parts) / PANEL).max(2) * PANEL;
             return Self {
@@ -131,7 +132,8 @@ impl Shape {
 impl TileConv {
     /// Whether tiles are faster than vectors, measured with `examples/kernel_speed.rs`: splitting
     /// the input must be made up for by many outputs, and sums of a few values waste blocks of 32.
-    pub fn pays(window: &Window, inputs: usize, outputs: usize, parts: usize) -> bool {
+    pub fn pays(geometry: &Geometry, parts: usize) -> bool {
+        let Geometry { window, inputs, outputs, .. } = *geometry;
         let taps = window.kernel[0] * window.kernel[1] * inputs;
         if inputs < MIN_CHANNELS && window.kernel != [1, 1] {
             // Unfolding costs more than it brings where six products follow.
@@ -140,9 +142,10 @@ impl TileConv {
         taps >= DEPTH && (parts < 3 || outputs >= DEPTH)
     }
 
-    /// Plans for one image size; [`TileConv::pack`] brings the weights. `window` was checked.
-    pub fn new(window: Window, inputs: usize, outputs: usize, parts: usize) -> Self {
-        let shape = Shape::new(&window, inputs, parts);
+    /// Plans for one image size; [`TileConv::pack`] brings the weights. The sizes were checked.
+    pub fn new(geometry: Geometry, parts: usize) -> Self {
+        let Geometry { window, outputs, .. } = geometry;
+        let shape = Shape::new(&geometry, parts);
         let [kh, kw] = window.kernel;
         let s = window.stride;
         let mut offsets = Vec::new();
@@ -163,49 +166,54 @@ impl TileConv {
         let tiles = outputs.div_ceil(SIDE);
         let panels = vec![Line([0; 32]); tiles * offsets.len() * parts * (TILE_BYTES / 64)];
         let bias = vec![0.0; outputs.div_ceil(PANEL) * PANEL];
-        Self { window, inputs, outputs, parts, shape, offsets, panels, bias }
+        Self { geometry, parts, shape, offsets, panels, bias }
     }
 
-    /// Where in the panels column `o`'s pair of values at block `block` begins, of the high part;
-    /// and lines from there to the next lower part.
-    fn place(&self, o: usize, block: usize) -> (usize, usize) {
-        let tiles = self.outputs.div_ceil(SIDE);
-        let (panel, tile) = (o / PANEL, o % PANEL / SIDE);
-        let wide = (tiles - 2 * panel).min(2);
-        let lines = TILE_BYTES / 64;
-        let panel_start = 2 * panel * self.offsets.len() * self.parts * lines;
-        let line = panel_start + (block * self.parts * wide + tile) * lines;
-        (line, wide * lines)
-    }
-
-    /// Packs `weight` `[outputs, inputs, kh, kw]` and `bias` `[outputs]`.
-    pub fn pack(&mut self, weight: &[f32], bias: &[f32]) {
-        let [kh, kw] = self.window.kernel;
-        let (taps, inputs) = (kh * kw, self.inputs);
+    /// Packs weights and bias, panels side by side on the current rayon pool.
+    pub fn pack(&mut self, weights: &Weights<'_>, bias: &[f32]) {
+        let Geometry { inputs, outputs, .. } = self.geometry;
+        self.bias[..outputs].copy_from_slice(bias);
+        let taps = weights.taps.len();
         let flat = matches!(self.shape.layout, Layout::Flat { .. });
-        self.bias[..self.outputs].copy_from_slice(bias);
-        for (o, weight) in weight.chunks_exact(taps * inputs).enumerate() {
-            for block in 0..self.offsets.len() {
-                let (line, to_low) = self.place(o, block);
-                for k in 0..DEPTH {
-                    // Which weight this value of the sum meets.
-                    let (channel, tap) = if flat {
-                        let value = block * DEPTH + k;
-                        (value % inputs, value / inputs)
-                    } else {
-                        (block / taps * DEPTH + k, block % taps)
-                    };
-                    if channel >= inputs || tap >= taps {
-                        continue;
+        let (blocks, parts) = (self.offsets.len(), self.parts);
+        let lines = TILE_BYTES / 64;
+        let panel_lines = 2 * blocks * parts * lines;
+        self.panels.par_chunks_mut(panel_lines).enumerate().for_each(|(panel, to)| {
+            let wide = (outputs - panel * PANEL).div_ceil(SIDE).min(2);
+            for (block, to) in to.chunks_exact_mut(wide * parts * lines).enumerate() {
+                for tile in 0..wide {
+                    let first = panel * PANEL + tile * SIDE;
+                    let columns = (outputs - first).min(SIDE);
+                    let mut values = split::Block([[0.0; SIDE]; DEPTH]);
+                    for (k, values) in values.0.iter_mut().enumerate() {
+                        // Which weights this value of the sum meets.
+                        let (tap, channel) = if flat {
+                            let value = block * DEPTH + k;
+                            (value / inputs, value % inputs)
+                        } else {
+                            (block % taps, block / taps * DEPTH + k)
+                        };
+                        if channel >= inputs || tap >= taps {
+                            continue;
+                        }
+                        if weights.output == 1 {
+                            let at = weights.taps[tap] + channel * weights.input + first;
+                            values[..columns].copy_from_slice(&weights.data[at..][..columns]);
+                        } else {
+                            for (lane, value) in values[..columns].iter_mut().enumerate() {
+                                *value = weights.at(tap, channel, first + lane);
+                            }
+                        }
                     }
-                    let parts = split::parts(weight[channel * taps + tap]);
-                    let (line, lane) = (line + k / 2, o % SIDE * 2 + k % 2);
-                    for (part, value) in parts.into_iter().take(self.parts).enumerate() {
-                        self.panels[line + part * to_low].0[lane] = value;
+                    // SAFETY: tiles are available, and the vector instructions with them; a tile of
+                    // each part lies within the block.
+                    unsafe {
+                        let to = to.as_mut_ptr().add(tile * lines).cast();
+                        split::pairs(parts, &values, to, wide * TILE_BYTES);
                     }
                 }
             }
-        }
+        });
     }
 
     /// Values of scratch that [`TileConv::run`] needs, however many images there are.
@@ -283,7 +291,7 @@ struct Run<'a> {
 struct Unit {
     /// First pixel in the strip.
     pixel: usize,
-    /// First output pixel, over all images.
+    /// Where the first output pixel goes, in pixels over all images.
     start: usize,
     /// Output rows, and pixels of a row that count.
     rows: usize,
@@ -294,7 +302,7 @@ struct Unit {
 impl Run<'_> {
     unsafe fn strips<const PARTS: usize>(&self, images: usize) {
         let shape = &self.conv.shape;
-        let [out_h, out_w] = self.conv.window.output;
+        let [out_h, out_w] = self.conv.geometry.window.output;
         // SAFETY: units lie within the images and within the strip, as `Shape` sized it.
         unsafe {
             if let Layout::Flat { unfold } = shape.layout {
@@ -304,22 +312,23 @@ impl Run<'_> {
                     if unfold {
                         self.unfold::<PARTS>(start, row);
                     } else {
-                        let from = self.input.as_ptr().add(start * self.conv.inputs);
+                        let from = self.input.as_ptr().add(start * self.conv.geometry.inputs);
                         let plane = shape.plane * 64;
-                        let inputs = self.conv.inputs;
+                        let inputs = self.conv.geometry.inputs;
                         split::pixels::<PARTS>(row, inputs, from, self.strip, self.low, plane);
                     }
                     self.panels::<PARTS>(&[Unit { pixel: 0, start, rows: 1, row }]);
                 }
                 return;
             }
+            let place = &self.conv.geometry.placement;
             let unit_pixels = shape.phase * shape.phases[0] * shape.phases[1];
             let mut units = [Unit { pixel: 0, start: 0, rows: 0, row: out_w }; MAX_UNITS];
             let mut held = 0;
             for image in 0..images {
                 for y in (0..out_h).step_by(shape.rows) {
                     let rows = shape.rows.min(out_h - y);
-                    let start = (image * out_h + y) * out_w;
+                    let start = place.image * image + place.first + place.row * y;
                     units[held] = Unit { pixel: held * unit_pixels, start, rows, row: out_w };
                     self.split_rows::<PARTS>(units[held].pixel, image, y, rows);
                     held += 1;
@@ -342,9 +351,9 @@ impl Run<'_> {
         y: usize,
         rows: usize,
     ) {
-        let (shape, window) = (&self.conv.shape, &self.conv.window);
+        let (shape, window) = (&self.conv.shape, &self.conv.geometry.window);
         let ([height, width], s) = (window.input, window.stride);
-        let inputs = self.conv.inputs;
+        let inputs = self.conv.geometry.inputs;
         let plane = shape.plane * 64;
         let image = &self.input[image * height * width * inputs..][..height * width * inputs];
         for phase_y in 0..shape.phases[0] {
@@ -404,10 +413,10 @@ impl Run<'_> {
     /// Writes the windows of output pixels `start..start + count` as rows of values.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     unsafe fn unfold<const PARTS: usize>(&self, start: usize, count: usize) {
-        let (shape, window) = (&self.conv.shape, &self.conv.window);
+        let (shape, window) = (&self.conv.shape, &self.conv.geometry.window);
         let ([height, width], [kh, kw]) = (window.input, window.kernel);
         let [out_h, out_w] = window.output;
-        let inputs = self.conv.inputs;
+        let inputs = self.conv.geometry.inputs;
         let len = shape.planes * DEPTH;
         // SAFETY: `scratch_len` has room for one window at the end.
         let values = unsafe { std::slice::from_raw_parts_mut(self.unfolded.sub(len), len) };
@@ -451,8 +460,8 @@ impl Run<'_> {
         let mut sums = [Sums([0.0; 2 * SIDE * PANEL]), Sums([0.0; 2 * SIDE * PANEL])];
         let mut turn = 0;
         let mut pending: Option<(&Unit, usize, usize, usize)> = None;
-        for column in (0..conv.outputs).step_by(PANEL) {
-            let wide = conv.outputs - column > SIDE;
+        for column in (0..conv.geometry.outputs).step_by(PANEL) {
+            let wide = conv.geometry.outputs - column > SIDE;
             for unit in units {
                 let len = (unit.rows - 1) * shape.pitch + unit.row;
                 for first in (0..len).step_by(2 * SIDE) {
@@ -493,7 +502,8 @@ impl Run<'_> {
     /// Adds bias and residual to `rows` rows of sums, clamps and writes those that are pixels.
     #[target_feature(enable = "avx512f")]
     unsafe fn finish(&self, unit: &Unit, first: usize, rows: usize, column: usize, sums: &Sums) {
-        let (outputs, pitch) = (self.conv.outputs, self.conv.shape.pitch);
+        let (outputs, pitch) = (self.conv.geometry.outputs, self.conv.shape.pitch);
+        let place = &self.conv.geometry.placement;
         let columns = (outputs - column).min(PANEL);
         let mask = |lanes: usize| ((1u32 << lanes.min(16)) - 1) as __mmask16;
         let masks = [mask(columns), mask(columns.saturating_sub(16))];
@@ -507,21 +517,21 @@ impl Run<'_> {
             let mut done = 0;
             while done < rows {
                 let count = unit.row.saturating_sub(x).min(rows - done);
-                let start = (unit.start + y * unit.row + x) * outputs + column;
+                let start = (unit.start + y * place.row + x * place.step) * outputs + column;
                 for i in 0..count {
                     let sums = sums.0.as_ptr().add((done + i) * PANEL);
-                    let place = start + i * outputs;
+                    let at = start + i * place.step * outputs;
                     for tile in 0..tiles {
-                        let place = place + tile * SIDE;
+                        let at = at + tile * SIDE;
                         let mut v =
                             _mm512_add_ps(_mm512_load_ps(sums.add(tile * SIDE)), bias[tile]);
                         if !self.residual.is_null() {
-                            let residual = self.residual.add(place);
+                            let residual = self.residual.add(at);
                             v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(masks[tile], residual));
                         }
                         // The value comes second, so that a NaN stays.
                         v = _mm512_min_ps(high, _mm512_max_ps(low, v));
-                        _mm512_mask_storeu_ps(self.output.add(place), masks[tile], v);
+                        _mm512_mask_storeu_ps(self.output.add(at), masks[tile], v);
                     }
                 }
                 done += count;

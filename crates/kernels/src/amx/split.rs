@@ -15,9 +15,6 @@ pub(super) unsafe fn split<const PARTS: usize>(a: __m512, b: __m512, to: *mut u8
         let near = bits(_mm512_cvtne2ps_pbh(b, a));
         // SAFETY: as the caller vouches.
         unsafe { _mm512_storeu_si512(to.add(part * low).cast(), near) };
-        let back = |half: __m256i| {
-            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(half)))
-        };
         a = _mm512_sub_ps(a, back(_mm512_castsi512_si256(near)));
         b = _mm512_sub_ps(b, back(_mm512_extracti64x4_epi64::<1>(near)));
     }
@@ -99,31 +96,67 @@ pub(super) unsafe fn zeros<const PARTS: usize>(
     }
 }
 
-/// The bf16 values whose sum is nearest to `x`, the same as [`split`] gives.
-pub(super) fn parts(mut x: f32) -> [u16; 3] {
-    std::array::from_fn(|_| {
-        let part = nearest(x);
-        x -= f32::from_bits(u32::from(part) << 16);
-        part
-    })
+/// 32 values of a sum × 16 columns.
+#[repr(C, align(64))]
+pub(super) struct Block(pub [[f32; 16]; 32]);
+
+/// A block as the right operand of a product: rows of pairs, `[parts][16 pairs][16 columns][2]`, the
+/// parts `low` bytes apart.
+///
+/// # Safety
+/// As [`split`]; `to` holds 1024 bytes for each part.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn pairs(parts: usize, block: &Block, to: *mut u8, low: usize) {
+    let interleave: [u16; 32] = std::array::from_fn(|i| (i / 2 + i % 2 * 16) as u16);
+    // SAFETY: the arrays have the sizes that are loaded; `to` as the caller vouches.
+    unsafe {
+        let interleave = _mm512_loadu_si512(interleave.as_ptr().cast());
+        for (pair, rows) in block.0.chunks_exact(2).enumerate() {
+            let mut a = _mm512_loadu_ps(rows[0].as_ptr());
+            let mut b = _mm512_loadu_ps(rows[1].as_ptr());
+            for part in 0..parts {
+                let near = bits(_mm512_cvtne2ps_pbh(b, a));
+                let line = _mm512_permutexvar_epi16(interleave, near);
+                _mm512_storeu_si512(to.add(part * low + pair * 64).cast(), line);
+                a = _mm512_sub_ps(a, back(_mm512_castsi512_si256(near)));
+                b = _mm512_sub_ps(b, back(_mm512_extracti64x4_epi64::<1>(near)));
+            }
+        }
+    }
 }
 
-/// Round to nearest, ties to even; as the instruction does, subnormal numbers become zero.
-fn nearest(x: f32) -> u16 {
-    let bits = x.to_bits();
-    if x.is_nan() {
-        return (bits >> 16) as u16 | 0x40;
-    }
-    if x.is_subnormal() {
-        return ((bits >> 16) & 0x8000) as u16;
-    }
-    let odd = (bits >> 16) & 1;
-    (bits.wrapping_add(0x7fff + odd) >> 16) as u16
+/// Sixteen bf16 as f32.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn back(half: __m256i) -> __m512 {
+    _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(half)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The bf16 values whose sum is nearest to `x`, the same as [`split`] gives.
+    fn parts(mut x: f32) -> [u16; 3] {
+        std::array::from_fn(|_| {
+            let part = nearest(x);
+            x -= f32::from_bits(u32::from(part) << 16);
+            part
+        })
+    }
+
+    /// Round to nearest, ties to even; as the instruction does, subnormal numbers become zero.
+    fn nearest(x: f32) -> u16 {
+        let bits = x.to_bits();
+        if x.is_nan() {
+            return (bits >> 16) as u16 | 0x40;
+        }
+        if x.is_subnormal() {
+            return ((bits >> 16) & 0x8000) as u16;
+        }
+        let odd = (bits >> 16) & 1;
+        (bits.wrapping_add(0x7fff + odd) >> 16) as u16
+    }
 
     #[test]
     fn each_part_holds_eight_bits() {
