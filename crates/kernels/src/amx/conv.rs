@@ -471,11 +471,15 @@ impl Run<'_> {
                     unsafe {
                         let product = Product {
                             left: self.strip.add((unit.pixel + first) * 64),
+                            left_row: 64,
+                            left_tile: TILE_BYTES,
                             low: self.low,
                             offsets: conv.offsets.as_ptr(),
                             blocks: conv.offsets.len(),
                             right: conv.panels.as_ptr().add(column / SIDE * lines).cast(),
                             sums: sums[turn].0.as_mut_ptr(),
+                            sums_row: PANEL * 4,
+                            add: false,
                         };
                         match (tall, wide) {
                             (true, true) => product::two_by_two::<PARTS>(&product),
