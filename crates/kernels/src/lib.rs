@@ -21,7 +21,7 @@ mod tile;
 
 pub use activation::Activation;
 pub use attention::{Attention, Sequence};
-pub use conv::{Conv, Order, Window};
+pub use conv::{Conv, ConvGrad, Order, Window};
 pub use depthwise::Depthwise;
 pub use embedding::{embed, scatter};
 pub use isa::Isa;

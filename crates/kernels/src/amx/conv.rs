@@ -97,15 +97,8 @@ impl Shape {
         }
         let planes = inputs.div_ceil(DEPTH);
         let phases = [kh.min(s), kw.min(s)];
-        let across = out_w + (kw - 1) / s;
-        // Without a stride, the border right of a row serves as the border left of the next.
-        let shared = if s == 1 {
-            (across - window.before[1] - window.input[1].min(across - window.before[1]))
-                .min(window.before[1])
-        } else {
-            0
-        };
-        let pitch = across - shared;
+        let pitch = window.pitch();
+        let shared = out_w + (kw - 1) / s - pitch;
         let bytes = |rows: usize| {
             (rows + (kh - 1) / s) * pitch * phases[0] * phases[1] * planes * 64 * parts
         };
@@ -137,7 +130,7 @@ impl TileConv {
         let taps = window.kernel[0] * window.kernel[1] * inputs;
         if inputs < MIN_CHANNELS && window.kernel != [1, 1] {
             // Unfolding costs more than it brings where six products follow.
-            return parts < 3 && taps >= 128;
+            return parts < 3 && taps >= 128 && geometry.is_dense();
         }
         taps >= DEPTH && (parts < 3 || outputs >= DEPTH)
     }
@@ -196,14 +189,7 @@ impl TileConv {
                         if channel >= inputs || tap >= taps {
                             continue;
                         }
-                        if weights.output == 1 {
-                            let at = weights.taps[tap] + channel * weights.input + first;
-                            values[..columns].copy_from_slice(&weights.data[at..][..columns]);
-                        } else {
-                            for (lane, value) in values[..columns].iter_mut().enumerate() {
-                                *value = weights.at(tap, channel, first + lane);
-                            }
-                        }
+                        weights.copy(tap, channel, first, &mut values[..columns]);
                     }
                     // SAFETY: tiles are available, and the vector instructions with them; a tile of
                     // each part lies within the block.
@@ -413,35 +399,15 @@ impl Run<'_> {
     /// Writes the windows of output pixels `start..start + count` as rows of values.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     unsafe fn unfold<const PARTS: usize>(&self, start: usize, count: usize) {
-        let (shape, window) = (&self.conv.shape, &self.conv.geometry.window);
-        let ([height, width], [kh, kw]) = (window.input, window.kernel);
-        let [out_h, out_w] = window.output;
-        let inputs = self.conv.geometry.inputs;
+        let shape = &self.conv.shape;
+        let geometry = &self.conv.geometry;
+        let taps = geometry.window.kernel[0] * geometry.window.kernel[1];
         let len = shape.planes * DEPTH;
         // SAFETY: `scratch_len` has room for one window at the end.
         let values = unsafe { std::slice::from_raw_parts_mut(self.unfolded.sub(len), len) };
         values.fill(0.0);
         for pixel in 0..count {
-            let at = start + pixel;
-            let (image, y, x) = (at / (out_h * out_w), at / out_w % out_h, at % out_w);
-            let image = &self.input[image * height * width * inputs..][..height * width * inputs];
-            let left = (x * window.stride) as isize - window.before[1] as isize;
-            // Taps whose pixel lies in the image.
-            let first = (-left).clamp(0, kw as isize) as usize;
-            let last = (width as isize - left).clamp(first as isize, kw as isize) as usize;
-            for tap_y in 0..kh {
-                let to = &mut values[tap_y * kw * inputs..][..kw * inputs];
-                match (y * window.stride + tap_y).checked_sub(window.before[0]) {
-                    Some(row) if row < height && first < last => {
-                        to[..first * inputs].fill(0.0);
-                        to[last * inputs..].fill(0.0);
-                        let from = (row * width).wrapping_add_signed(left + first as isize);
-                        let len = (last - first) * inputs;
-                        to[first * inputs..][..len].copy_from_slice(&image[from * inputs..][..len]);
-                    }
-                    _ => to.fill(0.0),
-                }
-            }
+            geometry.unfold(self.input, start + pixel, &mut values[..taps * geometry.inputs]);
             // SAFETY: a row of the strip.
             unsafe {
                 let to = self.strip.add(pixel * 64);

@@ -8,8 +8,10 @@
 mod conv;
 mod product;
 mod split;
+mod weight_grad;
 
 pub(crate) use conv::TileConv;
+pub(crate) use weight_grad::TileWeightGrad;
 
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};

@@ -125,6 +125,117 @@ pub(super) unsafe fn pairs(parts: usize, block: &Block, to: *mut u8, low: usize)
     }
 }
 
+/// 16 channels from `first` on of 32 pixels (null: zeros) as 16 pairs of rows: lines of pairs.
+///
+/// # Safety
+/// As [`split`]; pixels that are not null hold `held` channels from `first` on.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+unsafe fn load(pixels: &[*const f32; 32], first: usize, held: usize) -> [__m512; 32] {
+    let mask = ((1u32 << held) - 1) as __mmask16;
+    std::array::from_fn(|i| {
+        if pixels[i].is_null() {
+            return _mm512_setzero_ps();
+        }
+        // SAFETY: as the caller vouches; masked lanes are not read.
+        unsafe { _mm512_maskz_loadu_ps(mask, pixels[i].wrapping_add(first)) }
+    })
+}
+
+/// The next part of each pair of rows, as lines of pairs; what is left stays in `rows`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn take_part(rows: &mut [__m512; 32]) -> [__m512i; 16] {
+    let interleave: [u16; 32] = std::array::from_fn(|i| (i / 2 + i % 2 * 16) as u16);
+    // SAFETY: 32 values of 16 bits.
+    let interleave = unsafe { _mm512_loadu_si512(interleave.as_ptr().cast()) };
+    std::array::from_fn(|pair| {
+        let (a, b) = (rows[2 * pair], rows[2 * pair + 1]);
+        let near = bits(_mm512_cvtne2ps_pbh(b, a));
+        rows[2 * pair] = _mm512_sub_ps(a, back(_mm512_castsi512_si256(near)));
+        rows[2 * pair + 1] = _mm512_sub_ps(b, back(_mm512_extracti64x4_epi64::<1>(near)));
+        _mm512_permutexvar_epi16(interleave, near)
+    })
+}
+
+/// 32 pixels as a right operand: 16 lines of pairs, 16 channels each.
+///
+/// # Safety
+/// As [`load`]; `to` holds 1024 bytes for each part, `low` bytes apart.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn rows<const PARTS: usize>(
+    pixels: &[*const f32; 32],
+    first: usize,
+    held: usize,
+    to: *mut u8,
+    low: usize,
+) {
+    // SAFETY: as the caller vouches.
+    unsafe {
+        let mut rows = load(pixels, first, held);
+        for part in 0..PARTS {
+            for (i, line) in take_part(&mut rows).into_iter().enumerate() {
+                _mm512_storeu_si512(to.add(part * low + i * 64).cast(), line);
+            }
+        }
+    }
+}
+
+/// 32 pixels as a left operand: 16 rows, a channel each, of 32 pixels.
+///
+/// # Safety
+/// As [`load`]; `to` holds 16 rows of 64 bytes, `row` bytes apart, for each part, `low` bytes apart.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn columns<const PARTS: usize>(
+    pixels: &[*const f32; 32],
+    first: usize,
+    held: usize,
+    to: *mut u8,
+    row: usize,
+    low: usize,
+) {
+    // SAFETY: as the caller vouches.
+    unsafe {
+        let mut rows = load(pixels, first, held);
+        for part in 0..PARTS {
+            for (i, line) in transpose(take_part(&mut rows)).into_iter().enumerate() {
+                _mm512_storeu_si512(to.add(part * low + i * row).cast(), line);
+            }
+        }
+    }
+}
+
+/// Rows of 16 times 32 bits as columns.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn transpose(r: [__m512i; 16]) -> [__m512i; 16] {
+    let zero = _mm512_setzero_si512();
+    let (mut t, mut u, mut out) = ([zero; 16], [zero; 16], [zero; 16]);
+    for i in 0..8 {
+        t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+    }
+    for i in (0..16).step_by(4) {
+        u[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        u[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        u[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        u[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    for j in 0..4 {
+        // Lane l of `u[4i + j]` holds rows 4i..4i+4 of column 4l + j.
+        let (a, b, c, d) = (u[j], u[4 + j], u[8 + j], u[12 + j]);
+        let (ab_even, ab_odd) =
+            (_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0xdd>(a, b));
+        let (cd_even, cd_odd) =
+            (_mm512_shuffle_i32x4::<0x88>(c, d), _mm512_shuffle_i32x4::<0xdd>(c, d));
+        out[j] = _mm512_shuffle_i32x4::<0x88>(ab_even, cd_even);
+        out[4 + j] = _mm512_shuffle_i32x4::<0x88>(ab_odd, cd_odd);
+        out[8 + j] = _mm512_shuffle_i32x4::<0xdd>(ab_even, cd_even);
+        out[12 + j] = _mm512_shuffle_i32x4::<0xdd>(ab_odd, cd_odd);
+    }
+    out
+}
+
 /// Sixteen bf16 as f32.
 #[inline]
 #[target_feature(enable = "avx512f")]

@@ -3,7 +3,11 @@
 //! A window's rows are contiguous in channels-last memory, so a convolution is a matrix product
 //! whose left operand is read straight from the (zero-padded) image: nothing is unfolded.
 
+mod grad;
 mod vector;
+mod vector_grad;
+
+pub use grad::ConvGrad;
 
 #[cfg(target_arch = "x86_64")]
 use crate::amx::TileConv;
@@ -36,6 +40,18 @@ impl Window {
 
     pub(crate) fn needs_padding(&self) -> bool {
         self.padded() != self.input
+    }
+
+    /// Pixels from a row to the next of an image with its border, of one phase of the stride.
+    ///
+    /// Without a stride, the border right of a row serves as the border left of the next.
+    pub(crate) fn pitch(&self) -> usize {
+        let across = self.output[1] + (self.kernel[1] - 1) / self.stride;
+        if self.stride > 1 {
+            return across;
+        }
+        let after = across.saturating_sub(self.before[1] + self.input[1]);
+        across - after.min(self.before[1])
     }
 
     pub(crate) fn check(&self) -> Result<(), KernelError> {
@@ -86,11 +102,41 @@ impl Geometry {
     /// across rows and images.
     pub fn is_flat(&self) -> bool {
         let window = &self.window;
-        let [height, width] = window.output;
-        let contiguous = self.placement.step == 1
-            && self.placement.row == width
-            && self.placement.image == height * width;
-        window.kernel == [1, 1] && window.stride == 1 && !window.needs_padding() && contiguous
+        let pointwise = window.kernel == [1, 1] && window.stride == 1 && !window.needs_padding();
+        pointwise && self.is_dense()
+    }
+
+    /// Whether output pixels follow each other across rows and images.
+    pub fn is_dense(&self) -> bool {
+        let [height, width] = self.window.output;
+        let Placement { image, row, step, .. } = self.placement;
+        step == 1 && row == width && image == height * width
+    }
+
+    /// The window of output pixel `pixel`, counted over all images, as a row `[kh, kw, inputs]`.
+    pub fn unfold(&self, images: &[f32], pixel: usize, values: &mut [f32]) {
+        let Self { window, inputs, .. } = *self;
+        let ([height, width], [kh, kw]) = (window.input, window.kernel);
+        let [out_h, out_w] = window.output;
+        let (image, y, x) = (pixel / (out_h * out_w), pixel / out_w % out_h, pixel % out_w);
+        let image = &images[image * height * width * inputs..][..height * width * inputs];
+        // Taps whose pixel lies in the image.
+        let left = x * window.stride;
+        let first = window.before[1].saturating_sub(left).min(kw);
+        let last = (width + window.before[1]).saturating_sub(left).clamp(first, kw);
+        for tap_y in 0..kh {
+            let to = &mut values[tap_y * kw * inputs..][..kw * inputs];
+            match (y * window.stride + tap_y).checked_sub(window.before[0]) {
+                Some(row) if row < height && first < last => {
+                    to[..first * inputs].fill(0.0);
+                    to[last * inputs..].fill(0.0);
+                    let from = row * width + left + first - window.before[1];
+                    let len = (last - first) * inputs;
+                    to[first * inputs..][..len].copy_from_slice(&image[from * inputs..][..len]);
+                }
+                _ => to.fill(0.0),
+            }
+        }
     }
 
     fn check(&self, isa: Isa, precision: Precision) -> Result<(), KernelError> {
@@ -123,8 +169,8 @@ impl Geometry {
 /// Weights in any order: which value meets input channel `c` under tap `t` for output `o`.
 pub(crate) struct Weights<'a> {
     pub data: &'a [f32],
-    /// Start of each tap of the window, row by row.
-    pub taps: Vec<usize>,
+    /// Start of each tap of the window, row by row; `None` is zero.
+    pub taps: Vec<Option<usize>>,
     /// Steps from a channel to the next.
     pub input: usize,
     pub output: usize,
@@ -136,19 +182,28 @@ impl<'a> Weights<'a> {
         let taps = geometry.window.kernel[0] * geometry.window.kernel[1];
         match order {
             Order::Oihw => {
-                Self { data, taps: (0..taps).collect(), input: taps, output: taps * inputs }
+                let step = taps;
+                let taps = (0..taps).map(Some).collect();
+                Self { data, taps, input: step, output: step * inputs }
             }
             Order::Hwio => {
-                let taps = (0..taps).map(|tap| tap * inputs * outputs).collect();
+                let taps = (0..taps).map(|tap| Some(tap * inputs * outputs)).collect();
                 Self { data, taps, input: outputs, output: 1 }
             }
         }
     }
 
-    /// The value at tap `t`, input channel `c`, output channel `o`.
+    /// What output channels from `o` have at tap `t`, input channel `c`.
     #[inline]
-    pub fn at(&self, t: usize, c: usize, o: usize) -> f32 {
-        self.data[self.taps[t] + c * self.input + o * self.output]
+    pub fn copy(&self, t: usize, c: usize, o: usize, to: &mut [f32]) {
+        let Some(tap) = self.taps[t] else { return to.fill(0.0) };
+        let at = tap + c * self.input + o * self.output;
+        if self.output == 1 {
+            to.copy_from_slice(&self.data[at..][..to.len()]);
+        } else {
+            let column = self.data[at..].iter().step_by(self.output);
+            to.iter_mut().zip(column).for_each(|(to, &value)| *to = value);
+        }
     }
 }
 

@@ -43,9 +43,7 @@ impl VectorConv {
             let columns = (outputs - panel * width).min(width);
             for (row, to) in to.chunks_exact_mut(width).enumerate() {
                 let (tap, channel) = (row / inputs, row % inputs);
-                for (lane, to) in to[..columns].iter_mut().enumerate() {
-                    *to = weights.at(tap, channel, panel * width + lane);
-                }
+                weights.copy(tap, channel, panel * width, &mut to[..columns]);
             }
         }
     }
