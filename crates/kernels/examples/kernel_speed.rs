@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use offshoot_kernels::{Clamp, Conv, Depthwise, Isa, Window};
+use offshoot_kernels::{Clamp, Conv, ConvGrad, Depthwise, Isa, Precision, Window};
 
 fn median(mut run: impl FnMut()) -> f64 {
     run();
@@ -31,7 +31,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         None => Isa::detect(),
     };
     println!("{} on one thread", isa.name());
-    println!("dense: size kernel stride inputs outputs images");
+    println!(
+        "dense: size kernel stride inputs outputs images, forward, gradient of input, of weights"
+    );
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
     for (size, kernel, stride, inputs, outputs, images) in [
         (224, 3, 2, 3, 32, 1),
         (112, 1, 1, 32, 16, 1),
@@ -63,11 +66,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let seconds =
             median(|| conv.run(images, &input, None, Clamp::RELU6, &mut scratch, &mut output));
         let flops = 2.0 * (conv.multiply_adds() * images) as f64;
-        println!(
-            "{size:4} {kernel} {stride} {inputs:4} {outputs:4} {images:3}  {:8.3} ms  {:6.1} GFLOP/s",
-            seconds * 1e3,
-            flops / seconds * 1e-9
-        );
+        let mut grad = ConvGrad::new(isa, Precision::F32, window, inputs, outputs)?;
+        grad.pack(&weight)?;
+        let mut dx = vec![0.0; input.len()];
+        let mut dw = vec![0.0; weight.len()];
+        let mut scratch = vec![0.0; grad.input_scratch_len(images)];
+        let by_input = median(|| grad.input(images, &output, None, &mut scratch, &mut dx));
+        let mut scratch = vec![0.0; grad.weight_scratch_len(images)];
+        let by_weight = median(|| {
+            pool.install(|| grad.weight(images, &input, &output, &mut scratch, &mut dw));
+        });
+        print!("{size:4} {kernel} {stride} {inputs:4} {outputs:4} {images:3}");
+        for seconds in [seconds, by_input, by_weight] {
+            print!("  {:8.3} ms  {:6.1} GFLOP/s", seconds * 1e3, flops / seconds * 1e-9);
+        }
+        println!();
     }
     println!("depthwise: size kernel stride channels");
     for (size, kernel, stride, channels) in [

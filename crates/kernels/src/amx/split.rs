@@ -107,10 +107,9 @@ pub(super) struct Block(pub [[f32; 16]; 32]);
 /// As [`split`]; `to` holds 1024 bytes for each part.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) unsafe fn pairs(parts: usize, block: &Block, to: *mut u8, low: usize) {
-    let interleave: [u16; 32] = std::array::from_fn(|i| (i / 2 + i % 2 * 16) as u16);
     // SAFETY: the arrays have the sizes that are loaded; `to` as the caller vouches.
     unsafe {
-        let interleave = _mm512_loadu_si512(interleave.as_ptr().cast());
+        let interleave = _mm512_loadu_si512(INTERLEAVE.as_ptr().cast());
         for (pair, rows) in block.0.chunks_exact(2).enumerate() {
             let mut a = _mm512_loadu_ps(rows[0].as_ptr());
             let mut b = _mm512_loadu_ps(rows[1].as_ptr());
@@ -133,30 +132,42 @@ pub(super) unsafe fn pairs(parts: usize, block: &Block, to: *mut u8, low: usize)
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 unsafe fn load(pixels: &[*const f32; 32], first: usize, held: usize) -> [__m512; 32] {
     let mask = ((1u32 << held) - 1) as __mmask16;
-    std::array::from_fn(|i| {
-        if pixels[i].is_null() {
-            return _mm512_setzero_ps();
+    // Loops, for closures would not be compiled with these instructions.
+    let mut rows = [_mm512_setzero_ps(); 32];
+    for (row, pixel) in rows.iter_mut().zip(pixels) {
+        if !pixel.is_null() {
+            // SAFETY: as the caller vouches; masked lanes are not read.
+            *row = unsafe { _mm512_maskz_loadu_ps(mask, pixel.wrapping_add(first)) };
         }
-        // SAFETY: as the caller vouches; masked lanes are not read.
-        unsafe { _mm512_maskz_loadu_ps(mask, pixels[i].wrapping_add(first)) }
-    })
+    }
+    rows
 }
 
 /// The next part of each pair of rows, as lines of pairs; what is left stays in `rows`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn take_part(rows: &mut [__m512; 32]) -> [__m512i; 16] {
-    let interleave: [u16; 32] = std::array::from_fn(|i| (i / 2 + i % 2 * 16) as u16);
+fn take_part(rows: &mut [__m512; 32], lines: &mut [__m512i; 16]) {
     // SAFETY: 32 values of 16 bits.
-    let interleave = unsafe { _mm512_loadu_si512(interleave.as_ptr().cast()) };
-    std::array::from_fn(|pair| {
-        let (a, b) = (rows[2 * pair], rows[2 * pair + 1]);
+    let interleave = unsafe { _mm512_loadu_si512(INTERLEAVE.as_ptr().cast()) };
+    for (line, rows) in lines.iter_mut().zip(rows.as_chunks_mut::<2>().0) {
+        let [a, b] = *rows;
         let near = bits(_mm512_cvtne2ps_pbh(b, a));
-        rows[2 * pair] = _mm512_sub_ps(a, back(_mm512_castsi512_si256(near)));
-        rows[2 * pair + 1] = _mm512_sub_ps(b, back(_mm512_extracti64x4_epi64::<1>(near)));
-        _mm512_permutexvar_epi16(interleave, near)
-    })
+        rows[0] = _mm512_sub_ps(a, back(_mm512_castsi512_si256(near)));
+        rows[1] = _mm512_sub_ps(b, back(_mm512_extracti64x4_epi64::<1>(near)));
+        *line = _mm512_permutexvar_epi16(interleave, near);
+    }
 }
+
+/// Takes a value of the first and of the second half in turn.
+const INTERLEAVE: [u16; 32] = {
+    let mut order = [0; 32];
+    let mut i = 0;
+    while i < 32 {
+        order[i] = (i / 2 + i % 2 * 16) as u16;
+        i += 1;
+    }
+    order
+};
 
 /// 32 pixels as a right operand: 16 lines of pairs, 16 channels each.
 ///
@@ -173,8 +184,10 @@ pub(super) unsafe fn rows<const PARTS: usize>(
     // SAFETY: as the caller vouches.
     unsafe {
         let mut rows = load(pixels, first, held);
+        let mut lines = [_mm512_setzero_si512(); 16];
         for part in 0..PARTS {
-            for (i, line) in take_part(&mut rows).into_iter().enumerate() {
+            take_part(&mut rows, &mut lines);
+            for (i, &line) in lines.iter().enumerate() {
                 _mm512_storeu_si512(to.add(part * low + i * 64).cast(), line);
             }
         }
@@ -197,8 +210,11 @@ pub(super) unsafe fn columns<const PARTS: usize>(
     // SAFETY: as the caller vouches.
     unsafe {
         let mut rows = load(pixels, first, held);
+        let mut lines = [_mm512_setzero_si512(); 16];
         for part in 0..PARTS {
-            for (i, line) in transpose(take_part(&mut rows)).into_iter().enumerate() {
+            take_part(&mut rows, &mut lines);
+            transpose(&mut lines);
+            for (i, &line) in lines.iter().enumerate() {
                 _mm512_storeu_si512(to.add(part * low + i * row).cast(), line);
             }
         }
@@ -208,9 +224,9 @@ pub(super) unsafe fn columns<const PARTS: usize>(
 /// Rows of 16 times 32 bits as columns.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn transpose(r: [__m512i; 16]) -> [__m512i; 16] {
+fn transpose(r: &mut [__m512i; 16]) {
     let zero = _mm512_setzero_si512();
-    let (mut t, mut u, mut out) = ([zero; 16], [zero; 16], [zero; 16]);
+    let (mut t, mut u) = ([zero; 16], [zero; 16]);
     for i in 0..8 {
         t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
         t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
@@ -228,12 +244,11 @@ fn transpose(r: [__m512i; 16]) -> [__m512i; 16] {
             (_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0xdd>(a, b));
         let (cd_even, cd_odd) =
             (_mm512_shuffle_i32x4::<0x88>(c, d), _mm512_shuffle_i32x4::<0xdd>(c, d));
-        out[j] = _mm512_shuffle_i32x4::<0x88>(ab_even, cd_even);
-        out[4 + j] = _mm512_shuffle_i32x4::<0x88>(ab_odd, cd_odd);
-        out[8 + j] = _mm512_shuffle_i32x4::<0xdd>(ab_even, cd_even);
-        out[12 + j] = _mm512_shuffle_i32x4::<0xdd>(ab_odd, cd_odd);
+        r[j] = _mm512_shuffle_i32x4::<0x88>(ab_even, cd_even);
+        r[4 + j] = _mm512_shuffle_i32x4::<0x88>(ab_odd, cd_odd);
+        r[8 + j] = _mm512_shuffle_i32x4::<0xdd>(ab_even, cd_even);
+        r[12 + j] = _mm512_shuffle_i32x4::<0xdd>(ab_odd, cd_odd);
     }
-    out
 }
 
 /// Sixteen bf16 as f32.

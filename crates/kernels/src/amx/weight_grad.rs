@@ -15,6 +15,9 @@ const STRIP_BYTES: usize = 1 << 20;
 /// Pixels of a strip that make loading and storing the sums cheap.
 const MANY_PIXELS: usize = 512;
 
+/// Blocks of 32 pixels that stay in the first-level cache while all taps pass over them.
+const CHUNK: usize = 16;
+
 /// Bands of a strip at most.
 const MAX_UNITS: usize = 16;
 
@@ -93,12 +96,14 @@ impl Grid {
         let bytes = |band: usize| {
             (reached(band) * phases[0] * phases[1] * rows + summed(band) * columns) * 2 * parts
         };
+        // Large sums pass through the cache once a strip, so their strips are larger, too.
+        let strip = (kh * kw * rows * columns * 2).clamp(STRIP_BYTES, 4 * STRIP_BYTES);
         let mut band = out_h;
-        while band > 1 && (bytes(band) > STRIP_BYTES || summed(band) > 3 * MANY_PIXELS) {
+        while band > 1 && (bytes(band) > strip || summed(band) > 3 * MANY_PIXELS) {
             band = band.div_ceil(2);
         }
         let units = if band == out_h {
-            (STRIP_BYTES / bytes(band)).min(MANY_PIXELS / summed(band)).clamp(1, MAX_UNITS)
+            (strip / bytes(band)).min(MANY_PIXELS / summed(band)).clamp(1, MAX_UNITS)
         } else {
             1
         };
@@ -120,6 +125,14 @@ struct Unit {
 type Pixels = [*const f32; DEPTH];
 
 impl TileWeightGrad {
+    /// Whether tiles are faster than vectors, measured with `examples/kernel_speed.rs`: each split
+    /// value must meet enough others.
+    pub fn pays(geometry: &Geometry, parts: usize) -> bool {
+        let taps = geometry.window.kernel[0] * geometry.window.kernel[1];
+        let (inputs, outputs) = (taps * geometry.inputs, geometry.outputs);
+        parts < 3 || inputs * outputs >= 40 * (inputs + outputs)
+    }
+
     /// Plans for checked sizes.
     pub fn new(geometry: Geometry, parts: usize) -> Self {
         let Geometry { window, inputs, outputs, .. } = geometry;
@@ -348,14 +361,15 @@ impl Add<'_> {
     fn gather(&self, first: usize, pixel: impl Fn(usize, usize) -> Option<*const f32>) -> Pixels {
         let pitch = self.plan.grid.pitch;
         let (mut row, mut column) = (first / pitch, first % pitch);
-        std::array::from_fn(|_| {
-            let found = pixel(row, column).unwrap_or(std::ptr::null());
+        let mut pixels = [std::ptr::null(); DEPTH];
+        for found in &mut pixels {
+            *found = pixel(row, column).unwrap_or(std::ptr::null());
             column += 1;
             if column == pitch {
                 (row, column) = (row + 1, 0);
             }
-            found
-        })
+        }
+        pixels
     }
 
     /// Splits 32 pixels of the input as a block of columns at pixel `at` of the rows.
@@ -402,11 +416,15 @@ impl Add<'_> {
         let plan = self.plan;
         let (grid, window) = (&plan.grid, &plan.geometry.window);
         let s = window.stride;
+        let chunk = if plan.taps() == 1 { blocks } else { CHUNK };
         for column in (0..plan.columns).step_by(PANEL) {
             let wide = plan.columns - column > SIDE;
+            let tiles = if wide { 2 } else { 1 };
             for row in (0..plan.rows).step_by(2 * SIDE) {
                 let tall = plan.rows - row > SIDE;
-                for tap in 0..plan.taps() {
+                let chunks =
+                    (0..blocks).step_by(chunk).flat_map(|b| (0..plan.taps()).map(move |t| (b, t)));
+                for (block, tap) in chunks {
                     let (y, x) = (tap / window.kernel[1], tap % window.kernel[1]);
                     let (phase, shift) = if grid.source == Source::Rows {
                         (y % s * grid.phases[1] + x % s, y / s * grid.pitch + x / s)
@@ -423,9 +441,9 @@ impl Add<'_> {
                             left_row: grid.row_bytes,
                             left_tile: SIDE * grid.row_bytes,
                             low: plan.left_bytes(),
-                            offsets: plan.offsets.as_ptr(),
-                            blocks,
-                            right: self.right.add(panel),
+                            offsets: plan.offsets.as_ptr().add(block),
+                            blocks: chunk.min(blocks - block),
+                            right: self.right.add(panel + block * PARTS * tiles * TILE_BYTES),
                             sums: self.sums.add(sums),
                             sums_row: plan.columns * 4,
                             add: true,

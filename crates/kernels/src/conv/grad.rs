@@ -110,7 +110,7 @@ impl ConvGrad {
             }
         }
         #[cfg(target_arch = "x86_64")]
-        let engine = if isa == Isa::Amx {
+        let engine = if isa == Isa::Amx && TileWeightGrad::pays(&geometry, precision.parts()) {
             WeightEngine::Tiles(TileWeightGrad::new(geometry, precision.parts()))
         } else {
             WeightEngine::Vectors(VectorWeightGrad::new(isa, geometry))

@@ -133,7 +133,7 @@ unsafe fn all<S: Simd>(b: &Block) {
                     }
                     column += S::LANES;
                 } else {
-                    rest(&part);
+                    rest::<S>(&part);
                     column = b.columns;
                 }
             }
@@ -193,21 +193,28 @@ unsafe fn run<S: Simd, const TALL: usize, const WIDE: usize>(b: &Block) {
     }
 }
 
-/// The last columns, fewer than a vector's.
+/// The last columns, fewer than a vector's, of up to four channels.
 ///
 /// # Safety
 /// As [`all`].
 #[inline(always)]
-unsafe fn rest(b: &Block) {
-    // SAFETY: as the caller vouches.
+unsafe fn rest<S: Simd>(b: &Block) {
+    let columns = b.columns;
+    // SAFETY: as the caller vouches; lanes past the last column are neither read nor written.
     unsafe {
+        let mut sums = [S::splat(0.0); ROWS];
+        for (r, sum) in sums.iter_mut().enumerate().take(b.channels) {
+            *sum = S::load_first(b.sums.add(r * b.sums_row), columns);
+        }
         for pixel in 0..b.pixels {
             let (x, dy) = (b.x.add(pixel * b.x_step), b.dy.add(pixel * b.dy_step));
-            for channel in 0..b.channels {
-                for column in 0..b.columns {
-                    *b.sums.add(channel * b.sums_row + column) += *x.add(channel) * *dy.add(column);
-                }
+            let gradient = S::load_first(dy, columns);
+            for (r, sum) in sums.iter_mut().enumerate().take(b.channels) {
+                *sum = S::mul_add(S::splat(*x.add(r)), gradient, *sum);
             }
+        }
+        for (r, &sum) in sums.iter().enumerate().take(b.channels) {
+            S::store_first(b.sums.add(r * b.sums_row), columns, sum);
         }
     }
 }
