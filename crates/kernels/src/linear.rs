@@ -148,17 +148,9 @@ impl Linear {
                 unsafe { panels.sweep(self.isa, rows, tile, act) };
             }
             Engine::Pointwise(conv) => {
-                // Blocks that are still in the cache when the activation passes over them.
-                let block = (BLOCK_BYTES / (4 * self.outputs)).next_multiple_of(32);
-                for first in (0..rows).step_by(block) {
-                    let n = block.min(rows - first);
-                    let input = &input[first * self.inputs..][..n * self.inputs];
-                    let place = first * self.outputs..(first + n) * self.outputs;
-                    let residual = residual.map(|r| &r[place.clone()]);
-                    let output = &mut output[place];
-                    conv.run(n, input, residual, clamp, scratch, output);
-                    act.apply(self.isa, output);
-                }
+                let output = &mut output[..rows * self.outputs];
+                conv.run(rows, input, residual, clamp, scratch, output);
+                act.apply(self.isa, output);
             }
         }
     }

@@ -37,7 +37,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         Ok::<(), offshoot_nn::NnError>(())
     })?;
-    let macs = recipe.macs(recipe.input.size, recipe.input.size)?;
+    let size = recipe.picture()?.size;
+    let macs = recipe.macs(size, size)?;
     let gflop = 2e-9 * macs as f64 * batch as f64;
     eprintln!("{name}, {}, batch {batch}, {threads} threads, {gflop:.1} GFLOP", plan.isa().name());
     println!("[{}]", times.join(", "));

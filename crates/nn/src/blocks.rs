@@ -43,6 +43,14 @@ pub enum Act {
     Relu,
     /// min(max(x, 0), 6).
     Relu6,
+    /// x·Φ(x) by the error function.
+    Gelu,
+    /// The approximation of `Gelu` by a hyperbolic tangent.
+    GeluTanh,
+    /// x / (1 + e⁻ˣ).
+    Silu,
+    /// tanh(x).
+    Tanh,
 }
 
 /// A square convolution without its norm. Weight `[out, in / groups, kernel, kernel]`.
@@ -121,6 +129,69 @@ pub struct Linear {
     pub act: Act,
 }
 
+/// Normalisation over the features of a row: `weight`, `bias`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerNorm {
+    /// Key.
+    pub key: String,
+    /// Added to the variance.
+    pub eps: f32,
+}
+
+/// A text encoder's first block: `norm(word + position + type)` for every token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenEmbed {
+    /// Key of the word table `[vocabulary, features]`.
+    pub words: String,
+    /// Key of the position table `[first_position + longest, features]`.
+    pub positions: String,
+    /// Row of the position table that the first token takes.
+    pub first_position: usize,
+    /// Key of the type table `[types, features]`, if there is one.
+    pub types: Option<String>,
+    /// After the sum.
+    pub norm: LayerNorm,
+    /// Tokens, positions and types that there are.
+    pub sizes: crate::TextSpec,
+    /// Features of a token.
+    pub features: usize,
+}
+
+/// A transformer's encoder layer with the norms after the sums (Vaswani et al. 2017,
+/// arXiv:1706.03762): `y = norm(x + attention(x))`, then `norm(y + shrink(act(expand(y))))`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EncoderLayer {
+    /// Keys of the projections `[features, features]` to queries, keys and values.
+    pub projections: [String; 3],
+    /// Key of the projection `[features, features]` of what attention gives.
+    pub output: String,
+    /// After the sum with attention.
+    pub attention_norm: LayerNorm,
+    /// Key of the projection `[hidden, features]`.
+    pub expand: String,
+    /// Between `expand` and `shrink`.
+    pub act: Act,
+    /// Key of the projection `[features, hidden]`.
+    pub shrink: String,
+    /// After the second sum.
+    pub norm: LayerNorm,
+    /// Features of a token.
+    pub features: usize,
+    /// Heads; they share the features equally.
+    pub heads: usize,
+    /// Features between `expand` and `shrink`.
+    pub hidden: usize,
+}
+
+/// How the features of a sequence's tokens become one vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenPool {
+    /// Mean over the tokens that count; zero where none does.
+    Mean,
+    /// The first token's; zero where there is none.
+    First,
+}
+
 /// A step of a network.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Block {
@@ -143,4 +214,12 @@ pub enum Block {
     Flatten,
     /// Fully connected layer on `[n, features]`.
     Linear(Linear),
+    /// Token ids → features for every token.
+    TokenEmbed(TokenEmbed),
+    /// Attention and feed-forward network on every token's features.
+    EncoderLayer(EncoderLayer),
+    /// Features of every token → one vector a sequence.
+    TokenPool(TokenPool),
+    /// `x / ‖x‖₂`; a zero vector stays.
+    UnitLength,
 }

@@ -1,6 +1,6 @@
 //! What follows from a recipe: its parameters, its shapes and its cost.
 
-use crate::blocks::{Block, Conv, ConvNormAct, Linear, Shortcut};
+use crate::blocks::{Block, Conv, ConvNormAct, EncoderLayer, Linear, Shortcut, TokenEmbed};
 use crate::{NnError, Recipe, Result};
 
 /// What a parameter does.
@@ -128,7 +128,7 @@ impl Recipe {
     /// [`NnError::Unsupported`] where a window is larger than what is left of the picture, or a
     /// linear layer meets another number of features than its own.
     pub fn shapes(&self, height: usize, width: usize) -> Result<Vec<(&'static str, Shape)>> {
-        let mut shape = Shape::Map { height, width, channels: self.input.channels.count() };
+        let mut shape = Shape::Map { height, width, channels: self.picture()?.channels.count() };
         let mut out = Vec::with_capacity(self.stages.len());
         for stage in &self.stages {
             for block in &stage.blocks {
@@ -158,6 +158,18 @@ impl Recipe {
         })
     }
 
+    /// Multiply–accumulate operations of a text encoder's matrices and attention for one sequence.
+    pub fn text_macs(&self, tokens: usize) -> u64 {
+        let blocks = self.stages.iter().flat_map(|stage| &stage.blocks);
+        let layers = blocks.map(|block| match block {
+            Block::EncoderLayer(EncoderLayer { features, hidden, .. }) => {
+                tokens * features * (4 * features + 2 * hidden + 2 * tokens)
+            }
+            _ => 0,
+        });
+        layers.sum::<usize>() as u64
+    }
+
     /// Multiply–accumulate operations of the backbone's convolutions and linear layers for one
     /// input of `height` × `width` pixels.
     ///
@@ -165,7 +177,7 @@ impl Recipe {
     /// As [`Recipe::shapes`].
     pub fn macs(&self, height: usize, width: usize) -> Result<u64> {
         self.shapes(height, width)?;
-        let mut shape = Shape::Map { height, width, channels: self.input.channels.count() };
+        let mut shape = Shape::Map { height, width, channels: self.picture()?.channels.count() };
         let mut total = 0;
         for block in self.stages.iter().flat_map(|stage| &stage.blocks) {
             total += block_macs(block, shape);
@@ -187,7 +199,46 @@ fn of_block(block: &Block, out: &mut Vec<Parameter>) {
             }
         }
         Block::Linear(linear) => of_linear(linear, out),
-        Block::MaxPool { .. } | Block::GlobalAvgPool | Block::Flatten => {}
+        Block::TokenEmbed(embed) => of_embed(embed, out),
+        Block::EncoderLayer(layer) => of_layer(layer, out),
+        Block::MaxPool { .. }
+        | Block::GlobalAvgPool
+        | Block::Flatten
+        | Block::TokenPool(_)
+        | Block::UnitLength => {}
+    }
+}
+
+fn of_embed(embed: &TokenEmbed, out: &mut Vec<Parameter>) {
+    let mut table = |key: &str, rows: usize| {
+        let shape = vec![rows, embed.features];
+        out.push(Parameter { key: format!("{key}.weight"), shape, role: Role::Weight });
+    };
+    table(&embed.words, embed.sizes.vocabulary);
+    table(&embed.positions, embed.first_position + embed.sizes.longest);
+    if let Some(types) = &embed.types {
+        table(types, embed.sizes.types);
+    }
+    of_norm(&embed.norm.key, embed.features, out);
+}
+
+fn of_layer(layer: &EncoderLayer, out: &mut Vec<Parameter>) {
+    let EncoderLayer { features, hidden, .. } = *layer;
+    let linear = |key: &str, inputs, outputs, out: &mut Vec<Parameter>| {
+        of_linear(&Linear { key: key.to_string(), inputs, outputs, act: layer.act }, out);
+    };
+    for key in layer.projections.iter().chain([&layer.output]) {
+        linear(key, features, features, out);
+    }
+    of_norm(&layer.attention_norm.key, features, out);
+    linear(&layer.expand, features, hidden, out);
+    linear(&layer.shrink, hidden, features, out);
+    of_norm(&layer.norm.key, features, out);
+}
+
+fn of_norm(key: &str, features: usize, out: &mut Vec<Parameter>) {
+    for (field, role) in [("weight", Role::NormWeight), ("bias", Role::NormBias)] {
+        out.push(Parameter { key: format!("{key}.{field}"), shape: vec![features], role });
     }
 }
 
@@ -275,7 +326,7 @@ fn block_macs(block: &Block, shape: Shape) -> u64 {
             total
         }
         Block::Linear(linear) => (linear.inputs * linear.outputs) as u64,
-        Block::MaxPool { .. } | Block::GlobalAvgPool | Block::Flatten => 0,
+        _ => 0,
     }
 }
 
@@ -313,16 +364,16 @@ mod tests {
             assert_eq!(recipe.parameter_count() + head, parameters, "{name}");
             let classifier =
                 recipe.head.as_ref().map_or(0, |head| (head.inputs * head.outputs) as u64);
-            let size = recipe.input.size;
+            let size = recipe.picture().unwrap().size;
             assert_eq!(recipe.macs(size, size).unwrap() + classifier, macs, "{name}");
         }
     }
 
     #[test]
     fn every_recipe_ends_in_its_feature_vector_at_its_own_size() {
-        for entry in backbones::all() {
+        for entry in backbones::pictures() {
             let recipe = (entry.recipe)();
-            let size = recipe.input.size;
+            let size = recipe.picture().unwrap().size;
             let shapes = recipe.shapes(size, size).unwrap();
             let last = shapes.last().map(|(_, shape)| *shape);
             assert_eq!(last, Some(Shape::Vector(recipe.feature_dim)), "{}", entry.name);

@@ -14,13 +14,15 @@ pub mod load;
 #[cfg(feature = "portable")]
 pub mod portable;
 mod recipe;
+mod text;
 
 pub use blocks::Block;
 pub use error::NnError;
 pub use facts::{Parameter, Role, Shape};
 pub use offshoot_kernels::{Isa, Precision, mapped};
 pub use offshoot_weights::{Array, Params};
-pub use recipe::{Channels, InputSpec, Interpolation, Recipe, Stage};
+pub use recipe::{Channels, InputSpec, Interpolation, ModelInput, Recipe, Stage, TextSpec};
+pub use text::TextBatch;
 
 /// Result of this crate's functions.
 pub type Result<T> = std::result::Result<T, NnError>;

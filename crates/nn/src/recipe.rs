@@ -1,6 +1,7 @@
 //! What a network is, as data.
 
 use crate::blocks::{Block, Linear};
+use crate::{NnError, Result};
 
 /// Filter that a source was trained with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,26 @@ pub struct InputSpec {
     pub std: Vec<f32>,
 }
 
+/// What token sequences a text encoder reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextSpec {
+    /// Tokens of the vocabulary.
+    pub vocabulary: usize,
+    /// Tokens of the longest sequence.
+    pub longest: usize,
+    /// Token types (segments); 1 where the encoder does not tell them apart.
+    pub types: usize,
+}
+
+/// What a network reads.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ModelInput {
+    /// Pictures.
+    Picture(InputSpec),
+    /// Token sequences.
+    Text(TextSpec),
+}
+
 /// A named run of blocks; the places at which features can be read and training can be cut.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stage {
@@ -66,8 +87,8 @@ pub struct Recipe {
     pub summary: &'static str,
     /// Where the architecture was published.
     pub paper: &'static str,
-    /// Evaluation preprocessing of the usual weights.
-    pub input: InputSpec,
+    /// What it reads; for pictures, the evaluation preprocessing of the usual weights.
+    pub input: ModelInput,
     /// The backbone. The last stage yields one feature vector a sample, `[n, feature_dim]`.
     pub stages: Vec<Stage>,
     /// Length of the feature vector.
@@ -77,4 +98,34 @@ pub struct Recipe {
     /// Foreign key → key of this recipe; `None` for a key that it does not know. [`crate::load`]
     /// says when it is asked.
     pub rename: fn(&str) -> Option<String>,
+}
+
+impl Recipe {
+    /// What pictures it reads.
+    ///
+    /// # Errors
+    /// [`NnError::Unsupported`] for a text encoder.
+    pub fn picture(&self) -> Result<&InputSpec> {
+        match &self.input {
+            ModelInput::Picture(spec) => Ok(spec),
+            ModelInput::Text(_) => Err(NnError::Unsupported(format!(
+                "`{}` is a text encoder: it reads token sequences, not pictures",
+                self.name
+            ))),
+        }
+    }
+
+    /// What token sequences it reads.
+    ///
+    /// # Errors
+    /// [`NnError::Unsupported`] for a network that reads pictures.
+    pub fn text(&self) -> Result<&TextSpec> {
+        match &self.input {
+            ModelInput::Text(spec) => Ok(spec),
+            ModelInput::Picture(_) => Err(NnError::Unsupported(format!(
+                "`{}` reads pictures, not token sequences",
+                self.name
+            ))),
+        }
+    }
 }

@@ -12,7 +12,7 @@ fn pixels(n: usize) -> Vec<f32> {
 
 /// Every recipe with weights of its own and a plan for small pictures.
 fn for_every_recipe(mut law: impl FnMut(&Recipe, &Params)) {
-    for entry in backbones::all() {
+    for entry in backbones::pictures() {
         let recipe = (entry.recipe)();
         law(&recipe, &init::random_weights(&recipe, 1));
     }
@@ -20,7 +20,7 @@ fn for_every_recipe(mut law: impl FnMut(&Recipe, &Params)) {
 
 /// Small enough to be quick, large enough for every recipe's deepest window, and no tile's multiple.
 fn plan(recipe: &Recipe, params: &Params, isa: Option<Isa>) -> Plan {
-    let size = Some([recipe.input.size.min(39); 2]);
+    let size = Some([recipe.picture().unwrap().size.min(39); 2]);
     Plan::new(recipe, params, &PlanOptions { isa, size, ..PlanOptions::default() }).unwrap()
 }
 

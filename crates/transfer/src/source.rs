@@ -172,12 +172,22 @@ fn loaded(
 /// Finds the one recipe that the checkpoint's keys and shapes fit.
 fn recognised(name: &str, checkpoint: offshoot_weights::Checkpoint) -> Result<Weights> {
     let fits = |recipe: &Recipe| offshoot_nn::load::load(recipe, checkpoint.params.clone()).is_ok();
-    let found: Vec<Recipe> = backbones::all().iter().map(|e| (e.recipe)()).filter(fits).collect();
+    let family = |entries: &[backbones::Entry]| -> Vec<Recipe> {
+        entries.iter().map(|e| (e.recipe)()).filter(&fits).collect()
+    };
+    let found = family(backbones::pictures());
     let names: Vec<&str> = found.iter().map(|r| r.name).collect();
     match names.as_slice() {
         [_] => {}
         [] => {
-            let known: Vec<&str> = backbones::all().iter().map(|e| e.name).collect();
+            if let Some(text) = family(backbones::texts()).first() {
+                return Err(TransferError::ModelRefused(format!(
+                    "{name}: the checkpoint is a text encoder (it fits `{}`), which is not for \
+                     pictures",
+                    text.name
+                )));
+            }
+            let known: Vec<&str> = backbones::pictures().iter().map(|e| e.name).collect();
             return Err(TransferError::ModelRefused(format!(
                 "{name}: the checkpoint fits none of the recipes {}; RECIPE@PATH says which keys \
                  are missing",
@@ -198,8 +208,8 @@ fn recognised(name: &str, checkpoint: offshoot_weights::Checkpoint) -> Result<We
 
 fn network(name: &str, weights: Weights) -> Result<Source> {
     let Weights { recipe, params, sha256, licence, origin, trained_on, notes } = weights;
+    let pictures = Pictures::new(recipe.picture()?.clone());
     let plan = Plan::new(&recipe, &params, &PlanOptions::default())?;
-    let pictures = Pictures::new(recipe.input.clone());
     let scope = Scope {
         weights_sha256: sha256.clone(),
         preprocessing: pictures.description(),

@@ -44,8 +44,8 @@ fn seventeen_of_twenty_photographs_are_recognised() {
     let (params, _) = load::load(&recipe, checkpoint.params).unwrap();
     let plan = Plan::new(&recipe, &params, &PlanOptions::default()).unwrap();
     let transform = Transform {
-        size: recipe.input.size,
-        crop_fraction: recipe.input.crop_fraction,
+        size: recipe.picture().unwrap().size,
+        crop_fraction: recipe.picture().unwrap().crop_fraction,
         filter: Filter::Bicubic,
         channels: Channels::Rgb,
     };
@@ -58,7 +58,8 @@ fn seventeen_of_twenty_photographs_are_recognised() {
             .iter()
             .enumerate()
             .map(|(i, &b)| {
-                (f32::from(b) / 255.0 - recipe.input.mean[i % 3]) / recipe.input.std[i % 3]
+                (f32::from(b) / 255.0 - recipe.picture().unwrap().mean[i % 3])
+                    / recipe.picture().unwrap().std[i % 3]
             })
             .collect();
         let mut features = vec![0.0; plan.feature_dim()];

@@ -6,7 +6,7 @@
 
 use super::assemble::{Window, biased_conv, classifier, halve};
 use crate::blocks::{Act, Block, Linear};
-use crate::recipe::{Channels, InputSpec, Interpolation, Recipe, Stage};
+use crate::recipe::{Channels, InputSpec, Interpolation, ModelInput, Recipe, Stage};
 
 /// What differs between members of the family.
 pub(super) struct Member {
@@ -41,14 +41,14 @@ pub(super) fn recipe(member: Member) -> Recipe {
         name: member.name,
         summary: member.summary,
         paper: "LeCun et al. 1998, doi:10.1109/5.726791 (convolutions, pooling, linear layers)",
-        input: InputSpec {
+        input: ModelInput::Picture(InputSpec {
             size: member.size,
             crop_fraction: None,
             interpolation: Interpolation::Bilinear,
             channels: member.channels,
             mean: member.mean,
             std: member.std,
-        },
+        }),
         stages,
         feature_dim: member.hidden,
         head: classifier(member.linears[1], member.hidden, 10),

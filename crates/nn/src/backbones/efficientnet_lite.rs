@@ -5,7 +5,7 @@
 use super::assemble::{Style, Window, classifier, inverted_residual, pool};
 use super::timm;
 use crate::blocks::{Act, Block, ConvNormAct};
-use crate::recipe::{Channels, InputSpec, Interpolation, Recipe, Stage};
+use crate::recipe::{Channels, InputSpec, Interpolation, ModelInput, Recipe, Stage};
 
 /// TensorFlow's convention throughout, since the weights were trained there.
 const STYLE: Style = Style { eps: 1e-3, same: true, act: Act::Relu6 };
@@ -54,7 +54,7 @@ pub(super) fn recipe(member: Member) -> Recipe {
         name: member.name,
         summary: member.summary,
         paper: "Tan & Le 2019, arXiv:1905.11946; Lite variants: Liu 2020, TensorFlow blog",
-        input: InputSpec {
+        input: ModelInput::Picture(InputSpec {
             size: member.size,
             // The whole picture, as the released Lite models are used on devices.
             crop_fraction: None,
@@ -62,7 +62,7 @@ pub(super) fn recipe(member: Member) -> Recipe {
             channels: Channels::Rgb,
             mean: vec![127.0 / 255.0; 3],
             std: vec![128.0 / 255.0; 3],
-        },
+        }),
         stages,
         feature_dim: 1280,
         head: classifier("classifier", 1280, 1000),

@@ -3,7 +3,7 @@
 use super::assemble::{Style, Window, classifier, inverted_residual, pool};
 use super::{IMAGENET_MEAN, IMAGENET_STD, timm};
 use crate::blocks::{Act, Block};
-use crate::recipe::{Channels, InputSpec, Interpolation, Recipe, Stage};
+use crate::recipe::{Channels, InputSpec, Interpolation, ModelInput, Recipe, Stage};
 
 const STYLE: Style = Style { eps: 1e-5, same: false, act: Act::Relu6 };
 
@@ -40,14 +40,14 @@ pub(super) fn recipe() -> Recipe {
         name: "mobilenet_v2",
         summary: "MobileNetV2 1.0, 2.2 M parameters, 0.30 GMAC at 224 px",
         paper: "Sandler et al. 2018, arXiv:1801.04381",
-        input: InputSpec {
+        input: ModelInput::Picture(InputSpec {
             size: 224,
             crop_fraction: Some(0.875),
             interpolation: Interpolation::Bilinear,
             channels: Channels::Rgb,
             mean: IMAGENET_MEAN.to_vec(),
             std: IMAGENET_STD.to_vec(),
-        },
+        }),
         stages,
         feature_dim: 1280,
         head: classifier("classifier.1", 1280, 1000),

@@ -7,21 +7,28 @@ use crate::{NnError, Recipe, Result};
 mod assemble;
 mod digits;
 mod efficientnet_lite;
+pub mod encoder;
 mod resnet;
 mod timm;
 mod vgg;
 
+mod bert_base;
 mod craft_vgg16_bn;
 mod digits_mnist;
 mod digits_svhn;
 mod digits_usps;
+mod distilbert;
 mod efficientnet_lite0;
 mod efficientnet_lite1;
 mod efficientnet_lite2;
+mod minilm_l12;
+mod minilm_l3;
+mod minilm_l6;
 mod mobilenet_v2;
 mod resnet18;
 mod resnet34;
 mod resnet50;
+mod roberta_base;
 mod vgg16_bn;
 
 /// Colour statistics of ImageNet-1k that torchvision and timm normalise with.
@@ -37,8 +44,13 @@ pub struct Entry {
     pub recipe: fn() -> Recipe,
 }
 
-/// All backbones in alphabetical order.
-pub fn all() -> &'static [Entry] {
+/// All backbones: those for pictures, then those for text.
+pub fn all() -> impl Iterator<Item = &'static Entry> {
+    pictures().iter().chain(texts())
+}
+
+/// The backbones that read pictures, in alphabetical order.
+pub fn pictures() -> &'static [Entry] {
     &[
         Entry { name: "craft_vgg16_bn", recipe: craft_vgg16_bn::recipe },
         Entry { name: "digits_mnist", recipe: digits_mnist::recipe },
@@ -55,12 +67,24 @@ pub fn all() -> &'static [Entry] {
     ]
 }
 
+/// The text encoders in alphabetical order.
+pub fn texts() -> &'static [Entry] {
+    &[
+        Entry { name: "bert_base", recipe: bert_base::recipe },
+        Entry { name: "distilbert", recipe: distilbert::recipe },
+        Entry { name: "minilm_l12", recipe: minilm_l12::recipe },
+        Entry { name: "minilm_l3", recipe: minilm_l3::recipe },
+        Entry { name: "minilm_l6", recipe: minilm_l6::recipe },
+        Entry { name: "roberta_base", recipe: roberta_base::recipe },
+    ]
+}
+
 /// The recipe called `name`.
 ///
 /// # Errors
 /// [`NnError::Unknown`] with the nearest name, if one is near.
 pub fn find(name: &str) -> Result<Recipe> {
-    match all().iter().find(|entry| entry.name == name) {
+    match all().find(|entry| entry.name == name) {
         Some(entry) => Ok((entry.recipe)()),
         None => Err(NnError::Unknown {
             family: "backbone",
@@ -74,7 +98,7 @@ pub fn find(name: &str) -> Result<Recipe> {
 fn nearest(name: &str) -> Option<&'static str> {
     let plain = |name: &str| name.to_lowercase().replace(['-', '_', ' ', '.'], "");
     let similarity = |known: &str| strsim::jaro_winkler(&plain(known), &plain(name));
-    let best = all().iter().map(|entry| (similarity(entry.name), entry.name));
+    let best = all().map(|entry| (similarity(entry.name), entry.name));
     let (score, name) = best.max_by(|a, b| a.0.total_cmp(&b.0))?;
     (score > 0.8).then_some(name)
 }
@@ -85,9 +109,14 @@ mod tests {
 
     #[test]
     fn names_are_sorted_and_the_recipes_own() {
-        assert!(all().is_sorted_by(|a, b| a.name < b.name));
+        for family in [pictures(), texts()] {
+            assert!(family.is_sorted_by(|a, b| a.name < b.name));
+        }
         for entry in all() {
             assert_eq!((entry.recipe)().name, entry.name);
+        }
+        for (family, text) in [(pictures(), false), (texts(), true)] {
+            assert!(family.iter().all(|entry| (entry.recipe)().text().is_ok() == text));
         }
     }
 
@@ -98,6 +127,8 @@ mod tests {
             ("mobilenetv2", Some("mobilenet_v2")),
             ("efficientnet-lite-0", Some("efficientnet_lite0")),
             ("vgg16bn", Some("vgg16_bn")),
+            ("minilm-l6", Some("minilm_l6")),
+            ("bert-base", Some("bert_base")),
             ("qqq", None),
             ("", None),
         ] {

@@ -5,7 +5,7 @@
 use super::assemble::{Style, Window, classifier, pool};
 use super::{IMAGENET_MEAN, IMAGENET_STD};
 use crate::blocks::{Act, Block, ConvNormAct, Padding, Residual, Shortcut};
-use crate::recipe::{Channels, InputSpec, Interpolation, Recipe, Stage};
+use crate::recipe::{Channels, InputSpec, Interpolation, ModelInput, Recipe, Stage};
 
 const STYLE: Style = Style { eps: 1e-5, same: false, act: Act::Relu };
 
@@ -32,14 +32,14 @@ pub(super) fn recipe(name: &'static str, summary: &'static str, body: Body) -> R
         name,
         summary,
         paper: "He et al. 2015, arXiv:1512.03385",
-        input: InputSpec {
+        input: ModelInput::Picture(InputSpec {
             size: 224,
             crop_fraction: Some(0.875),
             interpolation: Interpolation::Bilinear,
             channels: Channels::Rgb,
             mean: IMAGENET_MEAN.to_vec(),
             std: IMAGENET_STD.to_vec(),
-        },
+        }),
         stages,
         feature_dim: inputs,
         head: classifier("fc", inputs, 1000),

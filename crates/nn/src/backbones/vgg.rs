@@ -5,7 +5,7 @@
 
 use super::assemble::{Window, biased_conv, halve, pool};
 use super::{IMAGENET_MEAN, IMAGENET_STD};
-use crate::recipe::{Channels, InputSpec, Interpolation, Recipe, Stage};
+use crate::recipe::{Channels, InputSpec, Interpolation, ModelInput, Recipe, Stage};
 
 /// Stage, channels and repeats: configuration D of the paper.
 const TABLE: [(&str, usize, usize); 5] =
@@ -44,14 +44,14 @@ pub(super) fn recipe(member: Member) -> Recipe {
         name: member.name,
         summary: member.summary,
         paper: "Simonyan & Zisserman 2014, arXiv:1409.1556",
-        input: InputSpec {
+        input: ModelInput::Picture(InputSpec {
             size: 224,
             crop_fraction: Some(0.875),
             interpolation: Interpolation::Bilinear,
             channels: Channels::Rgb,
             mean: IMAGENET_MEAN.to_vec(),
             std: IMAGENET_STD.to_vec(),
-        },
+        }),
         stages,
         feature_dim: 512,
         head: None,

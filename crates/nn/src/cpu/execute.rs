@@ -16,7 +16,7 @@ pub(super) struct Scratch {
 }
 
 /// Makes `buffer` hold at least `len` values.
-fn reserve(buffer: &mut Vec<f32>, len: usize) {
+pub(super) fn reserve(buffer: &mut Vec<f32>, len: usize) {
     if buffer.len() < len {
         buffer.resize(len, 0.0);
     }
@@ -43,11 +43,11 @@ pub(super) fn run(plan: &Plan, input: &[f32], n: usize, output: &mut [f32]) {
 }
 
 /// An idle set of buffers, or a new one.
-fn take<T: Default>(idle: &Mutex<Vec<T>>) -> T {
+pub(super) fn take<T: Default>(idle: &Mutex<Vec<T>>) -> T {
     idle.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
 }
 
-fn give_back<T>(idle: &Mutex<Vec<T>>, buffers: T) {
+pub(super) fn give_back<T>(idle: &Mutex<Vec<T>>, buffers: T) {
     idle.lock().unwrap_or_else(PoisonError::into_inner).push(buffers);
 }
 

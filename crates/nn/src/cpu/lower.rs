@@ -187,7 +187,7 @@ impl Lowering<'_> {
                 let conv = linear(self.isa, self.params, layer)?;
                 let output = Shape::Vector(layer.outputs);
                 self.push(Kernel::Conv(conv), None, 0, output);
-                self.last_mut().clamp = clamp(layer.act);
+                self.last_mut().clamp = clamp(layer.act)?;
                 Ok(output)
             }
             _ => Err(NnError::Unsupported(format!("{block:?} cannot follow {shape:?}"))),
@@ -262,9 +262,10 @@ impl Lowering<'_> {
                 conv.key, conv.groups, conv.inputs
             )));
         };
+        let act = clamp(act)?;
         self.push(kernel, from, to, output);
         let op = self.last_mut();
-        op.clamp = clamp(act);
+        op.clamp = act;
         op.residual = residual;
         Ok(output)
     }

@@ -9,6 +9,7 @@
 mod execute;
 mod fold;
 mod lower;
+mod text;
 
 use std::sync::Mutex;
 
@@ -18,6 +19,7 @@ use crate::blocks::{Act, Linear};
 use crate::{NnError, Params, Recipe, Result, Shape};
 use execute::Scratch;
 use lower::{Op, Segment};
+pub use text::TextPlan;
 
 /// How a plan is made.
 #[derive(Debug, Clone, Default)]
@@ -51,29 +53,17 @@ impl Plan {
     /// Folds and packs `params`, which must hold every key of `recipe` (see [`crate::load`]).
     pub fn new(recipe: &Recipe, params: &Params, options: &PlanOptions) -> Result<Self> {
         let isa = options.isa.unwrap_or_else(Isa::detect);
-        let [height, width] = options.size.unwrap_or([recipe.input.size; 2]);
-        let channels = recipe.input.channels.count();
+        let spec = recipe.picture()?;
+        let [height, width] = options.size.unwrap_or([spec.size; 2]);
+        let channels = spec.channels.count();
         let input = Shape::Map { height, width, channels };
-        let last = match &options.until {
-            None => recipe.stages.len(),
-            Some(name) => {
-                let found = recipe.stages.iter().position(|stage| stage.name == name);
-                found.ok_or_else(|| {
-                    let names: Vec<_> = recipe.stages.iter().map(|stage| stage.name).collect();
-                    NnError::Unsupported(format!(
-                        "recipe `{}` has no stage `{name}`; its stages are {}",
-                        recipe.name,
-                        names.join(", ")
-                    ))
-                })? + 1
-            }
-        };
+        let last = stages_until(recipe, options.until.as_deref())?;
         let blocks = recipe.stages[..last].iter().flat_map(|stage| &stage.blocks);
         let lowered = lower::lower(isa, options.precision, params, input, blocks)?;
         let head = match &recipe.head {
             Some(linear) if last == recipe.stages.len() && has_head(linear, params) => {
                 let conv = lower::linear(isa, params, linear)?;
-                Some((conv, clamp(linear.act)))
+                Some((conv, clamp(linear.act)?))
             }
             _ => None,
         };
@@ -157,14 +147,30 @@ fn check_len(what: &str, actual: usize, n: usize, each: usize) -> Result<()> {
     Err(NnError::Unsupported(format!("expected {n} × {each} values of {what}, got {actual}")))
 }
 
+/// Stages up to and with `until`; all of them without it.
+fn stages_until(recipe: &Recipe, until: Option<&str>) -> Result<usize> {
+    let Some(name) = until else { return Ok(recipe.stages.len()) };
+    let found = recipe.stages.iter().position(|stage| stage.name == name);
+    let place = found.ok_or_else(|| {
+        let names: Vec<_> = recipe.stages.iter().map(|stage| stage.name).collect();
+        NnError::Unsupported(format!(
+            "recipe `{}` has no stage `{name}`; its stages are {}",
+            recipe.name,
+            names.join(", ")
+        ))
+    })?;
+    Ok(place + 1)
+}
+
 fn has_head(linear: &Linear, params: &Params) -> bool {
     params.contains_key(&format!("{}.weight", linear.key))
 }
 
-fn clamp(act: Act) -> Clamp {
+fn clamp(act: Act) -> Result<Clamp> {
     match act {
-        Act::None => Clamp::NONE,
-        Act::Relu => Clamp::RELU,
-        Act::Relu6 => Clamp::RELU6,
+        Act::None => Ok(Clamp::NONE),
+        Act::Relu => Ok(Clamp::RELU),
+        Act::Relu6 => Ok(Clamp::RELU6),
+        smooth => Err(NnError::Unsupported(format!("{smooth:?} after a convolution"))),
     }
 }

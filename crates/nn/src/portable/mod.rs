@@ -3,6 +3,10 @@
 //! Nothing is fused or folded and every block is written as its definition, so that this file can
 //! be checked by reading. Layout inside is NCHW, as Burn's operations want it.
 
+mod text;
+
+pub use text::run_text;
+
 use crate::blocks::{Act, BatchNorm, Block, ConvNormAct, Linear, Residual, Shortcut};
 use crate::{Array, NnError, Params, Recipe, Result};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
@@ -31,15 +35,14 @@ pub fn run(recipe: &Recipe, params: &Params, input: &Array) -> Result<Vec<(&'sta
     let &[n, height, width, channels] = input.shape.as_slice() else {
         return Err(NnError::Unsupported(format!("input is {:?}, not [n, h, w, c]", input.shape)));
     };
-    if channels != recipe.input.channels.count()
-        || n * height * width * channels != input.data.len()
-    {
+    let expected = recipe.picture()?.channels.count();
+    if channels != expected || n * height * width * channels != input.data.len() {
         return Err(NnError::Unsupported(format!(
             "input is {:?} with {} values, recipe `{}` takes {} channels",
             input.shape,
             input.data.len(),
             recipe.name,
-            recipe.input.channels.count()
+            expected
         )));
     }
     // Burn panics where a window does not fit; the recipe knows beforehand.
@@ -196,5 +199,13 @@ fn activate<const D: usize>(act: Act, x: Tensor<D>) -> Tensor<D> {
         Act::None => x,
         Act::Relu => activation::relu(x),
         Act::Relu6 => x.clamp(0.0, 6.0),
+        Act::Gelu => activation::gelu(x),
+        Act::GeluTanh => {
+            let cubic = x.clone() * x.clone() * x.clone() * 0.044715;
+            let inner = (x.clone() + cubic) * (2.0 / std::f64::consts::PI).sqrt();
+            x * 0.5 * (inner.tanh() + 1.0)
+        }
+        Act::Silu => activation::silu(x),
+        Act::Tanh => x.tanh(),
     }
 }

@@ -222,7 +222,7 @@ impl Store {
             self.free(name, options.replace)?;
         }
         if let Some(recipe) = &options.recipe {
-            backbones::find(recipe)?;
+            backbones::find(recipe)?.picture()?;
         }
         let (package, inside, sha256) = match &location {
             Location::Hub { .. } => {
@@ -374,12 +374,13 @@ pub fn offline_by_environment() -> bool {
 fn fit(params: Params, recipe: Option<&str>) -> Result<(Recipe, Params, LoadReport)> {
     if let Some(name) = recipe {
         let recipe = backbones::find(name)?;
+        recipe.picture()?;
         let (params, report) = load::load(&recipe, params)?;
         return Ok((recipe, params, report));
     }
     let values: usize = params.values().map(|array| array.data.len()).sum();
     let mut fitting = Vec::new();
-    for entry in backbones::all() {
+    for entry in backbones::pictures() {
         let recipe = (entry.recipe)();
         let wanted: usize = recipe.parameters().iter().map(|p| p.len()).sum();
         if wanted > values || recipe.parameters().len() > params.len() {
@@ -399,7 +400,15 @@ fn fit(params: Params, recipe: Option<&str>) -> Result<(Recipe, Params, LoadRepo
             "name one with --recipe",
         )),
         (None, _) => {
-            let names: Vec<_> = backbones::all().iter().map(|entry| entry.name).collect();
+            let texts = backbones::texts().iter().map(|entry| (entry.recipe)());
+            let mut texts = texts.filter(|recipe| load::load(recipe, params.clone()).is_ok());
+            if let Some(text) = texts.next() {
+                return Err(TransferError::ModelRefused(format!(
+                    "the checkpoint is a text encoder (it fits `{}`), which is not for pictures",
+                    text.name
+                )));
+            }
+            let names: Vec<_> = backbones::pictures().iter().map(|entry| entry.name).collect();
             Err(TransferError::usage(
                 format!("the checkpoint fits no recipe; there are {}", names.join(", ")),
                 "--recipe NAME says what is missing",

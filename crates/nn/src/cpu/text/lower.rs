@@ -1,0 +1,169 @@
+//! From a text encoder's blocks to packed matrices.
+
+use offshoot_kernels::{Activation, Attention, Isa, LayerNorm, Linear, Precision};
+
+use crate::blocks::{self, Act, Block, EncoderLayer, TokenEmbed, TokenPool};
+use crate::cpu::fold::array;
+use crate::{NnError, Params, Result};
+
+/// The tables of the first block.
+pub(super) struct Embed {
+    pub features: usize,
+    pub words: Vec<f32>,
+    pub positions: Vec<f32>,
+    /// Row of `positions` that a sequence's first token takes.
+    pub first_position: usize,
+    pub types: Option<Vec<f32>>,
+    pub norm: Norm,
+}
+
+/// Parameters of a layer norm.
+pub(super) struct Norm {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    eps: f32,
+}
+
+impl Norm {
+    pub fn kernel(&self) -> LayerNorm<'_> {
+        LayerNorm { weight: &self.weight, bias: &self.bias, eps: self.eps }
+    }
+}
+
+/// An encoder layer.
+pub(super) struct Layer {
+    pub isa: Isa,
+    /// Queries, keys and values side by side.
+    pub projections: Linear,
+    pub attention: Attention,
+    pub output: Linear,
+    pub attention_norm: Norm,
+    pub expand: Linear,
+    pub act: Activation,
+    pub shrink: Linear,
+    pub norm: Norm,
+}
+
+/// What turns tokens into vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    Pool(TokenPool),
+    UnitLength,
+}
+
+/// A packed encoder.
+pub(super) struct Lowered {
+    pub embed: Embed,
+    pub layers: Vec<Layer>,
+    pub after: Vec<After>,
+}
+
+/// Packs `blocks`: tables first, layers, then the pool and what follows it.
+pub(super) fn lower<'a>(
+    isa: Isa,
+    precision: Precision,
+    params: &Params,
+    blocks: impl Iterator<Item = &'a Block>,
+) -> Result<Lowered> {
+    let packing = Packing { isa, precision, params };
+    let (mut embed, mut layers, mut after) = (None, Vec::new(), Vec::new());
+    for block in blocks {
+        match (block, &embed) {
+            (Block::TokenEmbed(tables), None) => embed = Some(packing.embed(tables)?),
+            (Block::EncoderLayer(layer), Some(tables))
+                if after.is_empty() && layer.features == tables.features =>
+            {
+                layers.push(packing.layer(layer)?);
+            }
+            (Block::TokenPool(pool), Some(_)) if after.is_empty() => {
+                after.push(After::Pool(*pool));
+            }
+            (Block::UnitLength, _) if !after.is_empty() => after.push(After::UnitLength),
+            _ => {
+                return Err(NnError::Unsupported(format!(
+                    "{block:?} at this place of a text encoder"
+                )));
+            }
+        }
+    }
+    let embed =
+        embed.ok_or_else(|| NnError::Unsupported("a text encoder without tables".into()))?;
+    Ok(Lowered { embed, layers, after })
+}
+
+struct Packing<'a> {
+    isa: Isa,
+    precision: Precision,
+    params: &'a Params,
+}
+
+impl<'a> Packing<'a> {
+    fn read(&self, key: &str, field: &str, len: usize) -> Result<&'a [f32]> {
+        array(self.params, &format!("{key}.{field}"), len)
+    }
+
+    fn embed(&self, tables: &TokenEmbed) -> Result<Embed> {
+        let TokenEmbed { features, sizes, first_position, .. } = *tables;
+        let table =
+            |key: &str, rows: usize| self.read(key, "weight", rows * features).map(<[f32]>::to_vec);
+        Ok(Embed {
+            features,
+            words: table(&tables.words, sizes.vocabulary)?,
+            positions: table(&tables.positions, first_position + sizes.longest)?,
+            first_position,
+            types: tables.types.as_ref().map(|key| table(key, sizes.types)).transpose()?,
+            norm: self.norm(&tables.norm, features)?,
+        })
+    }
+
+    fn layer(&self, layer: &EncoderLayer) -> Result<Layer> {
+        let EncoderLayer { features, heads, hidden, .. } = *layer;
+        if heads == 0 || !features.is_multiple_of(heads) {
+            return Err(NnError::Unsupported(format!("{heads} heads share {features} features")));
+        }
+        let mut weight = Vec::with_capacity(3 * features * features);
+        let mut bias = Vec::with_capacity(3 * features);
+        for key in &layer.projections {
+            weight.extend_from_slice(self.read(key, "weight", features * features)?);
+            bias.extend_from_slice(self.read(key, "bias", features)?);
+        }
+        let (isa, precision) = (self.isa, self.precision);
+        Ok(Layer {
+            isa,
+            projections: Linear::new(isa, precision, features, 3 * features, &weight, &bias)?,
+            attention: Attention::new(isa, heads, features / heads)?,
+            output: self.linear(&layer.output, features, features)?,
+            attention_norm: self.norm(&layer.attention_norm, features)?,
+            expand: self.linear(&layer.expand, features, hidden)?,
+            act: activation(layer.act),
+            shrink: self.linear(&layer.shrink, hidden, features)?,
+            norm: self.norm(&layer.norm, features)?,
+        })
+    }
+
+    fn linear(&self, key: &str, inputs: usize, outputs: usize) -> Result<Linear> {
+        let weight = self.read(key, "weight", inputs * outputs)?;
+        let bias = self.read(key, "bias", outputs)?;
+        Ok(Linear::new(self.isa, self.precision, inputs, outputs, weight, bias)?)
+    }
+
+    fn norm(&self, norm: &blocks::LayerNorm, features: usize) -> Result<Norm> {
+        Ok(Norm {
+            weight: self.read(&norm.key, "weight", features)?.to_vec(),
+            bias: self.read(&norm.key, "bias", features)?.to_vec(),
+            eps: norm.eps,
+        })
+    }
+}
+
+fn activation(act: Act) -> Activation {
+    match act {
+        Act::None => Activation::None,
+        Act::Relu => Activation::Relu,
+        Act::Relu6 => Activation::Relu6,
+        Act::Gelu => Activation::Gelu,
+        Act::GeluTanh => Activation::GeluTanh,
+        Act::Silu => Activation::Silu,
+        Act::Tanh => Activation::Tanh,
+    }
+}

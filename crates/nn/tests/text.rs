@@ -1,0 +1,188 @@
+//! Laws of the text encoders on both interpreters, whatever the weights.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use offshoot_nn::backbones::encoder::{About, Family, Sizes};
+use offshoot_nn::blocks::TokenPool;
+use offshoot_nn::cpu::{Plan, PlanOptions, TextPlan};
+use offshoot_nn::{Isa, Params, Recipe, TextBatch, TextSpec, backbones, init, portable};
+
+/// A sequence of `n` tokens that depends on `salt`.
+fn ids(n: usize, salt: usize, vocabulary: usize) -> Vec<u32> {
+    (0..n).map(|i| ((i * 7919 + salt * 104_729 + 17) % vocabulary) as u32).collect()
+}
+
+/// Sequences of these lengths, all of which count.
+fn batch(lengths: &[usize], vocabulary: usize) -> TextBatch {
+    let mut batch = TextBatch::new();
+    for (salt, &n) in lengths.iter().enumerate() {
+        batch.push(&ids(n, salt, vocabulary));
+    }
+    batch
+}
+
+/// An encoder of a family that is small enough to be quick and fits no tile.
+fn small(family: Family, pool: TokenPool, unit_length: bool) -> (Recipe, Params) {
+    let types = if family == Family::Bert { 2 } else { 1 };
+    let input = TextSpec { vocabulary: 97, longest: 140, types };
+    let sizes = Sizes { input, layers: 2, features: 36, heads: 3, hidden: 83 };
+    let about = About { name: "small", summary: "", paper: "", pool, unit_length };
+    let recipe = family.recipe(about, sizes);
+    let params = init::random_weights(&recipe, 5);
+    (recipe, params)
+}
+
+fn smalls() -> Vec<(Recipe, Params)> {
+    vec![
+        small(Family::Bert, TokenPool::Mean, true),
+        small(Family::Bert, TokenPool::First, false),
+        small(Family::Roberta, TokenPool::Mean, false),
+        small(Family::DistilBert, TokenPool::First, true),
+    ]
+}
+
+fn plan(recipe: &Recipe, params: &Params, isa: Option<Isa>, until: Option<&str>) -> TextPlan {
+    let until = until.map(str::to_string);
+    TextPlan::new(recipe, params, &PlanOptions { isa, until, ..PlanOptions::default() }).unwrap()
+}
+
+fn features(plan: &TextPlan, batch: &TextBatch, threads: usize) -> Vec<f32> {
+    let mut features = vec![f32::NAN; plan.output_rows(batch) * plan.feature_dim()];
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| plan.features(batch, &mut features)).unwrap();
+    features
+}
+
+/// All stages of `cpu` equal `portable` within a ten-thousandth of their root mean square.
+fn agree(recipe: &Recipe, params: &Params, batch: &TextBatch, isa: Option<Isa>) {
+    for (stage, expected) in portable::run_text(recipe, params, batch).unwrap() {
+        let plan = plan(recipe, params, isa, Some(stage));
+        assert_eq!(expected.shape, [plan.output_rows(batch), plan.feature_dim()]);
+        let actual = features(&plan, batch, 2);
+        let square = |x: &f32| f64::from(*x) * f64::from(*x);
+        let n = expected.data.len() as f64;
+        let rms = (expected.data.iter().map(square).sum::<f64>() / n).sqrt();
+        for (a, e) in actual.iter().zip(&expected.data) {
+            let close = f64::from((a - e).abs()) <= 1e-4 * rms;
+            assert!(close, "{} {stage} on {}: {a} is not {e}", recipe.name, plan.isa().name());
+        }
+    }
+}
+
+#[test]
+fn every_recipe_agrees_with_its_definition() {
+    for entry in backbones::texts() {
+        let recipe = (entry.recipe)();
+        let params = init::random_weights(&recipe, 1);
+        let batch = batch(&[17, 1, 33, 2], recipe.text().unwrap().vocabulary);
+        let expected = portable::run_text(&recipe, &params, &batch).unwrap();
+        let (_, expected) = expected.last().unwrap();
+        let actual = features(&plan(&recipe, &params, None, None), &batch, 2);
+        let largest = expected.data.iter().fold(0.0, |m: f32, x| m.max(x.abs()));
+        for (a, e) in actual.iter().zip(&expected.data) {
+            assert!((a - e).abs() <= 1e-4 * largest, "{}: {a} is not {e}", recipe.name);
+        }
+    }
+}
+
+#[test]
+fn every_stage_agrees_at_odd_lengths_on_every_level() {
+    for (recipe, params) in smalls() {
+        for isa in Isa::available() {
+            for lengths in [&[1][..], &[2, 0, 17], &[33, 1, 1, 140, 5]] {
+                agree(&recipe, &params, &batch(lengths, 97), Some(isa));
+            }
+        }
+    }
+}
+
+#[test]
+fn masked_tokens_count_for_nothing() {
+    for (recipe, params) in smalls() {
+        let types = recipe.text().unwrap().types as u32;
+        let mut masked = TextBatch::new();
+        for (n, pattern) in [(9, 0), (17, 2), (1, 0), (33, 3), (5, 1)] {
+            // Pattern 0 keeps no token at all, 1 keeps all.
+            let keep: Vec<bool> = (0..n).map(|t| pattern > 0 && t % 3 < pattern).collect();
+            let kinds: Vec<u32> = (0..n).map(|t| t as u32 % types).collect();
+            masked.push_masked(&ids(n, n, 97), &kinds, &keep).unwrap();
+        }
+        agree(&recipe, &params, &masked, None);
+        let rows = features(&plan(&recipe, &params, None, None), &masked, 2);
+        assert!(rows.iter().all(|x| x.is_finite()));
+    }
+    // A mean over no token is zero.
+    let (recipe, params) = small(Family::Bert, TokenPool::Mean, true);
+    let mut none = TextBatch::new();
+    none.push_masked(&[3, 4], &[0, 0], &[false, false]).unwrap();
+    assert!(features(&plan(&recipe, &params, None, None), &none, 1).iter().all(|&x| x == 0.0));
+}
+
+#[test]
+fn padding_that_is_masked_changes_nothing() {
+    let (recipe, params) = small(Family::Bert, TokenPool::Mean, true);
+    let plan = plan(&recipe, &params, None, None);
+    let mut padded = TextBatch::new();
+    let sentence = [ids(11, 0, 97), vec![0; 9]].concat();
+    let keep: Vec<bool> = (0..20).map(|t| t < 11).collect();
+    padded.push_masked(&sentence, &[0; 20], &keep).unwrap();
+    assert!(features(&plan, &padded, 2) == features(&plan, &batch(&[11], 97), 2));
+}
+
+#[test]
+fn bits_depend_neither_on_threads_nor_on_neighbours() {
+    let (recipe, params) = small(Family::Bert, TokenPool::Mean, false);
+    // More than one chunk of rows, with sequences that lie across its end.
+    let lengths: Vec<usize> = (0..30).map(|i| 1 + i * 37 % 139).collect();
+    let all = batch(&lengths, 97);
+    for isa in Isa::available() {
+        let plan = plan(&recipe, &params, Some(isa), None);
+        let one = features(&plan, &all, 1);
+        for threads in [2, 3, 4] {
+            assert!(one == features(&plan, &all, threads), "{} on {threads}", isa.name());
+        }
+        for (salt, range) in all.sequences().enumerate() {
+            let mut alone = TextBatch::new();
+            alone.push(&all.ids()[range]);
+            let row = &one[salt * 36..][..36];
+            assert!(features(&plan, &alone, 2) == row, "sequence {salt} on {}", isa.name());
+        }
+    }
+}
+
+#[test]
+fn a_plan_is_used_again_for_other_batches() {
+    let (recipe, params) = small(Family::Roberta, TokenPool::Mean, false);
+    let plan = plan(&recipe, &params, None, None);
+    let first = features(&plan, &batch(&[20, 30], 97), 2);
+    features(&plan, &batch(&[140; 9], 97), 2);
+    assert!(features(&plan, &TextBatch::new(), 2).is_empty());
+    assert!(features(&plan, &batch(&[0], 97), 2).iter().all(|&x| x == 0.0));
+    assert!(features(&plan, &batch(&[20, 30], 97), 2) == first);
+}
+
+#[test]
+fn wrong_requests_are_refused_with_a_reason() {
+    let (recipe, params) = small(Family::Bert, TokenPool::Mean, false);
+    let refused = |recipe: &Recipe, params: &Params, options: PlanOptions| {
+        TextPlan::new(recipe, params, &options).err().unwrap().to_string()
+    };
+    let options = PlanOptions::default;
+    let pictures = backbones::find("digits_usps").unwrap();
+    assert!(refused(&pictures, &params, options()).contains("reads pictures"));
+    let Err(error) = Plan::new(&recipe, &params, &options()) else { panic!("a text encoder") };
+    assert!(error.to_string().contains("is a text encoder"), "{error}");
+    let until = PlanOptions { until: Some("layer7".into()), ..options() };
+    assert!(
+        refused(&recipe, &params, until).contains("its stages are embed, layer0, layer1, pool")
+    );
+    let size = PlanOptions { size: Some([8, 8]), ..options() };
+    assert!(refused(&recipe, &params, size).contains("picture size"));
+    assert!(refused(&recipe, &Params::new(), options()).contains("is missing"));
+
+    let plan = plan(&recipe, &params, None, None);
+    let run = |batch: &TextBatch, n: usize| plan.features(batch, &mut vec![0.0; n]);
+    assert!(run(&batch(&[141], 97), 36).unwrap_err().to_string().contains("141 tokens"));
+    assert!(run(&batch(&[3], 1000), 36).unwrap_err().to_string().contains("token id"));
+    assert!(run(&batch(&[3], 97), 35).unwrap_err().to_string().contains("got 35"));
+}
