@@ -1,8 +1,8 @@
 //! Depthwise convolution on channels-last images: vector over channels, no unfolding.
 
 use crate::conv::Window;
-use crate::simd::{Simd, dispatch};
-use crate::{Clamp, Isa, KernelError};
+use crate::simd::{Simd, dispatch, load_lanes, store_lanes};
+use crate::{Clamp, Isa, KernelError, Order};
 
 /// Output pixels that are accumulated side by side.
 const ACROSS: usize = 4;
@@ -40,14 +40,35 @@ impl Depthwise {
         if !isa.is_available() {
             return Err(KernelError::Unavailable(isa));
         }
-        let mut packed = vec![0.0; weight.len()];
-        for (c, weight) in weight.chunks_exact(taps).enumerate() {
-            for (tap, &w) in weight.iter().enumerate() {
-                packed[tap * channels + c] = w;
+        let zeros = vec![0.0; window.input[1] * channels];
+        let packed = vec![0.0; weight.len()];
+        let mut conv = Self { isa, window, channels, weight: packed, bias: bias.to_vec(), zeros };
+        conv.pack(Order::Oihw, weight, bias)?;
+        Ok(conv)
+    }
+
+    /// Brings other weights (`channels · kh · kw` values) and biases (`channels`).
+    pub fn pack(&mut self, order: Order, weight: &[f32], bias: &[f32]) -> Result<(), KernelError> {
+        if weight.len() != self.weight.len() || bias.len() != self.channels {
+            return Err(KernelError::Shape(format!(
+                "{} depthwise weights and {} biases",
+                weight.len(),
+                bias.len()
+            )));
+        }
+        self.bias.copy_from_slice(bias);
+        match order {
+            Order::Hwio => self.weight.copy_from_slice(weight),
+            Order::Oihw => {
+                let taps = weight.len() / self.channels;
+                for (c, weight) in weight.chunks_exact(taps).enumerate() {
+                    for (tap, &w) in weight.iter().enumerate() {
+                        self.weight[tap * self.channels + c] = w;
+                    }
+                }
             }
         }
-        let zeros = vec![0.0; window.input[1] * channels];
-        Ok(Self { isa, window, channels, weight: packed, bias: bias.to_vec(), zeros })
+        Ok(())
     }
 
     /// Values of one input image.
@@ -170,11 +191,13 @@ impl Depthwise {
             let mut weight = [[S::splat(0.0); K]; K];
             for (i, weight) in weight.iter_mut().enumerate() {
                 for (j, weight) in weight.iter_mut().enumerate() {
-                    *weight =
-                        load::<S, FULL>(self.weight.as_ptr().add((i * K + j) * c + ch), lanes);
+                    *weight = load_lanes::<S, FULL>(
+                        self.weight.as_ptr().add((i * K + j) * c + ch),
+                        lanes,
+                    );
                 }
             }
-            let bias = load::<S, FULL>(self.bias.as_ptr().add(ch), lanes);
+            let bias = load_lanes::<S, FULL>(self.bias.as_ptr().add(ch), lanes);
             for x in (0..inner_first).chain(inner_last..out_w) {
                 let mut acc = bias;
                 // Taps of the window that lie inside the row.
@@ -184,13 +207,13 @@ impl Depthwise {
                     for (j, &weight) in weight.iter().enumerate() {
                         if j >= first && j < last {
                             let column = x * STRIDE + j - left;
-                            let value = load::<S, FULL>(row.add(column * c + ch), lanes);
+                            let value = load_lanes::<S, FULL>(row.add(column * c + ch), lanes);
                             acc = S::mul_add(value, weight, acc);
                         }
                     }
                 }
                 let y = S::min(high, S::max(low, acc));
-                store::<S, FULL>(output.add(x * c + ch), lanes, y);
+                store_lanes::<S, FULL>(output.add(x * c + ch), lanes, y);
             }
             let mut x = inner_first;
             while x + ACROSS <= inner_last {
@@ -200,7 +223,7 @@ impl Depthwise {
                     let row = row.add(first);
                     // Neighbouring windows share columns: load each once.
                     for column in 0..(ACROSS - 1) * STRIDE + K {
-                        let value = load::<S, FULL>(row.add(column * c), lanes);
+                        let value = load_lanes::<S, FULL>(row.add(column * c), lanes);
                         for (t, acc) in acc.iter_mut().enumerate() {
                             if column >= t * STRIDE && column < t * STRIDE + K {
                                 *acc = S::mul_add(value, weight[column - t * STRIDE], *acc);
@@ -210,7 +233,7 @@ impl Depthwise {
                 }
                 for (t, &acc) in acc.iter().enumerate() {
                     let y = S::min(high, S::max(low, acc));
-                    store::<S, FULL>(output.add((x + t) * c + ch), lanes, y);
+                    store_lanes::<S, FULL>(output.add((x + t) * c + ch), lanes, y);
                 }
                 x += ACROSS;
             }
@@ -219,12 +242,12 @@ impl Depthwise {
                 let first = (x * STRIDE - left) * c + ch;
                 for (row, weight) in rows.iter().zip(&weight) {
                     for (j, &weight) in weight.iter().enumerate() {
-                        let value = load::<S, FULL>(row.add(first + j * c), lanes);
+                        let value = load_lanes::<S, FULL>(row.add(first + j * c), lanes);
                         acc = S::mul_add(value, weight, acc);
                     }
                 }
                 let y = S::min(high, S::max(low, acc));
-                store::<S, FULL>(output.add(x * c + ch), lanes, y);
+                store_lanes::<S, FULL>(output.add(x * c + ch), lanes, y);
                 x += 1;
             }
         }
@@ -279,24 +302,8 @@ impl<'a> Rows<'a> {
 
     /// Row `y` of `row_len` values; `None` outside `0..height`.
     #[inline(always)]
-    fn get(&self, y: isize, row_len: usize, height: usize) -> Option<&'a [f32]> {
+    pub fn get(&self, y: isize, row_len: usize, height: usize) -> Option<&'a [f32]> {
         let y = usize::try_from(y).ok().filter(|&y| y < height)? % self.held;
         Some(&self.data[y * row_len..(y + 1) * row_len])
     }
-}
-
-/// # Safety
-/// As [`Simd::load`] for `lanes` values; `FULL` means `lanes == S::LANES`.
-#[inline(always)]
-unsafe fn load<S: Simd, const FULL: bool>(p: *const f32, lanes: usize) -> S::V {
-    // SAFETY: passed on.
-    unsafe { if FULL { S::load(p) } else { S::load_first(p, lanes) } }
-}
-
-/// # Safety
-/// As [`Simd::store`] for `lanes` values; `FULL` means `lanes == S::LANES`.
-#[inline(always)]
-unsafe fn store<S: Simd, const FULL: bool>(p: *mut f32, lanes: usize, v: S::V) {
-    // SAFETY: passed on.
-    unsafe { if FULL { S::store(p, v) } else { S::store_first(p, lanes, v) } }
 }

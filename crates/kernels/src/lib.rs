@@ -8,26 +8,34 @@ mod activation;
 #[cfg(target_arch = "x86_64")]
 mod amx;
 mod attention;
+mod batch_norm;
 mod conv;
 mod depthwise;
+mod depthwise_grad;
 mod embedding;
 mod isa;
 mod layer_norm;
 mod linear;
+mod loss;
 pub mod mapped;
+mod optimiser;
 mod pool;
 mod simd;
 mod tile;
 
 pub use activation::Activation;
 pub use attention::{Attention, Sequence};
+pub use batch_norm::{BatchNorm, NormInput, merge_moments};
 pub use conv::{Conv, ConvGrad, Order, Window};
 pub use depthwise::Depthwise;
+pub use depthwise_grad::DepthwiseGrad;
 pub use embedding::{embed, scatter};
 pub use isa::Isa;
 pub use layer_norm::LayerNorm;
 pub use linear::{Epilogue, Linear};
-pub use pool::{max_pool, mean_pool};
+pub use loss::CrossEntropy;
+pub use optimiser::{AdamW, Sgd};
+pub use pool::{max_pool, max_pool_backward, mean_pool, mean_pool_backward};
 
 /// Activation as a clamp: every activation of the convolutional recipes is one.
 #[derive(Debug, Clone, Copy, PartialEq)]

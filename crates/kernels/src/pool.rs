@@ -41,3 +41,43 @@ pub fn mean_pool(channels: usize, input: &[f32], output: &mut [f32]) {
     let scale = channels as f32 / input.len().max(1) as f32;
     output.iter_mut().for_each(|o| *o *= scale);
 }
+
+/// Gives each output's gradient to the first input that had the maximum (as PyTorch does), for one
+/// image; `dx` is replaced.
+pub fn max_pool_backward(
+    window: &Window,
+    channels: usize,
+    input: &[f32],
+    output: &[f32],
+    dy: &[f32],
+    dx: &mut [f32],
+) {
+    let ([h, w], out_w) = (window.input, window.output[1]);
+    dx.fill(0.0);
+    for (pixel, (output, dy)) in
+        output.chunks_exact(channels).zip(dy.chunks_exact(channels)).enumerate()
+    {
+        let (top, left) = (pixel / out_w * window.stride, pixel % out_w * window.stride);
+        for (c, (&maximum, &dy)) in output.iter().zip(dy).enumerate() {
+            let taps =
+                (0..window.kernel[0]).flat_map(|i| (0..window.kernel[1]).map(move |j| (i, j)));
+            for (i, j) in taps {
+                let y = (top + i).wrapping_sub(window.before[0]);
+                let x = (left + j).wrapping_sub(window.before[1]);
+                let at = (y.wrapping_mul(w).wrapping_add(x)).wrapping_mul(channels).wrapping_add(c);
+                if y < h && x < w && (input[at] == maximum || input[at].is_nan()) {
+                    dx[at] += dy;
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Spreads the gradient of one image's mean over its pixels.
+pub fn mean_pool_backward(channels: usize, dy: &[f32], dx: &mut [f32]) {
+    let scale = channels as f32 / dx.len().max(1) as f32;
+    for pixel in dx.chunks_exact_mut(channels) {
+        pixel.iter_mut().zip(dy).for_each(|(dx, dy)| *dx = dy * scale);
+    }
+}

@@ -53,6 +53,22 @@ pub(crate) trait Simd {
     unsafe fn largest(v: Self::V) -> f32;
 }
 
+/// # Safety
+/// As [`Simd::load`] for `lanes` values; `FULL` means `lanes == S::LANES`.
+#[inline(always)]
+pub(crate) unsafe fn load_lanes<S: Simd, const FULL: bool>(p: *const f32, lanes: usize) -> S::V {
+    // SAFETY: passed on.
+    unsafe { if FULL { S::load(p) } else { S::load_first(p, lanes) } }
+}
+
+/// # Safety
+/// As [`Simd::store`] for `lanes` values; `FULL` means `lanes == S::LANES`.
+#[inline(always)]
+pub(crate) unsafe fn store_lanes<S: Simd, const FULL: bool>(p: *mut f32, lanes: usize, v: S::V) {
+    // SAFETY: passed on.
+    unsafe { if FULL { S::store(p, v) } else { S::store_first(p, lanes, v) } }
+}
+
 /// Runs a generic function body with the instructions of `$isa` enabled.
 ///
 /// The body must be `#[inline(always)]`, so that it is compiled with those instructions. It stands
