@@ -32,7 +32,7 @@ pub struct Linear {
 enum Engine {
     Vectors(Panels),
     /// A pointwise convolution is the same product; each row is an image of one pixel.
-    Pointwise(Conv),
+    Pointwise(Box<Conv>),
 }
 
 struct Panels {
@@ -74,7 +74,7 @@ impl Linear {
             let pixel =
                 Window { input: [1, 1], output: [1, 1], kernel: [1, 1], stride: 1, before: [0, 0] };
             let conv = Conv::with_precision(isa, precision, pixel, inputs, outputs, weight, bias)?;
-            Engine::Pointwise(conv)
+            Engine::Pointwise(Box::new(conv))
         } else {
             Engine::Vectors(Panels::new(isa, inputs, outputs, weight, bias))
         };
