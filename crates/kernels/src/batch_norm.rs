@@ -121,17 +121,25 @@ impl BatchNorm {
         dispatch!(self.isa, S => backward_sums::<S>(self.channels, pixels, dz.as_ptr(), y.as_ptr(), affine, clamp, to));
     }
 
-    /// `dz ← factors[0]·g + factors[1]·y + factors[2]`, each `[channels]`, with the gradient `g` of
-    /// the activation's input: the gradient of the norm's input.
-    pub fn backward_apply(&self, dz: &mut [f32], input: NormInput<'_>, factors: [&[f32]; 3]) {
-        let pixels = self.pixels(dz, &[input.y.len()]);
+    /// `dy = factors[0]·g + factors[1]·y + factors[2]`, each `[channels]`, with the gradient `g` of
+    /// the activation's input: the gradient of the norm's input. Without `dz`, `dy` holds it.
+    pub fn backward_apply(
+        &self,
+        dz: Option<&[f32]>,
+        input: NormInput<'_>,
+        factors: [&[f32]; 3],
+        dy: &mut [f32],
+    ) {
+        let pixels = self.pixels(dy, &[input.y.len(), dz.map_or(dy.len(), <[f32]>::len)]);
         let NormInput { y, scale, shift, clamp } = input;
         self.check_channels(&[scale.len(), shift.len()]);
         self.check_channels(&factors.map(<[f32]>::len));
         let affine = [scale.as_ptr(), shift.as_ptr()];
         let factors = factors.map(<[f32]>::as_ptr);
+        let to = dy.as_mut_ptr();
+        let from = dz.map_or(to.cast_const(), <[f32]>::as_ptr);
         // Lengths were checked above.
-        dispatch!(self.isa, S => backward_apply::<S>(self.channels, pixels, dz.as_mut_ptr(), y.as_ptr(), affine, clamp, factors));
+        dispatch!(self.isa, S => backward_apply::<S>(self.channels, pixels, [from, y.as_ptr()], affine, clamp, factors, to));
     }
 
     /// `dz ← dz` where `z` lies strictly inside the clamp, 0 elsewhere.
@@ -207,9 +215,9 @@ unsafe fn moments<S: Simd>(
                     *deviation = S::mul_add(delta, delta, *deviation);
                 }
             }
-            for v in 0..V {
-                store_lanes::<S, FULL>(mean.add(first + v * S::LANES), lanes, sums[v]);
-                store_lanes::<S, FULL>(squares.add(first + v * S::LANES), lanes, deviations[v]);
+            for (v, (sum, deviation)) in sums.into_iter().zip(deviations).enumerate() {
+                store_lanes::<S, FULL>(mean.add(first + v * S::LANES), lanes, sum);
+                store_lanes::<S, FULL>(squares.add(first + v * S::LANES), lanes, deviation);
             }
         });
     }
@@ -265,40 +273,42 @@ unsafe fn backward_sums<S: Simd>(
         by_channels!(S, channels, first, lanes, V, FULL => {
             let (mut sums, mut products) = ([S::splat(0.0); V], [S::splat(0.0); V]);
             let mut affine = [[S::splat(0.0); V]; 3];
-            for v in 0..V {
-                affine[0][v] = load_lanes::<S, FULL>(scale.add(first + v * S::LANES), lanes);
-                affine[1][v] = load_lanes::<S, FULL>(shift.add(first + v * S::LANES), lanes);
-                affine[2][v] = load_lanes::<S, FULL>(mean.add(first + v * S::LANES), lanes);
-            }
-            for pixel in 0..pixels {
-                for v in 0..V {
-                    let at = pixel * channels + first + v * S::LANES;
-                    let y = load_lanes::<S, FULL>(y.add(at), lanes);
-                    let input = S::mul_add(y, affine[0][v], affine[1][v]);
-                    let g = inside::<S>(input, low, high, load_lanes::<S, FULL>(dz.add(at), lanes));
-                    sums[v] = S::add(sums[v], g);
-                    products[v] = S::mul_add(g, S::sub(y, affine[2][v]), products[v]);
+            for (affine, from) in affine.iter_mut().zip([scale, shift, mean]) {
+                for (v, value) in affine.iter_mut().enumerate() {
+                    *value = load_lanes::<S, FULL>(from.add(first + v * S::LANES), lanes);
                 }
             }
-            for v in 0..V {
-                store_lanes::<S, FULL>(sums_to.add(first + v * S::LANES), lanes, sums[v]);
-                store_lanes::<S, FULL>(products_to.add(first + v * S::LANES), lanes, products[v]);
+            let [scale, shift, mean] = affine;
+            for pixel in 0..pixels {
+                for (v, (sum, product)) in sums.iter_mut().zip(&mut products).enumerate() {
+                    let at = pixel * channels + first + v * S::LANES;
+                    let y = load_lanes::<S, FULL>(y.add(at), lanes);
+                    let input = S::mul_add(y, scale[v], shift[v]);
+                    let dz = load_lanes::<S, FULL>(dz.add(at), lanes);
+                    let g = inside::<S>(input, low, high, dz);
+                    *sum = S::add(*sum, g);
+                    *product = S::mul_add(g, S::sub(y, mean[v]), *product);
+                }
+            }
+            for (v, (sum, product)) in sums.into_iter().zip(products).enumerate() {
+                store_lanes::<S, FULL>(sums_to.add(first + v * S::LANES), lanes, sum);
+                store_lanes::<S, FULL>(products_to.add(first + v * S::LANES), lanes, product);
             }
         });
     }
 }
 
 /// # Safety
-/// As [`Simd`]; `dz` and `y` hold `pixels · channels` values, the others `channels`.
+/// As [`Simd`]; `dz`, `y` and `to` hold `pixels · channels` values, the others `channels`.
 #[inline(always)]
 unsafe fn backward_apply<S: Simd>(
     channels: usize,
     pixels: usize,
-    dz: *mut f32,
-    y: *const f32,
+    [dz, y]: [*const f32; 2],
     [scale, shift]: [*const f32; 2],
     clamp: Clamp,
     factors: [*const f32; 3],
+    to: *mut f32,
 ) {
     // SAFETY: passed on.
     unsafe {
@@ -314,7 +324,7 @@ unsafe fn backward_apply<S: Simd>(
                     let rest = load_lanes::<S, FULL>(factors[2].add(c), lanes);
                     let rest = S::mul_add(y, load_lanes::<S, FULL>(factors[1].add(c), lanes), rest);
                     let dy = S::mul_add(g, load_lanes::<S, FULL>(factors[0].add(c), lanes), rest);
-                    store_lanes::<S, FULL>(dz.add(at), lanes, dy);
+                    store_lanes::<S, FULL>(to.add(at), lanes, dy);
                 }
             });
         }

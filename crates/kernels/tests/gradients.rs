@@ -223,7 +223,11 @@ fn batch_norm_has_the_gradient_of_its_definition() {
                     factor(&|c| through(c) * f64::from(mean[c]) - by(c) * f64::from(sums[c]) / n),
                 ];
                 let mut dy = dz.clone();
-                norm.backward_apply(&mut dy, input, [&factors[0], &factors[1], &factors[2]]);
+                let factors = [&factors[0][..], &factors[1], &factors[2]];
+                norm.backward_apply(None, input, factors, &mut dy);
+                let mut beside = vec![f32::NAN; dz.len()];
+                norm.backward_apply(Some(&dz), input, factors, &mut beside);
+                assert_eq!(dy, beside);
                 let step = 1e-6;
                 let slope = |at: usize, what: usize| {
                     let moved = |step: f64| {

@@ -214,7 +214,7 @@ pub struct Conv {
 }
 
 enum Engine {
-    Vectors(VectorConv),
+    Vectors(Box<VectorConv>),
     #[cfg(target_arch = "x86_64")]
     Tiles(Box<TileConv>),
 }
@@ -269,7 +269,7 @@ impl Conv {
             let engine = Engine::Tiles(Box::new(TileConv::new(geometry, precision.parts())));
             return Ok(Self { geometry, engine });
         }
-        Ok(Self { geometry, engine: Engine::Vectors(VectorConv::new(isa, geometry)) })
+        Ok(Self { geometry, engine: Engine::Vectors(Box::new(VectorConv::new(isa, geometry))) })
     }
 
     /// Brings other weights (`inputs · outputs · kh · kw` values) and biases (`outputs`); on the
