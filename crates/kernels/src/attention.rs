@@ -17,10 +17,10 @@ const QUERIES: usize = 64;
 /// Sizes of an attention for one instruction level.
 #[derive(Debug, Clone, Copy)]
 pub struct Attention {
-    isa: Isa,
-    heads: usize,
-    head_dim: usize,
-    scale: f32,
+    pub(crate) isa: Isa,
+    pub(crate) heads: usize,
+    pub(crate) head_dim: usize,
+    pub(crate) scale: f32,
 }
 
 /// Queries, keys and values of one sequence, row by row.
@@ -41,27 +41,27 @@ pub struct Sequence<'a> {
 }
 
 impl Sequence<'_> {
-    fn check(&self, width: usize) {
+    pub(crate) fn check(&self, width: usize) {
         let len = if self.tokens == 0 { 0 } else { (self.tokens - 1) * self.step + width };
         let rows = [self.queries, self.keys, self.values];
         assert!(self.step >= width && rows.iter().all(|r| r.len() >= len), "attention rows");
         assert!(self.keep.is_none_or(|keep| keep.len() == self.tokens), "attention mask");
     }
 
-    fn kept(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn kept(&self) -> impl Iterator<Item = usize> {
         (0..self.tokens).filter(|&t| self.keep.is_none_or(|keep| keep[t]))
     }
 }
 
 /// Packed operands of one head, and how wide their panels are.
 #[derive(Clone, Copy)]
-struct Layout {
+pub(crate) struct Layout {
     /// Vectors in a panel over keys, and in one over the values of a head.
-    key_vectors: usize,
-    value_vectors: usize,
+    pub key_vectors: usize,
+    pub value_vectors: usize,
     /// Keys and values of a head, rounded up to whole panels.
-    padded_keys: usize,
-    padded_dim: usize,
+    pub padded_keys: usize,
+    pub padded_dim: usize,
 }
 
 impl Attention {
@@ -85,7 +85,7 @@ impl Attention {
         self.heads * self.head_dim
     }
 
-    fn layout(&self, keys: usize) -> Layout {
+    pub(crate) fn layout(&self, keys: usize) -> Layout {
         let tiles = Tiles::of(self.isa);
         let key_vectors = panel_vectors(tiles, keys.max(1));
         let value_vectors = panel_vectors(tiles, self.head_dim);
@@ -157,7 +157,8 @@ impl Attention {
                     vectors: layout.key_vectors,
                     zeros,
                 };
-                product.run(self.isa, from, sequence.step, packed_keys, scores, layout.padded_keys);
+                let left = Left { data: from, row: sequence.step, depth: 1 };
+                product.run(self.isa, left, packed_keys, scores, layout.padded_keys);
                 let place = (start - queries.start) * self.width() + first;
                 let to = &mut output[place..];
                 let product = Product {
@@ -175,7 +176,8 @@ impl Attention {
                         *scale = exponentials::<S>(scores.as_mut_ptr().add(row * padded), keys);
                     }
                 });
-                product.run(self.isa, scores, padded, packed_values, to, self.width());
+                let left = Left { data: scores, row: padded, depth: 1 };
+                product.run(self.isa, left, packed_values, to, self.width());
                 for (row, scale) in scales.into_iter().enumerate().take(rows) {
                     let row = &mut to[row * self.width()..][..self.head_dim];
                     row.iter_mut().for_each(|x| *x *= scale);
@@ -185,7 +187,7 @@ impl Attention {
     }
 
     /// Packs rows as the columns of a right operand, `[panels, head_dim, vectors·LANES]`, scaled.
-    fn pack_across<'a>(
+    pub(crate) fn pack_across<'a>(
         &self,
         rows: impl Iterator<Item = &'a [f32]>,
         vectors: usize,
@@ -210,7 +212,7 @@ impl Attention {
     }
 
     /// Packs rows as the rows of a right operand, `[panels, rows, vectors·LANES]`.
-    fn pack_along<'a>(
+    pub(crate) fn pack_along<'a>(
         &self,
         rows: impl Iterator<Item = &'a [f32]>,
         count: usize,
@@ -228,33 +230,36 @@ impl Attention {
     }
 }
 
+/// The left operand of a product: value `k` of row `r` lies at `r·row + k·depth`.
+#[derive(Clone, Copy)]
+pub(crate) struct Left<'a> {
+    pub data: &'a [f32],
+    pub row: usize,
+    pub depth: usize,
+}
+
 /// A product of `rows` rows with packed panels.
-struct Product<'a> {
-    rows: usize,
-    depth: usize,
-    columns: usize,
-    vectors: usize,
+pub(crate) struct Product<'a> {
+    pub rows: usize,
+    pub depth: usize,
+    pub columns: usize,
+    /// Vectors in a panel.
+    pub vectors: usize,
     /// At least a panel's width.
-    zeros: &'a [f32],
+    pub zeros: &'a [f32],
 }
 
 impl Product<'_> {
-    /// `to = from · panels`, where rows of `from` and `to` lie `from_step` and `to_step` apart.
-    fn run(
-        &self,
-        isa: Isa,
-        from: &[f32],
-        from_step: usize,
-        panels: &[f32],
-        to: &mut [f32],
-        to_step: usize,
-    ) {
+    /// `to = left · panels`, where rows of `to` lie `to_step` apart.
+    pub fn run(&self, isa: Isa, left: Left<'_>, panels: &[f32], to: &mut [f32], to_step: usize) {
         let tiles = Tiles::of(isa);
         let width = self.vectors * tiles.lanes();
-        assert!(from.len() >= (self.rows - 1) * from_step + self.depth, "product input");
+        let last = (self.rows - 1) * left.row + (self.depth - 1) * left.depth;
+        assert!(left.data.len() > last, "product input");
         assert!(to.len() >= (self.rows - 1) * to_step + self.columns, "product output");
         assert!(panels.len() >= self.columns.div_ceil(width) * self.depth * width, "panels");
         assert!(self.zeros.len() >= width, "bias");
+        let (runs, run_len) = if left.depth == 1 { (1, self.depth) } else { (self.depth, 1) };
         let tallest = tiles.max_rows(self.vectors);
         for (panel, column) in (0..self.columns).step_by(width).enumerate() {
             let mut row = 0;
@@ -264,11 +269,11 @@ impl Product<'_> {
                 // level was checked when the attention was made.
                 unsafe {
                     tiles.get(self.vectors, height)(&Tile {
-                        a: from.as_ptr().add(row * from_step),
-                        a_step: from_step,
-                        runs: 1,
-                        run_step: 0,
-                        run_len: self.depth,
+                        a: left.data.as_ptr().add(row * left.row),
+                        a_step: left.row,
+                        runs,
+                        run_step: left.depth,
+                        run_len,
                         panel: panels.as_ptr().add(panel * self.depth * width),
                         bias: self.zeros.as_ptr(),
                         residual: std::ptr::null(),
@@ -290,7 +295,7 @@ impl Product<'_> {
 /// # Safety
 /// As [`Simd`]; `row` holds `n` values rounded up to whole vectors.
 #[inline(always)]
-unsafe fn exponentials<S: Simd>(row: *mut f32, n: usize) -> f32 {
+pub(crate) unsafe fn exponentials<S: Simd>(row: *mut f32, n: usize) -> f32 {
     let padded = n.next_multiple_of(S::LANES);
     // SAFETY: passed on.
     unsafe {

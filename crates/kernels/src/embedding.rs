@@ -1,7 +1,5 @@
 //! Embedding tables: gather with the sum over tables, and the sparse gradient.
 
-use std::collections::BTreeMap;
-
 /// `output` row = word row + position row (+ type row); one table row of `features` values each.
 ///
 /// # Panics
@@ -21,19 +19,18 @@ pub fn embed(features: usize, tables: &[(&[f32], &[u32])], output: &mut [f32]) {
     }
 }
 
-/// The gradient of a table of which `ids` were read: the rows that were, in rising order, and for
-/// each the sum of the gradients at its places, in the order of the places.
+/// Adds each row of `gradient` to the row of `table` that `ids` name, in the order of the rows: the
+/// gradient of a table that [`embed`] read.
 ///
 /// # Panics
-/// When `gradient` does not hold one row of `features` values for each of `ids`.
-pub fn scatter(features: usize, ids: &[u32], gradient: &[f32]) -> BTreeMap<u32, Vec<f32>> {
+/// When `gradient` does not hold one row of `features` values for each of `ids`, or an id points past
+/// the table's end.
+pub fn scatter(features: usize, ids: &[u32], gradient: &[f32], table: &mut [f32]) {
     assert_eq!(gradient.len(), ids.len() * features, "embedding gradient");
-    let mut rows: BTreeMap<u32, Vec<f32>> = BTreeMap::new();
     for (&id, gradient) in ids.iter().zip(gradient.chunks_exact(features)) {
-        let row = rows.entry(id).or_insert_with(|| vec![0.0; features]);
+        let row = &mut table[id as usize * features..][..features];
         for (sum, g) in row.iter_mut().zip(gradient) {
             *sum += g;
         }
     }
-    rows
 }

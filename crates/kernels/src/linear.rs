@@ -2,7 +2,8 @@
 
 use crate::simd::dispatch;
 use crate::tile::{Tile, Tiles};
-use crate::{Activation, Clamp, Conv, Isa, KernelError, Precision, Window};
+use crate::{Activation, Clamp, Conv, Isa, KernelError, Order, Precision, Window};
+use rayon::prelude::*;
 
 /// Input bytes that are kept in the cache while all panels of weights pass over them.
 const BLOCK_BYTES: usize = 512 << 10;
@@ -59,13 +60,23 @@ impl Linear {
         weight: &[f32],
         bias: &[f32],
     ) -> Result<Self, KernelError> {
-        if inputs == 0 || outputs == 0 || weight.len() != inputs * outputs || bias.len() != outputs
-        {
-            return Err(KernelError::Shape(format!(
-                "a {outputs}×{inputs} matrix with {} weights and {} biases",
-                weight.len(),
-                bias.len()
-            )));
+        let mut linear = Self::planned(isa, precision, inputs, outputs)?;
+        linear.pack(Order::Oihw, weight, bias)?;
+        Ok(linear)
+    }
+
+    /// A layer whose weights and bias are zero until [`Linear::pack`].
+    ///
+    /// # Errors
+    /// As [`Linear::new`].
+    pub fn planned(
+        isa: Isa,
+        precision: Precision,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Self, KernelError> {
+        if inputs == 0 || outputs == 0 {
+            return Err(KernelError::Shape(format!("a {outputs}×{inputs} matrix")));
         }
         if !isa.is_available() {
             return Err(KernelError::Unavailable(isa));
@@ -73,12 +84,34 @@ impl Linear {
         let engine = if isa == Isa::Amx || precision != Precision::F32 {
             let pixel =
                 Window { input: [1, 1], output: [1, 1], kernel: [1, 1], stride: 1, before: [0, 0] };
-            let conv = Conv::with_precision(isa, precision, pixel, inputs, outputs, weight, bias)?;
-            Engine::Pointwise(Box::new(conv))
+            Engine::Pointwise(Box::new(Conv::planned(isa, precision, pixel, inputs, outputs)?))
         } else {
-            Engine::Vectors(Panels::new(isa, inputs, outputs, weight, bias))
+            Engine::Vectors(Panels::new(isa, inputs, outputs))
         };
         Ok(Self { isa, inputs, outputs, engine })
+    }
+
+    /// Brings other weights, `[outputs, inputs]` or ([`Order::Hwio`]) `[inputs, outputs]`, and biases
+    /// `[outputs]`; on the current rayon pool.
+    ///
+    /// # Errors
+    /// [`KernelError::Shape`] for lengths that disagree.
+    pub fn pack(&mut self, order: Order, weight: &[f32], bias: &[f32]) -> Result<(), KernelError> {
+        let Self { inputs, outputs, .. } = *self;
+        if weight.len() != inputs * outputs || bias.len() != outputs {
+            return Err(KernelError::Shape(format!(
+                "a {outputs}×{inputs} matrix with {} weights and {} biases",
+                weight.len(),
+                bias.len()
+            )));
+        }
+        match &mut self.engine {
+            Engine::Vectors(panels) => {
+                panels.pack(order, inputs, outputs, weight, bias);
+                Ok(())
+            }
+            Engine::Pointwise(conv) => conv.pack(order, weight, bias),
+        }
     }
 
     /// Values of an input row.
@@ -157,22 +190,38 @@ impl Linear {
 }
 
 impl Panels {
-    fn new(isa: Isa, inputs: usize, outputs: usize, weight: &[f32], bias: &[f32]) -> Self {
+    fn new(isa: Isa, inputs: usize, outputs: usize) -> Self {
         let tiles = Tiles::of(isa);
         let vectors = panel_vectors(tiles, outputs);
         let width = vectors * tiles.lanes();
         let count = outputs.div_ceil(width);
-        let mut packed = vec![0.0; count * inputs * width];
-        let mut padded_bias = vec![0.0; count * width];
-        padded_bias[..outputs].copy_from_slice(bias);
-        for (o, weight) in weight.chunks_exact(inputs).enumerate() {
-            let (panel, lane) = (o / width, o % width);
-            let panel = &mut packed[panel * inputs * width..][..inputs * width];
-            for (to, &w) in panel[lane..].iter_mut().step_by(width).zip(weight) {
-                *to = w;
+        let (weight, bias) = (vec![0.0; count * inputs * width], vec![0.0; count * width]);
+        Self { tiles, vectors, weight, bias }
+    }
+
+    fn pack(&mut self, order: Order, inputs: usize, outputs: usize, weight: &[f32], bias: &[f32]) {
+        let width = self.vectors * self.tiles.lanes();
+        self.bias[..outputs].copy_from_slice(bias);
+        let panels = self.weight.par_chunks_exact_mut(inputs * width).enumerate();
+        panels.for_each(|(panel, to)| {
+            let first = panel * width;
+            let columns = (outputs - first).min(width);
+            match order {
+                Order::Oihw => {
+                    for lane in 0..columns {
+                        let row = &weight[(first + lane) * inputs..][..inputs];
+                        for (to, &w) in to[lane..].iter_mut().step_by(width).zip(row) {
+                            *to = w;
+                        }
+                    }
+                }
+                Order::Hwio => {
+                    for (to, row) in to.chunks_exact_mut(width).zip(weight.chunks_exact(outputs)) {
+                        to[..columns].copy_from_slice(&row[first..first + columns]);
+                    }
+                }
             }
-        }
-        Self { tiles, vectors, weight: packed, bias: padded_bias }
+        });
     }
 
     /// Passes every panel over blocks of rows that fit the cache; `whole` describes all rows and

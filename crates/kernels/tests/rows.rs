@@ -1,7 +1,8 @@
 //! Kernels on rows of tokens equal their definitions on every level, on shapes that fit no tile.
 
 use offshoot_kernels::{
-    Activation, Attention, Epilogue, Isa, LayerNorm, Linear, Precision, Sequence, embed, scatter,
+    Activation, Attention, Epilogue, Isa, LayerNorm, Linear, LinearGrad, Precision, Sequence,
+    embed, scatter,
 };
 use proptest::prelude::*;
 
@@ -258,8 +259,11 @@ fn embeddings_are_gathered_and_their_gradients_scattered() {
     assert_eq!(output, expected);
 
     let gradient = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 10.0, 20.0, 30.0];
-    let rows: Vec<_> = scatter(3, &ids, &gradient).into_iter().collect();
-    assert_eq!(rows, [(0, vec![4.0, 5.0, 6.0]), (4, vec![11.0, 22.0, 33.0])]);
+    let mut table = vec![0.0; 5 * 3];
+    scatter(3, &ids, &gradient, &mut table);
+    assert_eq!(table[..3], [4.0, 5.0, 6.0]);
+    assert_eq!(table[12..], [11.0, 22.0, 33.0]);
+    assert!(table[3..12].iter().all(|&x| x == 0.0));
 }
 
 #[test]
@@ -273,4 +277,106 @@ fn wrong_sizes_and_levels_are_refused() {
     let bf16 = Linear::new(Isa::Portable, Precision::Bf16, 1, 1, &[1.0], &[1.0]);
     assert!(bf16.is_err_and(|e| e.to_string().contains("not available")));
     assert!(Attention::new(Isa::Portable, 0, 4).is_err());
+}
+
+#[test]
+fn the_gradient_of_a_linear_layer_is_its_definition() {
+    for (rows, inputs, outputs) in [(1usize, 3, 5), (70, 33, 50), (130, 64, 96)] {
+        let padded = rows.div_ceil(LinearGrad::BLOCK) * LinearGrad::BLOCK;
+        let (x, mut dy) = (values(padded * inputs, 1), values(padded * outputs, 2));
+        dy[rows * outputs..].fill(0.0);
+        let (weight, add) = (values(inputs * outputs, 3), values(rows * inputs, 4));
+        for isa in Isa::available() {
+            let mut grad = LinearGrad::new(isa, Precision::F32, inputs, outputs).unwrap();
+            grad.pack(&weight).unwrap();
+            let mut dx = vec![f32::NAN; rows * inputs];
+            let mut scratch = vec![f32::NAN; grad.input_scratch_len(rows)];
+            grad.input(rows, &dy, Some(&add), &mut scratch, &mut dx);
+            let mut dw = vec![f32::NAN; inputs * outputs];
+            let mut scratch = vec![f32::NAN; grad.weight_scratch_len(rows)];
+            grad.weight(rows, &x, &dy, &mut scratch, &mut dw);
+            let mut db = vec![1.0; outputs];
+            grad.bias(&dy[..rows * outputs], &mut db);
+            let near = |actual: f32, exact: f64| {
+                assert!((f64::from(actual) - exact).abs() < 2e-5 * exact.abs().max(1.0), "{isa:?}");
+            };
+            let product = |a: f32, b: f32| f64::from(a) * f64::from(b);
+            for i in 0..inputs {
+                for r in 0..rows {
+                    let terms =
+                        (0..outputs).map(|o| product(dy[r * outputs + o], weight[i * outputs + o]));
+                    near(dx[r * inputs + i], terms.sum::<f64>() + f64::from(add[r * inputs + i]));
+                }
+                for o in 0..outputs {
+                    let terms = (0..rows).map(|r| product(x[r * inputs + i], dy[r * outputs + o]));
+                    near(dw[i * outputs + o], terms.sum());
+                }
+            }
+            for (o, &sum) in db.iter().enumerate() {
+                near(sum, 1.0 + (0..rows).map(|r| f64::from(dy[r * outputs + o])).sum::<f64>());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_gradient_of_attention_is_the_slope() {
+    let (heads, d) = (2, 5);
+    let (width, step) = (heads * d, 3 * heads * d);
+    for (tokens, masked) in [(1, false), (7, false), (19, true)] {
+        let keep: Vec<bool> = (0..tokens).map(|t| t % 3 != 1).collect();
+        let rows: Vec<f32> = values(tokens * step, 1).iter().map(|x| x * 1.5).collect();
+        let direction = values(tokens * width, 2);
+        let sequence = |rows: &'_ [f32]| -> f64 {
+            let sequence = Sequence {
+                queries: rows,
+                keys: &rows[width..],
+                values: &rows[2 * width..],
+                step,
+                tokens,
+                keep: masked.then_some(&keep),
+            };
+            (0..tokens)
+                .flat_map(|t| (0..heads).flat_map(move |h| (0..d).map(move |k| (t, h, k))))
+                .map(|(t, h, k)| {
+                    let y = attention(&sequence, h, d, t)[k];
+                    y * f64::from(direction[t * width + h * d + k])
+                })
+                .sum()
+        };
+        for isa in Isa::available() {
+            let kernel = Attention::new(isa, heads, d).unwrap();
+            let mut scratch = vec![f32::NAN; kernel.backward_scratch_len(tokens)];
+            let mut output = vec![f32::NAN; tokens * step];
+            let whole = Sequence {
+                queries: &rows,
+                keys: &rows[width..],
+                values: &rows[2 * width..],
+                step,
+                tokens,
+                keep: masked.then_some(&keep),
+            };
+            kernel.backward(&whole, &direction, &mut scratch, &mut output, step);
+            for (k, &actual) in output.iter().enumerate() {
+                let exact = slope(sequence, &rows, k, 1e-2);
+                let error = (f64::from(actual) - exact).abs();
+                assert!(error < 2e-4, "{} {tokens} {k}: {actual} {exact}", isa.name());
+            }
+        }
+    }
+    // Where no key counts, neither does any gradient.
+    let kernel = Attention::new(Isa::detect(), 1, 4).unwrap();
+    let rows = values(24, 3);
+    let sequence = Sequence {
+        queries: &rows,
+        keys: &rows[4..],
+        values: &rows[8..],
+        step: 12,
+        tokens: 2,
+        keep: Some(&[false, false]),
+    };
+    let mut output = vec![f32::NAN; 24];
+    let mut scratch = vec![f32::NAN; kernel.backward_scratch_len(2)];
+    kernel.backward(&sequence, &[1.0; 8], &mut scratch, &mut output, 12);
+    assert!(output.iter().all(|&x| x == 0.0));
 }
