@@ -6,12 +6,12 @@
 
 mod filled;
 
-use filled::{filled_params, splitmix64};
+use filled::{filled, filled_params, splitmix64};
 use offshoot_nn::backbones::encoder::{About, Family, Sizes};
 use offshoot_nn::blocks::TokenPool;
-use offshoot_nn::cpu::{PlanOptions, TextPlan};
+use offshoot_nn::cpu::{PlanOptions, TextPlan, TextTrainer, TrainOptions};
 use offshoot_nn::load::load;
-use offshoot_nn::{Array, Params, Recipe, TextBatch, TextSpec, backbones, portable};
+use offshoot_nn::{Array, Isa, Params, Recipe, TextBatch, TextSpec, backbones, portable};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -32,6 +32,7 @@ struct Case {
     lengths: Vec<usize>,
     masked: bool,
     stages: Vec<Expected>,
+    gradients: Vec<Expected>,
 }
 
 #[derive(Deserialize)]
@@ -131,6 +132,37 @@ fn cpu_computes_what_transformers_computes() {
         });
         stages.collect()
     });
+}
+
+#[test]
+fn gradients_are_those_of_transformers_on_every_level() {
+    for case in reference().cases {
+        let recipe = case.recipe();
+        let params = filled_params(&recipe);
+        let batch = case.batch(recipe.text().unwrap().types);
+        for isa in Isa::available() {
+            let name = format!("{} on {}", case.name(), isa.name());
+            let options = TrainOptions { isa: Some(isa), ..TrainOptions::default() };
+            let mut trainer = TextTrainer::new(&recipe, &params, &options).unwrap();
+            assert_eq!(trainer.params(), params);
+            let shape = vec![batch.len(), 36];
+            // A second step must not see anything of the first.
+            for _ in 0..2 {
+                let data = trainer.forward(&batch).unwrap().to_vec();
+                let last = case.stages.last().unwrap();
+                last.check(&name, &Array { shape: shape.clone(), data });
+                trainer.backward(&batch, &filled("direction", &shape).data).unwrap();
+            }
+            let gradients = trainer.gradients();
+            for expected in &case.gradients {
+                // The gradient of a key's bias is zero: a constant does not change a softmax.
+                if expected.rms > 1e-9 {
+                    expected.check(&name, &gradients[&expected.name]);
+                }
+            }
+            assert_eq!(gradients.len(), case.gradients.len(), "{name}");
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use offshoot_nn::backbones::encoder::{About, Family, Sizes};
 use offshoot_nn::blocks::TokenPool;
-use offshoot_nn::cpu::{Plan, PlanOptions, TextPlan};
+use offshoot_nn::cpu::{Plan, PlanOptions, TextPlan, TextTrainer, TrainOptions};
 use offshoot_nn::{Isa, Params, Recipe, TextBatch, TextSpec, backbones, init, portable};
 
 /// A sequence of `n` tokens that depends on `salt`.
@@ -185,4 +185,89 @@ fn wrong_requests_are_refused_with_a_reason() {
     assert!(run(&batch(&[141], 97), 36).unwrap_err().to_string().contains("141 tokens"));
     assert!(run(&batch(&[3], 1000), 36).unwrap_err().to_string().contains("token id"));
     assert!(run(&batch(&[3], 97), 35).unwrap_err().to_string().contains("got 35"));
+}
+
+/// Features and gradients of one step with some direction.
+fn step(trainer: &mut TextTrainer, batch: &TextBatch, threads: usize) -> (Vec<f32>, Params) {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| {
+        let features = trainer.forward(batch).unwrap().to_vec();
+        let direction: Vec<f32> =
+            (0..features.len()).map(|i| (i * 7919 % 101) as f32 / 50.0 - 1.0).collect();
+        trainer.backward(batch, &direction).unwrap();
+        (features, trainer.gradients())
+    })
+}
+
+#[test]
+fn gradients_have_the_same_bits_on_any_number_of_threads() {
+    let (recipe, params) = small(Family::Bert, TokenPool::Mean, true);
+    let lengths: Vec<usize> = (0..11).map(|i| 1 + i * 37 % 139).collect();
+    let batch = batch(&lengths, 97);
+    for isa in Isa::available() {
+        let options = TrainOptions { isa: Some(isa), ..TrainOptions::default() };
+        let mut trainer = TextTrainer::new(&recipe, &params, &options).unwrap();
+        let one = step(&mut trainer, &batch, 1);
+        let frozen = plan(&recipe, &params, Some(isa), None);
+        assert!(features(&frozen, &batch, 1) == one.0, "{}", isa.name());
+        for threads in [2, 3, 4] {
+            assert!(step(&mut trainer, &batch, threads) == one, "{} on {threads}", isa.name());
+        }
+    }
+}
+
+#[test]
+fn frozen_stages_change_no_gradient_of_the_others() {
+    let (recipe, params) = small(Family::DistilBert, TokenPool::First, false);
+    let batch = batch(&[5, 64, 1], 97);
+    let mut whole = TextTrainer::new(&recipe, &params, &TrainOptions::default()).unwrap();
+    let (expected, gradients) = step(&mut whole, &batch, 2);
+    for (stage, first) in [("embed", "transformer.layer.0"), ("layer0", "transformer.layer.1")] {
+        let options = TrainOptions { frozen: Some(stage.into()), ..TrainOptions::default() };
+        let mut tail = TextTrainer::new(&recipe, &params, &options).unwrap();
+        let (features, own) = step(&mut tail, &batch, 2);
+        assert!(features == expected, "{stage}");
+        let rest: Params =
+            gradients.clone().into_iter().filter(|(key, _)| key.as_str() >= first).collect();
+        assert!(own == rest, "{stage}");
+    }
+    let all = TrainOptions { frozen: Some("layer1".into()), ..TrainOptions::default() };
+    let error = TextTrainer::new(&recipe, &params, &all).err().unwrap().to_string();
+    assert!(error.contains("layers are all frozen"), "{error}");
+}
+
+#[test]
+fn steps_against_the_gradient_come_nearer() {
+    let (recipe, params) = small(Family::Roberta, TokenPool::Mean, true);
+    let batch = batch(&[9, 30, 2, 17], 97);
+    let mut trainer = TextTrainer::new(&recipe, &params, &TrainOptions::default()).unwrap();
+    let target: Vec<f32> = (0..4 * 36).map(|i| ((i * 31 % 17) as f32 - 8.0) / 50.0).collect();
+    let mut losses = Vec::new();
+    for _ in 0..12 {
+        let features = trainer.forward(&batch).unwrap();
+        let error: Vec<f32> = features.iter().zip(&target).map(|(x, y)| x - y).collect();
+        losses.push(error.iter().map(|e| e * e).sum::<f32>() / 2.0);
+        trainer.backward(&batch, &error).unwrap();
+        for tensor in trainer.learned() {
+            tensor.value.iter_mut().zip(tensor.gradient).for_each(|(x, g)| *x -= 0.05 * g);
+        }
+    }
+    assert!(losses.is_sorted_by(|a, b| a > b) && losses[11] < 0.8 * losses[0], "{losses:?}");
+    // What was learned is what a frozen plan then computes.
+    let plan = plan(&recipe, &trainer.params(), None, None);
+    assert!(features(&plan, &batch, 2) == trainer.forward(&batch).unwrap());
+    assert!(trainer.backward(&batch, &[0.0; 3]).is_err());
+}
+
+#[test]
+fn a_backward_pass_needs_its_forward_pass() {
+    let (recipe, params) = small(Family::Bert, TokenPool::Mean, false);
+    let mut trainer = TextTrainer::new(&recipe, &params, &TrainOptions::default()).unwrap();
+    let short = batch(&[5], 97);
+    let error = trainer.backward(&short, &[0.0; 36]).unwrap_err().to_string();
+    assert!(error.contains("without its forward pass"), "{error}");
+    // An empty batch learns nothing.
+    assert!(trainer.forward(&TextBatch::new()).unwrap().is_empty());
+    trainer.backward(&TextBatch::new(), &[]).unwrap();
+    assert!(trainer.gradients().values().all(|array| array.data.iter().all(|&g| g == 0.0)));
 }

@@ -19,7 +19,7 @@ use crate::blocks::{Act, Linear};
 use crate::{NnError, Params, Recipe, Result, Shape};
 use execute::Scratch;
 use lower::{Op, Segment};
-pub use text::TextPlan;
+pub use text::{Learned, TextPlan, TextTrainer, TrainOptions};
 
 /// How a plan is made.
 #[derive(Debug, Clone, Default)]

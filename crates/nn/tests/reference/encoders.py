@@ -85,6 +85,10 @@ def case(family, lengths, masked):
     with torch.no_grad():
         for key, parameter in model.named_parameters():
             parameter.copy_(filled(key, parameter.shape))
+    for module in model.modules():
+        if isinstance(module, torch.nn.Embedding):
+            # Here the padding token's row is one like all others, and learns.
+            module.padding_idx = None
     model = model.double()
     n, longest = len(lengths), max(lengths)
     # RoBERTa takes id 1 for padding and would not count such a token's position.

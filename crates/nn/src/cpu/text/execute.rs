@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use offshoot_kernels::{Activation, Epilogue, Linear, Sequence, embed};
+use offshoot_kernels::{Activation, Attention, Epilogue, Linear, Sequence, embed};
 use rayon::prelude::*;
 
 use super::TextPlan;
@@ -44,15 +44,17 @@ struct Task<'a> {
 }
 
 /// Neighbouring rows and the sequences that they belong to.
-struct Chunk {
-    rows: Range<usize>,
-    sequences: Vec<Range<usize>>,
+pub(super) struct Chunk {
+    pub rows: Range<usize>,
+    pub sequences: Vec<Range<usize>>,
 }
 
 /// `output = encoder(batch)`; batch and length were checked by the caller.
 pub(super) fn run(plan: &TextPlan, batch: &TextBatch, output: &mut [f32]) {
     let (n, features) = (batch.tokens(), plan.features);
-    let chunks = chunks(batch, rayon::current_num_threads());
+    // One or more a worker, of equal size.
+    let count = n.div_ceil(CHUNK_ROWS).next_multiple_of(rayon::current_num_threads());
+    let chunks = chunks(batch, n.div_ceil(count.max(1)));
     let mut whole = take(&plan.whole);
     reserve(&mut whole.rows, n * features);
     for projections in &mut whole.projections {
@@ -67,7 +69,9 @@ pub(super) fn run(plan: &TextPlan, batch: &TextBatch, output: &mut [f32]) {
         std::mem::swap(&mut next, &mut current);
         let from = &current[..n * 3 * features];
         each_chunk(plan, &chunks, &mut whole.rows, next, |task, scratch| {
-            attend(layer, batch, from, task.chunk, scratch);
+            let Scratch { mixed, attention, .. } = scratch;
+            reserve(mixed, task.rows.len());
+            attend(&layer.attention, batch, from, task.chunk, attention, mixed);
             feed_forward(layer, task.rows, scratch);
             project(plan.layers.get(i + 1), task, scratch);
         });
@@ -90,15 +94,13 @@ pub(super) fn run(plan: &TextPlan, batch: &TextBatch, output: &mut [f32]) {
     give_back(&plan.whole, whole);
 }
 
-/// Cuts the rows into chunks of equal size, one or more a worker, where possible at the end of a
-/// sequence: the keys of a sequence in two chunks are packed twice.
-fn chunks(batch: &TextBatch, workers: usize) -> Vec<Chunk> {
-    let n = batch.tokens();
-    let count = n.div_ceil(CHUNK_ROWS).next_multiple_of(workers.max(1));
-    let size = n.div_ceil(count.max(1)).max(1);
+/// Cuts the rows into chunks of about `size`, where possible at the end of a sequence: the keys of a
+/// sequence in two chunks are packed twice.
+pub(super) fn chunks(batch: &TextBatch, size: usize) -> Vec<Chunk> {
+    let (n, size) = (batch.tokens(), size.max(1));
     let sequences: Vec<Range<usize>> =
         batch.sequences().filter(|range| !range.is_empty()).collect();
-    let mut chunks = Vec::with_capacity(count);
+    let mut chunks = Vec::with_capacity(n.div_ceil(size));
     let (mut start, mut first) = (0, 0);
     while start < n {
         let goal = start + size;
@@ -151,6 +153,15 @@ fn each_chunk(
     });
 }
 
+/// Row of the position table that each of the chunk's tokens takes.
+pub(super) fn positions(chunk: &Chunk, first: usize, positions: &mut Vec<u32>) {
+    positions.clear();
+    for sequence in &chunk.sequences {
+        let own = chunk.rows.start.max(sequence.start)..chunk.rows.end.min(sequence.end);
+        positions.extend(own.map(|row| (first + row - sequence.start) as u32));
+    }
+}
+
 fn embed_chunk(
     plan: &TextPlan,
     batch: &TextBatch,
@@ -159,12 +170,7 @@ fn embed_chunk(
     rows: &mut [f32],
 ) {
     let tables = &plan.embed;
-    scratch.positions.clear();
-    for sequence in &chunk.sequences {
-        let own = chunk.rows.start.max(sequence.start)..chunk.rows.end.min(sequence.end);
-        let position = |row: usize| (tables.first_position + row - sequence.start) as u32;
-        scratch.positions.extend(own.map(position));
-    }
+    positions(chunk, tables.first_position, &mut scratch.positions);
     let (ids, types) = (&batch.ids()[chunk.rows.clone()], &batch.types()[chunk.rows.clone()]);
     let words = (&tables.words[..], ids);
     let positions = (&tables.positions[..], &scratch.positions[..]);
@@ -183,7 +189,7 @@ fn project(layer: Option<&Layer>, task: &mut Task<'_>, scratch: &mut Scratch) {
 }
 
 /// `output = linear(input)` for all rows of `input`.
-fn apply(
+pub(super) fn apply(
     linear: &Linear,
     input: &[f32],
     epilogue: Epilogue<'_>,
@@ -195,35 +201,44 @@ fn apply(
     linear.run(rows, input, epilogue, scratch, output);
 }
 
-/// Attention of the chunk's rows, to `scratch.mixed`.
-fn attend(
-    layer: &Layer,
+/// The sequence of tokens `range`, whose queries, keys and values stand side by side in `rows`.
+pub(super) fn sequence<'a>(
+    batch: &'a TextBatch,
+    rows: &'a [f32],
+    range: &Range<usize>,
+    width: usize,
+) -> Sequence<'a> {
+    let step = 3 * width;
+    let rows = &rows[range.start * step..range.end * step];
+    let keep = &batch.keep()[range.clone()];
+    Sequence {
+        queries: rows,
+        keys: &rows[width..],
+        values: &rows[2 * width..],
+        step,
+        tokens: range.len(),
+        keep: (!keep.iter().all(|&kept| kept)).then_some(keep),
+    }
+}
+
+/// Attention of the chunk's rows, to `mixed` `[rows, features]`.
+pub(super) fn attend(
+    attention: &Attention,
     batch: &TextBatch,
     projections: &[f32],
     chunk: &Chunk,
-    scratch: &mut Scratch,
+    scratch: &mut Vec<f32>,
+    mixed: &mut [f32],
 ) {
-    let width = layer.attention.width();
-    let step = 3 * width;
-    reserve(&mut scratch.mixed, chunk.rows.len() * width);
+    let width = attention.width();
     let mut done = 0;
     for range in &chunk.sequences {
-        let rows = &projections[range.start * step..range.end * step];
-        let keep = &batch.keep()[range.clone()];
-        let sequence = Sequence {
-            queries: rows,
-            keys: &rows[width..],
-            values: &rows[2 * width..],
-            step,
-            tokens: range.len(),
-            keep: (!keep.iter().all(|&kept| kept)).then_some(keep),
-        };
+        let sequence = sequence(batch, projections, range, width);
         let first = chunk.rows.start.max(range.start) - range.start;
         let queries = first..chunk.rows.end.min(range.end) - range.start;
-        reserve(&mut scratch.attention, layer.attention.scratch_len(range.len()));
+        reserve(scratch, attention.scratch_len(range.len()));
         let n = queries.len() * width;
-        let output = &mut scratch.mixed[done..done + n];
-        layer.attention.run(&sequence, queries, &mut scratch.attention, output);
+        attention.run(&sequence, queries, scratch, &mut mixed[done..done + n]);
         done += n;
     }
 }
@@ -247,7 +262,7 @@ fn feed_forward(layer: &Layer, rows: &mut [f32], scratch: &mut Scratch) {
     layer.norm.kernel().apply(isa, rows);
 }
 
-fn token_pool(pool: TokenPool, rows: &[f32], keep: &[bool], output: &mut [f32]) {
+pub(super) fn token_pool(pool: TokenPool, rows: &[f32], keep: &[bool], output: &mut [f32]) {
     output.fill(0.0);
     let features = output.len();
     let mut count = 0;
@@ -267,7 +282,7 @@ fn token_pool(pool: TokenPool, rows: &[f32], keep: &[bool], output: &mut [f32]) 
     output.iter_mut().for_each(|x| *x *= scale);
 }
 
-fn unit_length(row: &mut [f32]) {
+pub(super) fn unit_length(row: &mut [f32]) {
     let square: f32 = row.iter().map(|x| x * x).sum();
     let scale = 1.0 / square.sqrt().max(1e-12);
     row.iter_mut().for_each(|x| *x *= scale);

@@ -156,7 +156,7 @@ impl<'a> Packing<'a> {
     }
 }
 
-fn activation(act: Act) -> Activation {
+pub(super) fn activation(act: Act) -> Activation {
     match act {
         Act::None => Activation::None,
         Act::Relu => Activation::Relu,

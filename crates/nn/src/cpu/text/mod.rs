@@ -8,6 +8,7 @@
 
 mod execute;
 mod lower;
+mod train;
 
 use std::sync::Mutex;
 
@@ -17,6 +18,7 @@ use super::PlanOptions;
 use crate::{NnError, Params, Recipe, Result, TextBatch, TextSpec};
 use execute::{Scratch, Whole};
 use lower::{After, Embed, Layer};
+pub use train::{Learned, TextTrainer, TrainOptions};
 
 /// A frozen text encoder, ready to run.
 pub struct TextPlan {

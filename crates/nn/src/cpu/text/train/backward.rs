@@ -1,0 +1,284 @@
+//! The backward pass.
+
+use offshoot_kernels::scatter;
+use rayon::prelude::*;
+
+use super::forward::{fixed_chunks, split};
+use super::tensors::Tensor;
+use super::{Layer, Matrix, Norm, SavedLayer, TextTrainer, size};
+use crate::TextBatch;
+use crate::blocks::TokenPool;
+use crate::cpu::execute::reserve;
+use crate::cpu::text::execute::{Chunk, positions, sequence};
+
+/// Buffers of the backward pass, reused from layer to layer and step to step.
+#[derive(Default)]
+pub(super) struct Work {
+    /// Gradient of a layer's output, then of `total`.
+    rows: Vec<f32>,
+    /// Gradient of `sum`.
+    sum: Vec<f32>,
+    /// Gradient of `inner`, and its activation once more.
+    inner: Vec<f32>,
+    wide: Vec<f32>,
+    /// Gradient of what attention gives.
+    mixed: Vec<f32>,
+    /// Gradient of queries, keys and values.
+    projections: Vec<f32>,
+    /// Sums over the rows of each chunk.
+    partials: Vec<f32>,
+    /// Scratch for sums over all rows.
+    scratch: Vec<f32>,
+}
+
+/// Fills the gradients of `trainer.tensors`.
+pub(super) fn run(trainer: &mut TextTrainer, batch: &TextBatch, gradient: &[f32]) {
+    let (n, f) = (batch.tokens(), trainer.features);
+    let chunks = fixed_chunks(batch);
+    let work = &mut trainer.work;
+    for rows in [&mut work.rows, &mut work.sum, &mut work.mixed] {
+        size(rows, n, f);
+    }
+    size(&mut work.projections, n, 3 * f);
+    pool(trainer, batch, gradient);
+    for i in (0..trainer.layers.len()).rev() {
+        feed_forward(trainer, &chunks, i);
+        attention(trainer, batch, i);
+        weights(trainer, n, i);
+        inputs(trainer, &chunks, i);
+    }
+    tables(trainer, batch, &chunks);
+}
+
+/// `work.rows` from the gradient of the features.
+fn pool(trainer: &mut TextTrainer, batch: &TextBatch, gradient: &[f32]) {
+    let f = trainer.features;
+    let TextTrainer { saved, work, pool, unit_length, .. } = trainer;
+    let vectors = gradient.chunks_exact(f).zip(saved.output.chunks_exact(f));
+    let vectors = vectors.zip(saved.pooled.chunks_exact(f));
+    for (range, ((gradient, output), pooled)) in batch.sequences().zip(vectors) {
+        let mut gradient = gradient.to_vec();
+        if *unit_length {
+            // y = x/‖x‖: dx = (dy − y·(y·dy))/‖x‖.
+            let square: f32 = pooled.iter().map(|x| x * x).sum();
+            let length = square.sqrt().max(1e-12);
+            let dot: f32 = output.iter().zip(&gradient).map(|(y, g)| y * g).sum();
+            for (g, y) in gradient.iter_mut().zip(output) {
+                *g = (*g - y * dot) / length;
+            }
+        }
+        let keep = &batch.keep()[range.clone()];
+        let counts = |t: usize| match pool {
+            TokenPool::Mean => keep[t],
+            TokenPool::First => t == 0,
+        };
+        let count = (0..range.len()).filter(|&t| counts(t)).count();
+        let scale = 1.0 / count.max(1) as f32;
+        let rows = &mut work.rows[range.start * f..range.end * f];
+        for (t, row) in rows.chunks_exact_mut(f).enumerate() {
+            if counts(t) {
+                row.iter_mut().zip(&gradient).for_each(|(x, g)| *x = g * scale);
+            } else {
+                row.fill(0.0);
+            }
+        }
+    }
+}
+
+/// Back from the output of layer `i` to what its attention gives; gradients of norms and biases.
+fn feed_forward(trainer: &mut TextTrainer, chunks: &[Chunk], i: usize) {
+    let (f, isa) = (trainer.features, trainer.isa);
+    let TextTrainer { tensors, layers, saved, work, .. } = trainer;
+    let layer: &Layer = &layers[i];
+    let SavedLayer { sum: sums, inner: inners, total: totals, .. } = &saved.layers[i];
+    let hidden = layer.expand.forward.outputs();
+    let n = chunks.last().map_or(0, |chunk| chunk.rows.end);
+    size(&mut work.inner, n, hidden);
+    size(&mut work.wide, n, hidden);
+    let widths = [f, f, f, hidden, f, f, f];
+    let width: usize = widths.iter().sum();
+    work.partials.clear();
+    work.partials.resize(chunks.len() * width, 0.0);
+    let parts = (
+        chunks,
+        split(&mut work.rows, chunks, f),
+        split(&mut work.sum, chunks, f),
+        split(&mut work.inner, chunks, hidden),
+        split(&mut work.wide, chunks, hidden),
+        split(&mut work.mixed, chunks, f),
+        work.partials.par_chunks_exact_mut(width),
+    );
+    let values: &[Tensor] = tensors;
+    parts.into_par_iter().with_max_len(1).for_each_init(
+        Vec::new,
+        |scratch, (chunk, rows, d_sum, d_inner, wide, mixed, partials)| {
+            let n = chunk.rows.len();
+            let own = |saved: &'_ [f32], width: usize| -> std::ops::Range<usize> {
+                debug_assert!(saved.len() >= chunk.rows.end * width);
+                chunk.rows.start * width..chunk.rows.end * width
+            };
+            let [norm_weight, norm_bias, shrink, expand, inner_weight, inner_bias, output] =
+                cut(partials, widths);
+            let total = &totals[own(totals, f)];
+            layer.norm.kernel(values).backward(isa, total, rows, norm_weight, norm_bias);
+            layer.shrink.grad.bias(rows, shrink);
+            let inner = &inners[own(inners, hidden)];
+            wide.copy_from_slice(inner);
+            layer.act.apply(isa, wide);
+            back(&layer.shrink, n, rows, None, scratch, d_inner);
+            layer.act.backward(isa, inner, d_inner);
+            layer.expand.grad.bias(d_inner, expand);
+            back(&layer.expand, n, d_inner, Some(rows), scratch, d_sum);
+            let sum = &sums[own(sums, f)];
+            let norm = layer.attention_norm.kernel(values);
+            norm.backward(isa, sum, d_sum, inner_weight, inner_bias);
+            layer.output.grad.bias(d_sum, output);
+            back(&layer.output, n, d_sum, None, scratch, mixed);
+        },
+    );
+    let places = [
+        layer.norm.weight,
+        layer.norm.bias,
+        layer.shrink.bias,
+        layer.expand.bias,
+        layer.attention_norm.weight,
+        layer.attention_norm.bias,
+        layer.output.bias,
+    ];
+    add_up(&work.partials, &widths, &places, tensors);
+}
+
+/// `dx = dy·W + add`.
+fn back(
+    matrix: &Matrix,
+    rows: usize,
+    dy: &[f32],
+    add: Option<&[f32]>,
+    scratch: &mut Vec<f32>,
+    dx: &mut [f32],
+) {
+    reserve(scratch, matrix.grad.input_scratch_len(rows));
+    matrix.grad.input(rows, dy, add, scratch, dx);
+}
+
+/// Cuts `values` into parts of these lengths.
+fn cut<const N: usize>(values: &mut [f32], lens: [usize; N]) -> [&mut [f32]; N] {
+    let mut rest = values;
+    lens.map(|len| {
+        let (part, other) = std::mem::take(&mut rest).split_at_mut(len);
+        rest = other;
+        part
+    })
+}
+
+/// Sums of the chunks, in order, to the gradients at `places`.
+fn add_up(partials: &[f32], widths: &[usize], places: &[usize], tensors: &mut [Tensor]) {
+    let width: usize = widths.iter().sum();
+    let mut first = 0;
+    for (&len, &place) in widths.iter().zip(places) {
+        let gradient = &mut tensors[place].gradient;
+        gradient.fill(0.0);
+        for partial in partials.chunks_exact(width) {
+            let part = &partial[first..first + len];
+            gradient.iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
+        }
+        first += len;
+    }
+}
+
+/// `work.projections` from `work.mixed`, sequence by sequence.
+fn attention(trainer: &mut TextTrainer, batch: &TextBatch, i: usize) {
+    let f = trainer.features;
+    let TextTrainer { layers, saved, work, .. } = trainer;
+    let attention = layers[i].attention;
+    let projections = &saved.layers[i].projections;
+    let ranges: Vec<_> = batch.sequences().filter(|range| !range.is_empty()).collect();
+    let mut parts = Vec::with_capacity(ranges.len());
+    let mut rest = &mut work.projections[..];
+    for range in &ranges {
+        let (part, other) = rest.split_at_mut(range.len() * 3 * f);
+        parts.push(part);
+        rest = other;
+    }
+    let mixed = &work.mixed;
+    (ranges, parts).into_par_iter().with_max_len(1).for_each_init(
+        Vec::new,
+        |scratch, (range, output)| {
+            let sequence = sequence(batch, projections, &range, f);
+            reserve(scratch, attention.backward_scratch_len(range.len()));
+            let gradient = &mixed[range.start * f..range.end * f];
+            attention.backward(&sequence, gradient, scratch, output, 3 * f);
+        },
+    );
+}
+
+/// Gradients of the matrices of layer `i`.
+fn weights(trainer: &mut TextTrainer, n: usize, i: usize) {
+    let TextTrainer { tensors, layers, saved, work, .. } = trainer;
+    let (layer, saved) = (&layers[i], &saved.layers[i]);
+    let mut weight = |matrix: &Matrix, x: &[f32], dy: &[f32]| {
+        reserve(&mut work.scratch, matrix.grad.weight_scratch_len(n));
+        let gradient = &mut tensors[matrix.weight].gradient;
+        matrix.grad.weight(n, x, dy, &mut work.scratch, gradient);
+    };
+    weight(&layer.shrink, &work.wide, &work.rows);
+    weight(&layer.expand, &saved.attended, &work.inner);
+    weight(&layer.output, &saved.mixed, &work.sum);
+    weight(&layer.projections, &saved.input, &work.projections);
+}
+
+/// `work.rows` becomes the gradient of the input of layer `i`, where something before it learns;
+/// gradient of the projections' bias.
+fn inputs(trainer: &mut TextTrainer, chunks: &[Chunk], i: usize) {
+    let f = trainer.features;
+    let TextTrainer { tensors, layers, work, embed, .. } = trainer;
+    let matrix = &layers[i].projections;
+    let wanted = i > 0 || embed.is_some();
+    work.partials.clear();
+    work.partials.resize(chunks.len() * 3 * f, 0.0);
+    let parts =
+        (chunks, split(&mut work.rows, chunks, f), work.partials.par_chunks_exact_mut(3 * f));
+    let (projections, sums) = (&work.projections, &work.sum);
+    parts.into_par_iter().with_max_len(1).for_each_init(
+        Vec::new,
+        |scratch, (chunk, rows, bias)| {
+            let dy = &projections[chunk.rows.start * 3 * f..chunk.rows.end * 3 * f];
+            matrix.grad.bias(dy, bias);
+            if wanted {
+                let sum = &sums[chunk.rows.start * f..chunk.rows.end * f];
+                back(matrix, chunk.rows.len(), dy, Some(sum), scratch, rows);
+            }
+        },
+    );
+    add_up(&work.partials, &[3 * f], &[matrix.bias], tensors);
+}
+
+/// Gradients of the tables and their norm, token after token.
+fn tables(trainer: &mut TextTrainer, batch: &TextBatch, chunks: &[Chunk]) {
+    let (n, f, isa) = (batch.tokens(), trainer.features, trainer.isa);
+    let TextTrainer { tensors, saved, work, embed: Some(tables), .. } = trainer else { return };
+    let Norm { weight, bias, .. } = tables.norm;
+    work.partials.clear();
+    work.partials.resize(2 * f, 0.0);
+    let (d_weight, d_bias) = work.partials.split_at_mut(f);
+    let rows = &mut work.rows[..n * f];
+    let norm = tables.norm.kernel(tensors);
+    norm.backward(isa, &saved.embed[..n * f], rows, d_weight, d_bias);
+    tensors[weight].gradient.copy_from_slice(d_weight);
+    tensors[bias].gradient.copy_from_slice(d_bias);
+    let mut add = |table: usize, ids: &[u32]| {
+        let gradient = &mut tensors[table].gradient;
+        gradient.fill(0.0);
+        scatter(f, ids, rows, gradient);
+    };
+    add(tables.words, batch.ids());
+    if let Some(types) = tables.types {
+        add(types, batch.types());
+    }
+    let (mut all, mut own) = (Vec::with_capacity(n), Vec::new());
+    for chunk in chunks {
+        positions(chunk, tables.first_position, &mut own);
+        all.extend_from_slice(&own);
+    }
+    add(tables.positions, &all);
+}

@@ -1,0 +1,173 @@
+//! The forward pass, which keeps what the backward pass reads.
+
+use offshoot_kernels::{Activation, Epilogue, embed};
+use rayon::prelude::*;
+
+use super::{Embed, Layer, SavedLayer, TextTrainer, size};
+use crate::cpu::execute::reserve;
+use crate::cpu::text::execute::{Chunk, apply, attend, chunks, positions, token_pool, unit_length};
+use crate::{Result, TextBatch};
+
+/// Rows of a chunk: an eighth of the batch, between these bounds. No function of the threads, because
+/// sums over chunks must not depend on them.
+const CHUNK_ROWS: [usize; 2] = [32, 256];
+
+/// The chunks of a batch.
+pub(super) fn fixed_chunks(batch: &TextBatch) -> Vec<Chunk> {
+    let size = batch.tokens().div_ceil(8).clamp(CHUNK_ROWS[0], CHUNK_ROWS[1]);
+    chunks(batch, size)
+}
+
+/// `buffer`'s part for each chunk, rows of `width` values.
+pub(super) fn split<'a>(
+    buffer: &'a mut [f32],
+    chunks: &[Chunk],
+    width: usize,
+) -> Vec<&'a mut [f32]> {
+    let mut rest = buffer;
+    let mut parts = Vec::with_capacity(chunks.len());
+    for chunk in chunks {
+        let (part, other) = rest.split_at_mut(chunk.rows.len() * width);
+        parts.push(part);
+        rest = other;
+    }
+    parts
+}
+
+/// Fills `trainer.saved`.
+pub(super) fn run(trainer: &mut TextTrainer, batch: &TextBatch) -> Result<()> {
+    let (n, f) = (batch.tokens(), trainer.features);
+    let chunks = fixed_chunks(batch);
+    trainer.saved.layers.resize_with(trainer.layers.len() + 1, SavedLayer::default);
+    for (saved, layer) in trainer.saved.layers.iter_mut().zip(&trainer.layers) {
+        for rows in [
+            &mut saved.input,
+            &mut saved.mixed,
+            &mut saved.sum,
+            &mut saved.attended,
+            &mut saved.total,
+        ] {
+            size(rows, n, f);
+        }
+        size(&mut saved.projections, n, 3 * f);
+        size(&mut saved.inner, n, layer.expand.forward.outputs());
+    }
+    if let Some(last) = trainer.saved.layers.last_mut() {
+        size(&mut last.input, n, f);
+    }
+    first_rows(trainer, batch, &chunks)?;
+    for i in 0..trainer.layers.len() {
+        layer(trainer, batch, &chunks, i);
+    }
+    pool(trainer, batch);
+    Ok(())
+}
+
+/// The first layer's input, queries, keys and values.
+fn first_rows(trainer: &mut TextTrainer, batch: &TextBatch, chunks: &[Chunk]) -> Result<()> {
+    let (n, f, isa) = (batch.tokens(), trainer.features, trainer.isa);
+    let TextTrainer { tensors, prefix, embed: tables, layers, saved, .. } = trainer;
+    let tables: &Option<Embed> = tables;
+    let SavedLayer { input, projections, .. } = &mut saved.layers[0];
+    if let Some(prefix) = prefix {
+        prefix.features(batch, &mut input[..n * f])?;
+    }
+    size(&mut saved.embed, n, f);
+    let parts = (
+        chunks,
+        split(&mut saved.embed, chunks, f),
+        split(input, chunks, f),
+        split(projections, chunks, 3 * f),
+    );
+    parts.into_par_iter().with_max_len(1).for_each(|(chunk, sums, input, projections)| {
+        if let Some(Embed { words, positions: places, first_position, types, norm }) = tables {
+            let mut rows = Vec::new();
+            positions(chunk, *first_position, &mut rows);
+            let table = |i: &usize| &tensors[*i].value[..];
+            let own = chunk.rows.clone();
+            let mut all = vec![(table(words), &batch.ids()[own.clone()]), (table(places), &rows)];
+            all.extend(types.as_ref().map(|types| (table(types), &batch.types()[own])));
+            embed(f, &all, sums);
+            input.copy_from_slice(sums);
+            norm.kernel(tensors).apply(isa, input);
+        }
+        let first = &layers[0].projections.forward;
+        apply(first, input, Epilogue::NONE, &mut Vec::new(), projections);
+    });
+    Ok(())
+}
+
+/// Layer `i`, and the queries, keys and values of the next.
+fn layer(trainer: &mut TextTrainer, batch: &TextBatch, chunks: &[Chunk], i: usize) {
+    let (f, isa) = (trainer.features, trainer.isa);
+    let TextTrainer { tensors, layers, saved, .. } = trainer;
+    let layer: &Layer = &layers[i];
+    let next_layer = layers.get(i + 1);
+    let hidden = layer.expand.forward.outputs();
+    let (before, after) = saved.layers.split_at_mut(i + 1);
+    let SavedLayer { input, projections, mixed, sum, attended, inner, total } = &mut before[i];
+    let next = &mut after[0];
+    let next_width = next_layer.map_or(0, |_| 3 * f);
+    let parts = (
+        chunks,
+        split(mixed, chunks, f),
+        split(sum, chunks, f),
+        split(attended, chunks, f),
+        split(inner, chunks, hidden),
+        split(total, chunks, f),
+        split(&mut next.input, chunks, f),
+        split(&mut next.projections, chunks, next_width),
+    );
+    parts.into_par_iter().with_max_len(1).for_each_init(
+        Scratch::default,
+        |scratch, (chunk, mixed, sum, attended, inner, total, next, next_projections)| {
+            let Scratch { attention, linear, wide } = scratch;
+            attend(&layer.attention, batch, projections, chunk, attention, mixed);
+            let input = &input[chunk.rows.start * f..chunk.rows.end * f];
+            apply(&layer.output.forward, mixed, plus(input), linear, sum);
+            attended.copy_from_slice(sum);
+            layer.attention_norm.kernel(tensors).apply(isa, attended);
+            apply(&layer.expand.forward, attended, Epilogue::NONE, linear, inner);
+            reserve(wide, inner.len());
+            let wide = &mut wide[..inner.len()];
+            wide.copy_from_slice(inner);
+            layer.act.apply(isa, wide);
+            apply(&layer.shrink.forward, wide, plus(attended), linear, total);
+            next.copy_from_slice(total);
+            layer.norm.kernel(tensors).apply(isa, next);
+            if let Some(layer) = next_layer {
+                let projections = &layer.projections.forward;
+                apply(projections, next, Epilogue::NONE, linear, next_projections);
+            }
+        },
+    );
+}
+
+fn plus(residual: &[f32]) -> Epilogue<'_> {
+    Epilogue { residual: Some(residual), act: Activation::None }
+}
+
+/// A worker's buffers.
+#[derive(Default)]
+struct Scratch {
+    attention: Vec<f32>,
+    linear: Vec<f32>,
+    wide: Vec<f32>,
+}
+
+fn pool(trainer: &mut TextTrainer, batch: &TextBatch) {
+    let f = trainer.features;
+    let TextTrainer { saved, pool, unit_length: scale, .. } = trainer;
+    let rows = &saved.layers[trainer.layers.len()].input;
+    saved.pooled.resize(batch.len() * f, 0.0);
+    saved.output.resize(batch.len() * f, 0.0);
+    let vectors = saved.pooled.chunks_exact_mut(f).zip(saved.output.chunks_exact_mut(f));
+    for (range, (pooled, output)) in batch.sequences().zip(vectors) {
+        let rows = &rows[range.start * f..range.end * f];
+        token_pool(*pool, rows, &batch.keep()[range], pooled);
+        output.copy_from_slice(pooled);
+        if *scale {
+            unit_length(output);
+        }
+    }
+}

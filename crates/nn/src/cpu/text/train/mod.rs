@@ -1,0 +1,218 @@
+//! Fine-tuning of text encoders: forward with everything kept that the gradients need, and backward.
+//!
+//! As in the frozen plan nothing is padded, all rows pass the matrices together, and attention works on
+//! each sequence; its probabilities are computed again in the backward pass. Sums over rows are formed
+//! over chunks whose number depends on the batch alone and added in order, so gradients have the
+//! same bits for any number of threads.
+
+mod backward;
+mod forward;
+mod lower;
+mod tensors;
+
+use offshoot_kernels::{Activation, Attention, Isa, Linear, LinearGrad, Precision};
+
+use super::TextPlan;
+use crate::blocks::TokenPool;
+use crate::{NnError, Params, Recipe, Result, Role, TextBatch, TextSpec};
+use tensors::Tensor;
+
+/// How a trainer is made.
+#[derive(Debug, Clone, Default)]
+pub struct TrainOptions {
+    /// Instruction level; `None` takes the best that this machine has.
+    pub isa: Option<Isa>,
+    /// How exactly matrices are multiplied.
+    pub precision: Precision,
+    /// Last stage that stays as it is; `None` trains all of them.
+    pub frozen: Option<String>,
+}
+
+/// A text encoder that learns.
+///
+/// One step is [`TextTrainer::forward`], a loss on the features, [`TextTrainer::backward`] with the
+/// loss's gradient, and an optimiser over [`TextTrainer::learned`].
+pub struct TextTrainer {
+    isa: Isa,
+    input: TextSpec,
+    features: usize,
+    tensors: Vec<Tensor>,
+    /// What stays as it is.
+    prefix: Option<TextPlan>,
+    /// `None` where the prefix holds it.
+    embed: Option<Embed>,
+    layers: Vec<Layer>,
+    pool: TokenPool,
+    unit_length: bool,
+    /// Whether the packed matrices are older than the tensors.
+    stale: bool,
+    saved: Saved,
+    work: backward::Work,
+}
+
+/// Places of the embedding's tensors.
+struct Embed {
+    words: usize,
+    positions: usize,
+    first_position: usize,
+    types: Option<usize>,
+    norm: Norm,
+}
+
+/// Places of a layer norm's tensors.
+#[derive(Clone, Copy)]
+struct Norm {
+    weight: usize,
+    bias: usize,
+    eps: f32,
+}
+
+/// A matrix with its bias: places of the tensors, and their packed forms.
+struct Matrix {
+    weight: usize,
+    bias: usize,
+    forward: Linear,
+    grad: LinearGrad,
+}
+
+/// An encoder layer.
+struct Layer {
+    projections: Matrix,
+    attention: Attention,
+    output: Matrix,
+    attention_norm: Norm,
+    expand: Matrix,
+    act: Activation,
+    shrink: Matrix,
+    norm: Norm,
+}
+
+/// Activations that the backward pass reads, rows of all sequences end to end.
+#[derive(Default)]
+struct Saved {
+    /// Sums of embeddings before their norm.
+    embed: Vec<f32>,
+    /// One for each layer, and one more whose `input` is the last layer's output.
+    layers: Vec<SavedLayer>,
+    /// Pooled vectors before they are scaled to length 1.
+    pooled: Vec<f32>,
+    output: Vec<f32>,
+}
+
+#[derive(Default)]
+struct SavedLayer {
+    input: Vec<f32>,
+    /// Queries, keys and values.
+    projections: Vec<f32>,
+    /// What attention gives.
+    mixed: Vec<f32>,
+    /// `input + output(mixed)`, before its norm and after.
+    sum: Vec<f32>,
+    attended: Vec<f32>,
+    /// Before the activation.
+    inner: Vec<f32>,
+    /// `attended + shrink(act(inner))`, before its norm.
+    total: Vec<f32>,
+}
+
+/// A tensor as an optimiser sees it: one or more arrays of the checkpoint, in an order of values that is
+/// the same for `value` and `gradient`.
+pub struct Learned<'a> {
+    /// Keys of the arrays.
+    pub keys: &'a [String],
+    /// What they do.
+    pub role: Role,
+    /// Current values.
+    pub value: &'a mut [f32],
+    /// Gradient of the last backward pass.
+    pub gradient: &'a [f32],
+}
+
+impl TextTrainer {
+    /// Prepares `params`, which must hold every key of `recipe` (see [`crate::load`]).
+    ///
+    /// # Errors
+    /// As [`TextPlan::new`], and [`NnError::Unsupported`] where nothing would learn.
+    pub fn new(recipe: &Recipe, params: &Params, options: &TrainOptions) -> Result<Self> {
+        lower::lower(recipe, params, options)
+    }
+
+    /// Length of a sequence's feature vector.
+    pub fn feature_dim(&self) -> usize {
+        self.features
+    }
+
+    /// Features `[sequences, feature_dim]` of a batch; keeps what [`TextTrainer::backward`] needs.
+    ///
+    /// # Errors
+    /// [`NnError::Unsupported`] for a batch that the encoder cannot read ([`TextBatch::check`]).
+    pub fn forward(&mut self, batch: &TextBatch) -> Result<&[f32]> {
+        batch.check(&self.input)?;
+        self.pack()?;
+        forward::run(self, batch)?;
+        Ok(&self.saved.output[..batch.len() * self.features])
+    }
+
+    /// Gradients of everything that learns, from that of the features of the last
+    /// [`TextTrainer::forward`], whose batch this is.
+    ///
+    /// # Errors
+    /// [`NnError::Unsupported`] for a gradient of another length, or a batch of another size than
+    /// the last forward pass.
+    pub fn backward(&mut self, batch: &TextBatch, gradient: &[f32]) -> Result<()> {
+        let features = self.features;
+        super::super::check_len("gradient", gradient.len(), batch.len(), features)?;
+        let kept = self.saved.layers.first().map_or(0, |layer| layer.input.len());
+        if kept != padded(batch.tokens()) * features || self.saved.output.len() != gradient.len() {
+            return Err(NnError::Unsupported("a backward pass without its forward pass".into()));
+        }
+        backward::run(self, batch, gradient);
+        Ok(())
+    }
+
+    /// Everything that learns, in the order of the network; values may be changed.
+    pub fn learned(&mut self) -> impl Iterator<Item = Learned<'_>> {
+        self.stale = true;
+        self.tensors.iter_mut().map(|tensor| Learned {
+            keys: &tensor.keys,
+            role: tensor.role,
+            value: &mut tensor.value,
+            gradient: &tensor.gradient,
+        })
+    }
+
+    /// Values of everything that learns, under the checkpoint's keys and in its shapes.
+    pub fn params(&self) -> Params {
+        self.tensors.iter().flat_map(|tensor| tensor.arrays(&tensor.value)).collect()
+    }
+
+    /// Gradients of the last backward pass, likewise.
+    pub fn gradients(&self) -> Params {
+        self.tensors.iter().flat_map(|tensor| tensor.arrays(&tensor.gradient)).collect()
+    }
+
+    /// Brings the packed matrices up to date.
+    fn pack(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.stale) {
+            return Ok(());
+        }
+        for layer in &mut self.layers {
+            let Layer { projections, output, expand, shrink, .. } = layer;
+            for matrix in [projections, output, expand, shrink] {
+                matrix.pack(&self.tensors)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Rows of a buffer for `n` tokens: whole blocks, as sums over rows want them.
+fn padded(n: usize) -> usize {
+    n.div_ceil(LinearGrad::BLOCK) * LinearGrad::BLOCK
+}
+
+/// Gives `buffer` whole blocks for `n` rows of `width` values, zero beyond the last row.
+fn size(buffer: &mut Vec<f32>, n: usize, width: usize) {
+    buffer.resize(padded(n) * width, 0.0);
+    buffer[n * width..].fill(0.0);
+}
