@@ -39,9 +39,26 @@ impl Activation {
     pub fn apply(self, isa: Isa, values: &mut [f32]) {
         assert!(isa.is_available(), "instruction level `{}`", isa.name());
         if self != Self::None {
+            let (p, n) = (values.as_mut_ptr(), values.len());
             // The slice is valid for its length.
-            dispatch!(isa, S => self.apply_at::<S>(values.as_mut_ptr(), values.len()));
+            dispatch!(isa, S => self.apply_at::<S>(p, p, n));
         }
+    }
+
+    /// Writes the function of every value of `input` to `output`.
+    ///
+    /// # Panics
+    /// When the lengths differ or this machine lacks `isa`.
+    pub fn apply_to(self, isa: Isa, input: &[f32], output: &mut [f32]) {
+        assert!(isa.is_available(), "instruction level `{}`", isa.name());
+        assert_eq!(input.len(), output.len(), "activation output");
+        if self == Self::None {
+            output.copy_from_slice(input);
+            return;
+        }
+        let (from, to, n) = (input.as_ptr(), output.as_mut_ptr(), input.len());
+        // Both slices are valid for `n` values.
+        dispatch!(isa, S => self.apply_at::<S>(from, to, n));
     }
 
     /// Turns the gradient of the outputs into that of the inputs: `gradient ∘ f′(input)`.
@@ -60,21 +77,22 @@ impl Activation {
     }
 
     /// # Safety
-    /// As [`Simd`]; `p` is valid for `n` values.
+    /// As [`Simd`]; `from` and `to`, which may be the same, are valid for `n` values. The identity
+    /// writes nothing.
     #[inline(always)]
-    pub(crate) unsafe fn apply_at<S: Simd>(self, p: *mut f32, n: usize) {
+    pub(crate) unsafe fn apply_at<S: Simd>(self, from: *const f32, to: *mut f32, n: usize) {
         // The choice stands outside the loops.
         macro_rules! each {
             (|$x:ident| $y:expr) => {{
                 let mut i = 0;
                 while i + S::LANES <= n {
-                    let $x = S::load(p.add(i));
-                    S::store(p.add(i), $y);
+                    let $x = S::load(from.add(i));
+                    S::store(to.add(i), $y);
                     i += S::LANES;
                 }
                 if i < n {
-                    let $x = S::load_first(p.add(i), n - i);
-                    S::store_first(p.add(i), n - i, $y);
+                    let $x = S::load_first(from.add(i), n - i);
+                    S::store_first(to.add(i), n - i, $y);
                 }
             }};
         }

@@ -220,6 +220,20 @@ impl Attention {
         packed: &mut [f32],
     ) {
         let width = vectors * Tiles::of(self.isa).lanes();
+        if width == self.head_dim {
+            // One panel of whole vectors: a call for each short row would take longer than its copy.
+            let to = &mut packed[..count * width];
+            let rows = rows.map(|row| &row[..width]).zip(to.chunks_exact_mut(width));
+            dispatch!(self.isa, S => {
+                for (row, to) in rows {
+                    for i in (0..width).step_by(S::LANES) {
+                        // Both hold `width` values, whole vectors.
+                        S::store(to.as_mut_ptr().add(i), S::load(row.as_ptr().add(i)));
+                    }
+                }
+            });
+            return;
+        }
         for (r, row) in rows.enumerate() {
             for (panel, part) in row[..self.head_dim].chunks(width).enumerate() {
                 let to = &mut packed[(panel * count + r) * width..][..width];

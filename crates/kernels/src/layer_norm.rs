@@ -24,7 +24,21 @@ impl LayerNorm<'_> {
         for row in rows.chunks_exact_mut(n) {
             let row = row.as_mut_ptr();
             // A row, the scale and the shift are valid for `n` values.
-            dispatch!(isa, S => self.row::<S>(row, n));
+            dispatch!(isa, S => self.row::<S>(row, row, n));
+        }
+    }
+
+    /// As [`LayerNorm::apply`] on the rows of `input`, written to `output`.
+    ///
+    /// # Panics
+    /// As [`LayerNorm::apply`], and when the lengths differ.
+    pub fn apply_to(&self, isa: Isa, input: &[f32], output: &mut [f32]) {
+        assert_eq!(input.len(), output.len(), "layer norm output");
+        let n = self.check(isa, input.len());
+        for (from, to) in input.chunks_exact(n).zip(output.chunks_exact_mut(n)) {
+            let (from, to) = (from.as_ptr(), to.as_mut_ptr());
+            // Both rows, the scale and the shift are valid for `n` values.
+            dispatch!(isa, S => self.row::<S>(from, to, n));
         }
     }
 
@@ -41,7 +55,7 @@ impl LayerNorm<'_> {
             }
             let row = row.as_mut_ptr();
             // A row, the scale and the shift are valid for `n` values.
-            dispatch!(isa, S => self.row::<S>(row, n));
+            dispatch!(isa, S => self.row::<S>(row, row, n));
         }
     }
 
@@ -77,22 +91,22 @@ impl LayerNorm<'_> {
     }
 
     /// # Safety
-    /// As [`Simd`]; `row` and the parameters hold `n` values.
+    /// As [`Simd`]; `from`, `to` (which may be the same) and the parameters hold `n` values.
     #[inline(always)]
-    unsafe fn row<S: Simd>(&self, row: *mut f32, n: usize) {
+    unsafe fn row<S: Simd>(&self, from: *const f32, to: *mut f32, n: usize) {
         // SAFETY: passed on.
         unsafe {
-            let (mean, scale) = moments::<S>(row, n, self.eps);
+            let (mean, scale) = moments::<S>(from, n, self.eps);
             let (mean, scale) = (S::splat(mean), S::splat(scale));
             let (weight, bias) = (self.weight.as_ptr(), self.bias.as_ptr());
             each::<S>(
                 n,
                 #[inline(always)]
                 |i, at| {
-                    let centred = S::sub(at.load::<S>(row.add(i)), mean);
+                    let centred = S::sub(at.load::<S>(from.add(i)), mean);
                     let factor = S::mul(scale, at.load::<S>(weight.add(i)));
                     let y = S::mul_add(centred, factor, at.load::<S>(bias.add(i)));
-                    at.store::<S>(row.add(i), y);
+                    at.store::<S>(to.add(i), y);
                 },
             );
         }

@@ -263,7 +263,7 @@ impl Panels {
                         dispatch!(isa, S => {
                             for row in row..row + height {
                                 let c = whole.c.add(row * whole.c_step + column);
-                                act.apply_at::<S>(c, columns);
+                                act.apply_at::<S>(c, c, columns);
                             }
                         });
                     }

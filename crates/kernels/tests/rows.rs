@@ -56,6 +56,9 @@ fn activations_and_their_slopes() {
         for act in Activation::ALL {
             let mut y = x.clone();
             act.apply(isa, &mut y);
+            let mut beside = vec![f32::NAN; x.len()];
+            act.apply_to(isa, &x, &mut beside);
+            assert!(beside == y, "{act:?} on {}", isa.name());
             let mut slope = vec![1.0; x.len()];
             act.backward(isa, &x, &mut slope);
             for ((&x, y), slope) in x.iter().zip(y).zip(slope) {
@@ -202,6 +205,9 @@ proptest! {
             let mut rows = input.clone();
             norm.apply(isa, &mut rows);
             close(&rows, &expected, tolerance)?;
+            let mut beside = vec![f32::NAN; input.len()];
+            norm.apply_to(isa, &input, &mut beside);
+            prop_assert!(beside == rows, "{:?}", isa);
             let mut sum = half.clone();
             norm.apply_to_sum(isa, &half, &mut sum);
             prop_assert!(sum == rows, "{:?}", isa);

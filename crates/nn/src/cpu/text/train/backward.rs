@@ -8,7 +8,7 @@ use super::tensors::Tensor;
 use super::{Layer, Matrix, Norm, SavedLayer, TextTrainer, size};
 use crate::TextBatch;
 use crate::blocks::TokenPool;
-use crate::cpu::execute::reserve;
+use crate::cpu::execute::{give_back, reserve, take};
 use crate::cpu::text::execute::{Chunk, positions, sequence};
 
 /// Buffers of the backward pass, reused from layer to layer and step to step.
@@ -88,7 +88,7 @@ fn pool(trainer: &mut TextTrainer, batch: &TextBatch, gradient: &[f32]) {
 /// Back from the output of layer `i` to what its attention gives; gradients of norms and biases.
 fn feed_forward(trainer: &mut TextTrainer, chunks: &[Chunk], i: usize) {
     let (f, isa) = (trainer.features, trainer.isa);
-    let TextTrainer { tensors, layers, saved, work, .. } = trainer;
+    let TextTrainer { tensors, layers, saved, work, idle, .. } = trainer;
     let layer: &Layer = &layers[i];
     let SavedLayer { sum: sums, inner: inners, total: totals, .. } = &saved.layers[i];
     let hidden = layer.expand.forward.outputs();
@@ -109,9 +109,10 @@ fn feed_forward(trainer: &mut TextTrainer, chunks: &[Chunk], i: usize) {
         work.partials.par_chunks_exact_mut(width),
     );
     let values: &[Tensor] = tensors;
-    parts.into_par_iter().with_max_len(1).for_each_init(
-        Vec::new,
-        |scratch, (chunk, rows, d_sum, d_inner, wide, mixed, partials)| {
+    parts.into_par_iter().with_max_len(1).for_each(
+        |(chunk, rows, d_sum, d_inner, wide, mixed, partials)| {
+            let mut held = take(idle);
+            let scratch = &mut held.linear;
             let n = chunk.rows.len();
             let own = |saved: &'_ [f32], width: usize| -> std::ops::Range<usize> {
                 debug_assert!(saved.len() >= chunk.rows.end * width);
@@ -123,8 +124,7 @@ fn feed_forward(trainer: &mut TextTrainer, chunks: &[Chunk], i: usize) {
             layer.norm.kernel(values).backward(isa, total, rows, norm_weight, norm_bias);
             layer.shrink.grad.bias(rows, shrink);
             let inner = &inners[own(inners, hidden)];
-            wide.copy_from_slice(inner);
-            layer.act.apply(isa, wide);
+            layer.act.apply_to(isa, inner, wide);
             back(&layer.shrink, n, rows, None, scratch, d_inner);
             layer.act.backward(isa, inner, d_inner);
             layer.expand.grad.bias(d_inner, expand);
@@ -134,6 +134,7 @@ fn feed_forward(trainer: &mut TextTrainer, chunks: &[Chunk], i: usize) {
             norm.backward(isa, sum, d_sum, inner_weight, inner_bias);
             layer.output.grad.bias(d_sum, output);
             back(&layer.output, n, d_sum, None, scratch, mixed);
+            give_back(idle, held);
         },
     );
     let places = [
@@ -189,7 +190,7 @@ fn add_up(partials: &[f32], widths: &[usize], places: &[usize], tensors: &mut [T
 /// `work.projections` from `work.mixed`, sequence by sequence.
 fn attention(trainer: &mut TextTrainer, batch: &TextBatch, i: usize) {
     let f = trainer.features;
-    let TextTrainer { layers, saved, work, .. } = trainer;
+    let TextTrainer { layers, saved, work, idle, .. } = trainer;
     let attention = layers[i].attention;
     let projections = &saved.layers[i].projections;
     let ranges: Vec<_> = batch.sequences().filter(|range| !range.is_empty()).collect();
@@ -201,15 +202,14 @@ fn attention(trainer: &mut TextTrainer, batch: &TextBatch, i: usize) {
         rest = other;
     }
     let mixed = &work.mixed;
-    (ranges, parts).into_par_iter().with_max_len(1).for_each_init(
-        Vec::new,
-        |scratch, (range, output)| {
-            let sequence = sequence(batch, projections, &range, f);
-            reserve(scratch, attention.backward_scratch_len(range.len()));
-            let gradient = &mixed[range.start * f..range.end * f];
-            attention.backward(&sequence, gradient, scratch, output, 3 * f);
-        },
-    );
+    (ranges, parts).into_par_iter().with_max_len(1).for_each(|(range, output)| {
+        let mut held = take(idle);
+        let sequence = sequence(batch, projections, &range, f);
+        reserve(&mut held.attention, attention.backward_scratch_len(range.len()));
+        let gradient = &mixed[range.start * f..range.end * f];
+        attention.backward(&sequence, gradient, &mut held.attention, output, 3 * f);
+        give_back(idle, held);
+    });
 }
 
 /// Gradients of the matrices of layer `i`.
@@ -231,7 +231,7 @@ fn weights(trainer: &mut TextTrainer, n: usize, i: usize) {
 /// gradient of the projections' bias.
 fn inputs(trainer: &mut TextTrainer, chunks: &[Chunk], i: usize) {
     let f = trainer.features;
-    let TextTrainer { tensors, layers, work, embed, .. } = trainer;
+    let TextTrainer { tensors, layers, work, embed, idle, .. } = trainer;
     let matrix = &layers[i].projections;
     let wanted = i > 0 || embed.is_some();
     work.partials.clear();
@@ -239,17 +239,16 @@ fn inputs(trainer: &mut TextTrainer, chunks: &[Chunk], i: usize) {
     let parts =
         (chunks, split(&mut work.rows, chunks, f), work.partials.par_chunks_exact_mut(3 * f));
     let (projections, sums) = (&work.projections, &work.sum);
-    parts.into_par_iter().with_max_len(1).for_each_init(
-        Vec::new,
-        |scratch, (chunk, rows, bias)| {
-            let dy = &projections[chunk.rows.start * 3 * f..chunk.rows.end * 3 * f];
-            matrix.grad.bias(dy, bias);
-            if wanted {
-                let sum = &sums[chunk.rows.start * f..chunk.rows.end * f];
-                back(matrix, chunk.rows.len(), dy, Some(sum), scratch, rows);
-            }
-        },
-    );
+    parts.into_par_iter().with_max_len(1).for_each(|(chunk, rows, bias)| {
+        let dy = &projections[chunk.rows.start * 3 * f..chunk.rows.end * 3 * f];
+        matrix.grad.bias(dy, bias);
+        if wanted {
+            let mut held = take(idle);
+            let sum = &sums[chunk.rows.start * f..chunk.rows.end * f];
+            back(matrix, chunk.rows.len(), dy, Some(sum), &mut held.linear, rows);
+            give_back(idle, held);
+        }
+    });
     add_up(&work.partials, &[3 * f], &[matrix.bias], tensors);
 }
 

@@ -3,8 +3,8 @@
 use offshoot_kernels::{Activation, Epilogue, embed};
 use rayon::prelude::*;
 
-use super::{Embed, Layer, SavedLayer, TextTrainer, size};
-use crate::cpu::execute::reserve;
+use super::{Embed, Layer, SavedLayer, Scratch, TextTrainer, size};
+use crate::cpu::execute::{give_back, reserve, take};
 use crate::cpu::text::execute::{Chunk, apply, attend, chunks, positions, token_pool, unit_length};
 use crate::{Result, TextBatch};
 
@@ -66,7 +66,8 @@ pub(super) fn run(trainer: &mut TextTrainer, batch: &TextBatch) -> Result<()> {
 /// The first layer's input, queries, keys and values.
 fn first_rows(trainer: &mut TextTrainer, batch: &TextBatch, chunks: &[Chunk]) -> Result<()> {
     let (n, f, isa) = (batch.tokens(), trainer.features, trainer.isa);
-    let TextTrainer { tensors, prefix, embed: tables, layers, saved, .. } = trainer;
+    let TextTrainer { tensors, prefix, embed: tables, layers, saved, idle, .. } = trainer;
+    let idle = &*idle;
     let tables: &Option<Embed> = tables;
     let SavedLayer { input, projections, .. } = &mut saved.layers[0];
     if let Some(prefix) = prefix {
@@ -88,11 +89,12 @@ fn first_rows(trainer: &mut TextTrainer, batch: &TextBatch, chunks: &[Chunk]) ->
             let mut all = vec![(table(words), &batch.ids()[own.clone()]), (table(places), &rows)];
             all.extend(types.as_ref().map(|types| (table(types), &batch.types()[own])));
             embed(f, &all, sums);
-            input.copy_from_slice(sums);
-            norm.kernel(tensors).apply(isa, input);
+            norm.kernel(tensors).apply_to(isa, sums, input);
         }
         let first = &layers[0].projections.forward;
-        apply(first, input, Epilogue::NONE, &mut Vec::new(), projections);
+        let mut scratch = take(idle);
+        apply(first, input, Epilogue::NONE, &mut scratch.linear, projections);
+        give_back(idle, scratch);
     });
     Ok(())
 }
@@ -100,7 +102,7 @@ fn first_rows(trainer: &mut TextTrainer, batch: &TextBatch, chunks: &[Chunk]) ->
 /// Layer `i`, and the queries, keys and values of the next.
 fn layer(trainer: &mut TextTrainer, batch: &TextBatch, chunks: &[Chunk], i: usize) {
     let (f, isa) = (trainer.features, trainer.isa);
-    let TextTrainer { tensors, layers, saved, .. } = trainer;
+    let TextTrainer { tensors, layers, saved, idle, .. } = trainer;
     let layer: &Layer = &layers[i];
     let next_layer = layers.get(i + 1);
     let hidden = layer.expand.forward.outputs();
@@ -118,41 +120,31 @@ fn layer(trainer: &mut TextTrainer, batch: &TextBatch, chunks: &[Chunk], i: usiz
         split(&mut next.input, chunks, f),
         split(&mut next.projections, chunks, next_width),
     );
-    parts.into_par_iter().with_max_len(1).for_each_init(
-        Scratch::default,
-        |scratch, (chunk, mixed, sum, attended, inner, total, next, next_projections)| {
-            let Scratch { attention, linear, wide } = scratch;
+    parts.into_par_iter().with_max_len(1).for_each(
+        |(chunk, mixed, sum, attended, inner, total, next, next_projections)| {
+            let mut scratch = take(idle);
+            let Scratch { attention, linear, wide } = &mut scratch;
             attend(&layer.attention, batch, projections, chunk, attention, mixed);
             let input = &input[chunk.rows.start * f..chunk.rows.end * f];
             apply(&layer.output.forward, mixed, plus(input), linear, sum);
-            attended.copy_from_slice(sum);
-            layer.attention_norm.kernel(tensors).apply(isa, attended);
+            layer.attention_norm.kernel(tensors).apply_to(isa, sum, attended);
             apply(&layer.expand.forward, attended, Epilogue::NONE, linear, inner);
             reserve(wide, inner.len());
             let wide = &mut wide[..inner.len()];
-            wide.copy_from_slice(inner);
-            layer.act.apply(isa, wide);
+            layer.act.apply_to(isa, inner, wide);
             apply(&layer.shrink.forward, wide, plus(attended), linear, total);
-            next.copy_from_slice(total);
-            layer.norm.kernel(tensors).apply(isa, next);
+            layer.norm.kernel(tensors).apply_to(isa, total, next);
             if let Some(layer) = next_layer {
                 let projections = &layer.projections.forward;
                 apply(projections, next, Epilogue::NONE, linear, next_projections);
             }
+            give_back(idle, scratch);
         },
     );
 }
 
 fn plus(residual: &[f32]) -> Epilogue<'_> {
     Epilogue { residual: Some(residual), act: Activation::None }
-}
-
-/// A worker's buffers.
-#[derive(Default)]
-struct Scratch {
-    attention: Vec<f32>,
-    linear: Vec<f32>,
-    wide: Vec<f32>,
 }
 
 fn pool(trainer: &mut TextTrainer, batch: &TextBatch) {

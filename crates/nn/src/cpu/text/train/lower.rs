@@ -59,6 +59,7 @@ pub(super) fn lower(
         stale: true,
         saved: Saved::default(),
         work: Default::default(),
+        idle: Default::default(),
     })
 }
 

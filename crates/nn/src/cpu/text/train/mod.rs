@@ -10,6 +10,8 @@ mod forward;
 mod lower;
 mod tensors;
 
+use std::sync::Mutex;
+
 use offshoot_kernels::{Activation, Attention, Isa, Linear, LinearGrad, Precision};
 
 use super::TextPlan;
@@ -48,6 +50,16 @@ pub struct TextTrainer {
     stale: bool,
     saved: Saved,
     work: backward::Work,
+    /// Scratch of workers that have finished.
+    idle: Mutex<Vec<Scratch>>,
+}
+
+/// A worker's buffers, reused from chunk to chunk.
+#[derive(Default)]
+struct Scratch {
+    attention: Vec<f32>,
+    linear: Vec<f32>,
+    wide: Vec<f32>,
 }
 
 /// Places of the embedding's tensors.
