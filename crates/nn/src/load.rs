@@ -1,6 +1,6 @@
 //! Fits a checkpoint to a recipe, and says how well it fitted.
 
-use crate::{Array, NnError, Parameter, Params, Recipe, Result};
+use crate::{Array, Block, NnError, Parameter, Params, Recipe, Result};
 use std::collections::BTreeMap;
 
 /// What became of the source classifier.
@@ -92,6 +92,10 @@ pub fn load(recipe: &Recipe, params: Params) -> Result<(Params, LoadReport)> {
     if !faults.is_empty() {
         return Err(mismatch(recipe, describe(&faults, backbone.len())));
     }
+    if let Some(name) = unused.iter().find(|name| is_further_layer(recipe, name)) {
+        let detail = format!("`{name}` belongs to a layer beyond the recipe's last");
+        return Err(mismatch(recipe, detail));
+    }
     let head = fit_head(recipe, &head, &mut found)?;
     let report = LoadReport {
         matched: backbone.len(),
@@ -132,6 +136,27 @@ fn keys_of(
         candidates.into_iter().flatten().find(|key| wanted.contains_key(key.as_str()))
     };
     params.keys().map(key_of).collect()
+}
+
+/// Whether an array that no layer of a text encoder asked for is of a layer of the same kind: the
+/// checkpoint is a deeper encoder, of which the recipe would compute the first layers only.
+fn is_further_layer(recipe: &Recipe, name: &str) -> bool {
+    let Ok(_) = recipe.text() else { return false };
+    let Some(layer) =
+        recipe.stages.iter().rev().flat_map(|stage| &stage.blocks).find_map(|block| match block {
+            Block::EncoderLayer(layer) => Some(layer),
+            _ => None,
+        })
+    else {
+        return false;
+    };
+    // `encoder.layer.5.output.dense`: the same with another number.
+    let pattern = |key: &str| {
+        let parts = key.split('.').map(|part| part.parse::<usize>().map_or(part, |_| "#"));
+        parts.collect::<Vec<_>>().join(".")
+    };
+    let bare = (recipe.rename)(name).unwrap_or_else(|| name.to_string());
+    pattern(&bare) == pattern(&format!("{}.weight", layer.shrink))
 }
 
 /// What is wrong with the array found for `parameter`, if anything.

@@ -175,6 +175,20 @@ fn recipes_have_the_published_number_of_parameters() {
 }
 
 #[test]
+fn a_deeper_encoder_is_not_taken_for_its_first_layers() {
+    let case = &reference().cases[0];
+    let recipe = case.recipe();
+    let mut params = filled_params(&recipe);
+    for (key, array) in params.clone() {
+        if let Some(rest) = key.strip_prefix("encoder.layer.1.") {
+            params.insert(format!("bert.encoder.layer.2.{rest}"), array);
+        }
+    }
+    let error = load(&recipe, params).unwrap_err().to_string();
+    assert!(error.contains("layer beyond the recipe's last"), "{error}");
+}
+
+#[test]
 fn checkpoints_of_task_models_and_sentence_encoders_load() {
     for (family, prefix) in [
         ("bert", "bert."),
