@@ -1,7 +1,7 @@
 //! Milliseconds of sentence vectors for one batch, as a JSON list.
 //!
 //! `cargo run --release -p offshoot-nn --example text_speed -- minilm_l6 32 128 2 9 f32`
-//! (recipe, sequences, tokens of each or `mixed`, threads, repeats, f32 or bf16x3 or bf16; random
+//! (recipe, sequences, tokens of each or `mixed` or a list with commas, threads, repeats, f32 or bf16x3 or bf16; random
 //! weights: speed does not depend on them). `mixed` draws lengths as sentences have them and prints
 //! their distribution.
 
@@ -33,8 +33,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         other => return Err(format!("expected f32, bf16x3 or bf16, got {other}").into()),
     };
     let mut lengths = Vec::new();
+    let listed: Vec<&str> = tokens.split(',').collect();
     for i in 0..sequences {
-        lengths.push(if tokens == "mixed" { mixed(i) } else { tokens.parse()? });
+        lengths.push(match tokens {
+            "mixed" => mixed(i),
+            _ => listed[i % listed.len()].parse()?,
+        });
     }
     let recipe = backbones::find(name)?;
     let options = PlanOptions { precision, ..PlanOptions::default() };
