@@ -289,11 +289,16 @@ pub(super) fn linear(isa: Isa, params: &Params, layer: &Linear) -> Result<Conv> 
     Ok(Conv::new(isa, pixel, layer.inputs, layer.outputs, weight, bias)?)
 }
 
-fn map([height, width]: [usize; 2], channels: usize) -> Shape {
+pub(super) fn map([height, width]: [usize; 2], channels: usize) -> Shape {
     Shape::Map { height, width, channels }
 }
 
-fn window(shape: Shape, kernel: usize, stride: usize, padding: Padding) -> Result<Window> {
+pub(super) fn window(
+    shape: Shape,
+    kernel: usize,
+    stride: usize,
+    padding: Padding,
+) -> Result<Window> {
     let Shape::Map { height, width, .. } = shape else {
         return Err(NnError::Unsupported(format!("a window over {shape:?}")));
     };

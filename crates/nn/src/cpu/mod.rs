@@ -10,6 +10,7 @@ mod execute;
 mod fold;
 mod lower;
 mod text;
+pub mod train;
 
 use std::sync::Mutex;
 

@@ -1,0 +1,255 @@
+//! From a recipe's blocks to layers over numbered tensors.
+
+use offshoot_kernels::{
+    BatchNorm, Conv, ConvGrad, Depthwise, DepthwiseGrad, Isa, Precision, Window,
+};
+
+use super::conv::{ConvLayer, Kernel, Norm};
+use super::layer::{Layer, ShapeKind, ShapeLayer};
+use super::param::Param;
+use super::{TensorId, TrainOptions};
+use crate::blocks::{Act, Block, ConvNormAct, Linear, Residual, Shortcut};
+use crate::cpu::fold::array;
+use crate::cpu::{clamp, lower};
+use crate::{NnError, Params, Result, Shape, Stage};
+
+pub(super) struct Built {
+    pub layers: Vec<Layer>,
+    pub params: Vec<Param>,
+    /// Values of one sample in each tensor.
+    pub tensors: Vec<usize>,
+    pub output: Shape,
+}
+
+/// Builds `stages` for inputs of shape `input`.
+pub(super) fn build(
+    isa: Isa,
+    options: &TrainOptions,
+    params: &Params,
+    input: Shape,
+    stages: &[Stage],
+) -> Result<Built> {
+    let mut builder = Builder {
+        isa,
+        precision: options.precision,
+        from: params,
+        stage: "",
+        layers: Vec::new(),
+        params: Vec::new(),
+        tensors: vec![input.len()],
+    };
+    let (mut at, mut shape) = (0, input);
+    for stage in stages {
+        builder.stage = stage.name;
+        for block in &stage.blocks {
+            (at, shape) = builder.block(at, shape, block)?;
+        }
+    }
+    if builder.layers.is_empty() {
+        return Err(NnError::Unsupported("every stage is frozen: nothing is left to train".into()));
+    }
+    let Builder { layers, params, tensors, .. } = builder;
+    Ok(Built { layers, params, tensors, output: shape })
+}
+
+struct Builder<'a> {
+    isa: Isa,
+    precision: Precision,
+    from: &'a Params,
+    stage: &'static str,
+    layers: Vec<Layer>,
+    params: Vec<Param>,
+    tensors: Vec<usize>,
+}
+
+impl Builder<'_> {
+    fn block(&mut self, at: TensorId, shape: Shape, block: &Block) -> Result<(TensorId, Shape)> {
+        match (block, shape) {
+            (Block::Conv(conv), _) => self.conv(at, shape, conv, None, conv.act),
+            (Block::Residual(residual), _) => self.residual(at, shape, residual),
+            (&Block::MaxPool { kernel, stride, padding }, Shape::Map { channels, .. }) => {
+                let window = lower::window(shape, kernel, stride, padding)?;
+                let output = lower::map(window.output, channels);
+                Ok((self.shape_layer(ShapeKind::MaxPool(window), channels, at, output), output))
+            }
+            (Block::GlobalAvgPool, Shape::Map { channels, .. }) => {
+                let output = Shape::Vector(channels);
+                Ok((self.shape_layer(ShapeKind::MeanPool, channels, at, output), output))
+            }
+            (Block::Flatten, Shape::Map { channels, .. }) => {
+                let output = Shape::Vector(shape.len());
+                Ok((self.shape_layer(ShapeKind::Flatten, channels, at, output), output))
+            }
+            (Block::Linear(linear), Shape::Vector(inputs)) if inputs == linear.inputs => {
+                self.linear(at, linear)
+            }
+            _ => Err(NnError::Unsupported(format!("training {block:?} after {shape:?}"))),
+        }
+    }
+
+    fn shape_layer(
+        &mut self,
+        kind: ShapeKind,
+        channels: usize,
+        input: TensorId,
+        shape: Shape,
+    ) -> TensorId {
+        let output = self.tensor(shape.len());
+        self.layers.push(Layer::Shape(ShapeLayer { kind, channels, input, output }));
+        output
+    }
+
+    fn tensor(&mut self, len: usize) -> TensorId {
+        self.tensors.push(len);
+        self.tensors.len() - 1
+    }
+
+    fn param(&mut self, key: String, shape: Vec<usize>) -> Result<usize> {
+        self.params.push(Param::read(self.from, self.stage, key, shape)?);
+        Ok(self.params.len() - 1)
+    }
+
+    fn residual(
+        &mut self,
+        at: TensorId,
+        shape: Shape,
+        block: &Residual,
+    ) -> Result<(TensorId, Shape)> {
+        let Some((last, body)) = block.body.split_last() else {
+            return Err(NnError::Unsupported("a residual block without a body".into()));
+        };
+        if last.act != Act::None {
+            return Err(NnError::Unsupported("an activation before the residual sum".into()));
+        }
+        let shortcut = match &block.shortcut {
+            Shortcut::None => None,
+            Shortcut::Identity => Some((at, shape)),
+            Shortcut::Project(conv) => Some(self.conv(at, shape, conv, None, conv.act)?),
+        };
+        let (mut inner, mut inner_shape) = (at, shape);
+        for conv in body {
+            (inner, inner_shape) = self.conv(inner, inner_shape, conv, None, conv.act)?;
+        }
+        let residual = shortcut.map(|(id, _)| id);
+        let (output, output_shape) = self.conv(inner, inner_shape, last, residual, block.act)?;
+        match shortcut {
+            Some((_, shape)) if shape != output_shape => Err(NnError::Unsupported(format!(
+                "a residual sum of {shape:?} and {output_shape:?}"
+            ))),
+            _ => Ok((output, output_shape)),
+        }
+    }
+
+    fn conv(
+        &mut self,
+        input: TensorId,
+        shape: Shape,
+        block: &ConvNormAct,
+        residual: Option<TensorId>,
+        act: Act,
+    ) -> Result<(TensorId, Shape)> {
+        let conv = &block.conv;
+        let Shape::Map { channels: inputs, .. } = shape else {
+            return Err(NnError::Unsupported(format!("`{}` cannot follow {shape:?}", conv.key)));
+        };
+        let window = lower::window(shape, conv.kernel, conv.stride, conv.padding)?;
+        let channels = conv.outputs;
+        let kernel = if conv.groups == 1 && inputs == conv.inputs {
+            self.dense(window, inputs, channels)?
+        } else if conv.groups == inputs && conv.inputs == inputs && channels == inputs {
+            if residual.is_some() && block.norm.is_none() {
+                return Err(NnError::Unsupported(format!(
+                    "`{}`: a residual sum right after a depthwise convolution",
+                    conv.key
+                )));
+            }
+            let zeros = vec![0.0; channels * conv.kernel * conv.kernel];
+            let bias = &zeros[..channels];
+            let forward = Box::new(Depthwise::new(self.isa, window, channels, &zeros, bias)?);
+            let gradient = Box::new(DepthwiseGrad::new(self.isa, window, channels)?);
+            Kernel::Depthwise { forward, gradient }
+        } else {
+            return Err(NnError::Unsupported(format!(
+                "`{}` has {} groups and {} inputs, for {inputs} channels",
+                conv.key, conv.groups, conv.inputs
+            )));
+        };
+        let of_weight = vec![channels, inputs / conv.groups, conv.kernel, conv.kernel];
+        let weight = self.param(format!("{}.weight", conv.key), of_weight)?;
+        let bias = match conv.bias {
+            true => Some(self.param(format!("{}.bias", conv.key), vec![channels])?),
+            false => None,
+        };
+        let norm = match &block.norm {
+            None => None,
+            Some(norm) => {
+                let read = |name| array(self.from, &format!("{}.{name}", norm.key), channels);
+                let (mean, var) = (read("running_mean")?.to_vec(), read("running_var")?.to_vec());
+                Some(Norm {
+                    key: norm.key.clone(),
+                    gamma: self.param(format!("{}.weight", norm.key), vec![channels])?,
+                    beta: self.param(format!("{}.bias", norm.key), vec![channels])?,
+                    eps: norm.eps,
+                    running_mean: mean,
+                    running_var: var,
+                    mean: vec![0.0; channels],
+                    inverse: vec![0.0; channels],
+                    scale: vec![0.0; channels],
+                    shift: vec![0.0; channels],
+                    sums: Vec::new(),
+                })
+            }
+        };
+        let output_shape = lower::map(window.output, channels);
+        let before_norm = norm.is_some().then(|| self.tensor(output_shape.len()));
+        let output = self.tensor(output_shape.len());
+        self.layers.push(Layer::Conv(Box::new(ConvLayer {
+            kernel,
+            weight,
+            bias,
+            norm,
+            act: clamp(act)?,
+            input,
+            before_norm,
+            residual,
+            output,
+            passes: BatchNorm::new(self.isa, channels)?,
+            channels,
+            stale: true,
+        })));
+        Ok((output, output_shape))
+    }
+
+    fn dense(&self, window: Window, inputs: usize, outputs: usize) -> Result<Kernel> {
+        let (isa, precision) = (self.isa, self.precision);
+        let forward = Box::new(Conv::planned(isa, precision, window, inputs, outputs)?);
+        let gradient = Box::new(ConvGrad::new(isa, precision, window, inputs, outputs)?);
+        Ok(Kernel::Dense { forward, gradient })
+    }
+
+    /// A fully connected layer is a convolution on a single pixel.
+    fn linear(&mut self, input: TensorId, block: &Linear) -> Result<(TensorId, Shape)> {
+        let pixel =
+            Window { input: [1, 1], output: [1, 1], kernel: [1, 1], stride: 1, before: [0, 0] };
+        let kernel = self.dense(pixel, block.inputs, block.outputs)?;
+        let weight =
+            self.param(format!("{}.weight", block.key), vec![block.outputs, block.inputs])?;
+        let bias = Some(self.param(format!("{}.bias", block.key), vec![block.outputs])?);
+        let output = self.tensor(block.outputs);
+        self.layers.push(Layer::Conv(Box::new(ConvLayer {
+            kernel,
+            weight,
+            bias,
+            norm: None,
+            act: clamp(block.act)?,
+            input,
+            before_norm: None,
+            residual: None,
+            output,
+            passes: BatchNorm::new(self.isa, block.outputs)?,
+            channels: block.outputs,
+            stale: true,
+        })));
+        Ok((output, Shape::Vector(block.outputs)))
+    }
+}

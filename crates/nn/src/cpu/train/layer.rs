@@ -1,0 +1,138 @@
+//! The layers of a trainer.
+
+use offshoot_kernels::{Window, max_pool, max_pool_backward, mean_pool, mean_pool_backward};
+use rayon::prelude::*;
+
+use super::buffers::Buffers;
+use super::conv::ConvLayer;
+use super::param::Param;
+use super::{NormMode, TensorId};
+use crate::{NnError, Params, Result};
+
+/// One layer.
+pub(super) enum Layer {
+    Conv(Box<ConvLayer>),
+    Shape(ShapeLayer),
+}
+
+/// A layer without parameters.
+pub(super) struct ShapeLayer {
+    pub kind: ShapeKind,
+    pub channels: usize,
+    pub input: TensorId,
+    pub output: TensorId,
+}
+
+pub(super) enum ShapeKind {
+    MaxPool(Window),
+    MeanPool,
+    /// `[pixels, channels]` → `[channels, pixels]`.
+    Flatten,
+}
+
+impl Layer {
+    pub fn input(&self) -> TensorId {
+        match self {
+            Self::Conv(layer) => layer.input,
+            Self::Shape(layer) => layer.input,
+        }
+    }
+
+    pub fn forward(
+        &mut self,
+        n: usize,
+        params: &mut [Param],
+        buffers: &mut Buffers,
+        norm: NormMode,
+    ) -> Result<()> {
+        match self {
+            Self::Conv(layer) => layer.forward(n, params, buffers, norm),
+            Self::Shape(layer) => {
+                layer.forward(n, buffers);
+                Ok(())
+            }
+        }
+    }
+
+    /// `wanted` says whether anything before this layer needs a gradient.
+    pub fn backward(
+        &mut self,
+        n: usize,
+        wanted: bool,
+        params: &mut [Param],
+        buffers: &mut Buffers,
+        norm: NormMode,
+    ) -> Result<()> {
+        match self {
+            Self::Conv(layer) => layer.backward(n, wanted, params, buffers, norm),
+            Self::Shape(layer) => layer.backward(n, buffers),
+        }
+    }
+
+    pub fn weights_moved(&mut self) {
+        if let Self::Conv(layer) = self {
+            layer.stale = true;
+        }
+    }
+
+    /// Running statistics by checkpoint key.
+    pub fn statistics(&self) -> Params {
+        match self {
+            Self::Conv(layer) => layer.norm.as_ref().map_or_else(Params::new, |n| n.statistics()),
+            Self::Shape(_) => Params::new(),
+        }
+    }
+}
+
+impl ShapeLayer {
+    fn forward(&self, n: usize, buffers: &mut Buffers) {
+        let (x_len, y_len) = (buffers.len_of(self.input), buffers.len_of(self.output));
+        let mut output = buffers.take_tensor(self.output);
+        let x = &buffers.tensor(self.input)[..n * x_len];
+        let images = x.par_chunks(x_len).zip(output.par_chunks_mut(y_len));
+        images.for_each(|(x, y)| match &self.kind {
+            ShapeKind::MaxPool(window) => max_pool(window, self.channels, x, y),
+            ShapeKind::MeanPool => mean_pool(self.channels, x, y),
+            ShapeKind::Flatten => transpose(x_len / self.channels, self.channels, x, y),
+        });
+        buffers.put_tensor(self.output, output);
+    }
+
+    fn backward(&self, n: usize, buffers: &mut Buffers) -> Result<()> {
+        let (x_len, y_len) = (buffers.len_of(self.input), buffers.len_of(self.output));
+        let dy = buffers
+            .take_gradient(self.output)
+            .ok_or_else(|| NnError::Unsupported("an output that nothing reads".into()))?;
+        let mut dx = buffers.take(n * x_len);
+        {
+            let x = &buffers.tensor(self.input)[..n * x_len];
+            let y = &buffers.tensor(self.output)[..n * y_len];
+            let inputs = x.par_chunks(x_len).zip(dx.par_chunks_mut(x_len));
+            let outputs = y.par_chunks(y_len).zip(dy.par_chunks(y_len));
+            inputs.zip(outputs).for_each(|((x, dx), (y, dy))| match &self.kind {
+                ShapeKind::MaxPool(window) => {
+                    max_pool_backward(window, self.channels, x, y, dy, dx);
+                }
+                ShapeKind::MeanPool => mean_pool_backward(self.channels, dy, dx),
+                ShapeKind::Flatten => transpose(self.channels, x_len / self.channels, dy, dx),
+            });
+        }
+        buffers.give_back(dy);
+        // No recipe reads a pool's input twice, but a sum is a sum.
+        if let Some(other) = buffers.take_gradient(self.input) {
+            dx.iter_mut().zip(&other).for_each(|(dx, other)| *dx += other);
+            buffers.give_back(other);
+        }
+        buffers.set_gradient(self.input, dx);
+        Ok(())
+    }
+}
+
+/// `[rows, columns]` → `[columns, rows]`.
+fn transpose(rows: usize, columns: usize, from: &[f32], to: &mut [f32]) {
+    for (row, from) in from.chunks_exact(columns).enumerate() {
+        for (column, &value) in from.iter().enumerate() {
+            to[column * rows + row] = value;
+        }
+    }
+}
