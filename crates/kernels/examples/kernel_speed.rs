@@ -72,9 +72,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut dw = vec![0.0; weight.len()];
         let mut scratch = vec![0.0; grad.input_scratch_len(images)];
         let by_input = median(|| grad.input(images, &output, None, &mut scratch, &mut dx));
-        let mut scratch = vec![0.0; grad.weight_scratch_len(images)];
+        let mut scratch = vec![0.0; grad.add_scratch_len()];
+        let mut sums = vec![0.0; grad.sums_len()];
         let by_weight = median(|| {
-            pool.install(|| grad.weight(images, &input, &output, &mut scratch, &mut dw));
+            grad.add(images, &input, &output, &mut scratch, &mut sums);
+            pool.install(|| grad.collect(&sums, &mut dw));
         });
         print!("{size:4} {kernel} {stride} {inputs:4} {outputs:4} {images:3}");
         for seconds in [seconds, by_input, by_weight] {

@@ -1,11 +1,12 @@
 //! Gradients of a depthwise convolution with respect to its input and its weights.
 
-use rayon::prelude::*;
-
 use crate::conv::Window;
 use crate::depthwise::{Depthwise, Rows};
 use crate::simd::{Simd, dispatch, load_lanes, store_lanes};
 use crate::{Clamp, Isa, KernelError, Order};
+
+/// Parts of the sums of weights' gradients at most.
+const MAX_PARTS: usize = 8;
 
 /// Plans the backward pass of a depthwise convolution for one image size.
 pub struct DepthwiseGrad {
@@ -154,40 +155,42 @@ impl DepthwiseGrad {
         }
     }
 
-    /// Values of scratch that [`DepthwiseGrad::weight`] needs for `images` images.
-    pub fn weight_scratch_len(&self, images: usize) -> usize {
-        images * self.window.kernel[0] * self.window.kernel[1] * self.channels
+    /// Parts over whose images sums of the weights' gradient are formed side by side: a power of
+    /// two that depends on sizes alone.
+    pub fn parts(&self, images: usize) -> usize {
+        1 << images.clamp(1, MAX_PARTS).ilog2()
     }
 
-    /// `dw = gradient with respect to the weights`, `[kh, kw, 1, channels]`, summed over `images`
-    /// images in order; on the current pool.
+    /// Values of one part's sums.
+    pub fn sums_len(&self) -> usize {
+        self.window.kernel[0] * self.window.kernel[1] * self.channels
+    }
+
+    /// Adds the gradient over `images` images to a part's sums, `[kh, kw, 1, channels]` (zero at
+    /// first); on this thread.
     ///
     /// # Panics
     /// When a slice is too short.
-    pub fn weight(
-        &self,
-        images: usize,
-        x: &[f32],
-        dy: &[f32],
-        scratch: &mut [f32],
-        dw: &mut [f32],
-    ) {
-        let len = self.window.kernel[0] * self.window.kernel[1] * self.channels;
+    pub fn add(&self, images: usize, x: &[f32], dy: &[f32], sums: &mut [f32]) {
         let (x, dy) = (&x[..images * self.input_len()], &dy[..images * self.output_len()]);
-        let parts = &mut scratch[..images * len];
-        let each = x.par_chunks_exact(self.input_len()).zip(dy.par_chunks_exact(self.output_len()));
-        each.zip(parts.par_chunks_exact_mut(len)).for_each(|((x, dy), part)| {
+        let sums = &mut sums[..self.sums_len()];
+        let each = x.chunks_exact(self.input_len()).zip(dy.chunks_exact(self.output_len()));
+        for (x, dy) in each {
             // One image of each, and all taps of all channels.
-            dispatch!(self.isa, S => self.image::<S>(x, dy, part));
-        });
-        let dw = &mut dw[..len];
+            dispatch!(self.isa, S => self.image::<S>(x, dy, sums));
+        }
+    }
+
+    /// Adds the parts' sums, one after the other, in order: `dw` `[kh, kw, 1, channels]`.
+    pub fn collect(&self, sums: &[f32], dw: &mut [f32]) {
+        let dw = &mut dw[..self.sums_len()];
         dw.fill(0.0);
-        for part in parts.chunks_exact(len) {
+        for part in sums.chunks_exact(self.sums_len()) {
             dw.iter_mut().zip(part).for_each(|(dw, part)| *dw += part);
         }
     }
 
-    /// One image's gradient of the weights.
+    /// Adds one image's gradient of the weights.
     ///
     /// # Safety
     /// As [`Simd`]; the slices are one image each, and all weights.
@@ -253,6 +256,11 @@ impl DepthwiseGrad {
         // SAFETY: rows are whole; columns lie inside them as in the forward pass.
         unsafe {
             let mut sums = [[S::splat(0.0); K]; K];
+            for (i, sums) in sums.iter_mut().enumerate() {
+                for (j, sum) in sums.iter_mut().enumerate() {
+                    *sum = load_lanes::<S, FULL>(dw.as_ptr().add((i * K + j) * c + ch), lanes);
+                }
+            }
             for y in 0..out_h {
                 let mut rows = [self.zeros.as_ptr(); K];
                 for (i, row) in rows.iter_mut().enumerate() {
@@ -300,7 +308,6 @@ impl DepthwiseGrad {
     fn image_any(&self, x: &[f32], dy: &[f32], dw: &mut [f32]) {
         let Self { window, channels: c, .. } = *self;
         let ([height, width], out_w) = (window.input, window.output[1]);
-        dw.fill(0.0);
         for (at, dy) in dy.chunks_exact(c).enumerate() {
             for (tap, dw) in dw.chunks_exact_mut(c).enumerate() {
                 let (i, j) = (tap / window.kernel[1], tap % window.kernel[1]);

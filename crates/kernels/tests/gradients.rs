@@ -4,7 +4,7 @@ mod support;
 
 use offshoot_kernels::{
     BatchNorm, Clamp, ConvGrad, CrossEntropy, Depthwise, DepthwiseGrad, Isa, NormInput, Window,
-    max_pool, max_pool_backward, mean_pool, mean_pool_backward, merge_moments,
+    images_of, max_pool, max_pool_backward, mean_pool, mean_pool_backward, merge_moments,
 };
 use proptest::prelude::*;
 use support::{levels, values, window};
@@ -70,8 +70,16 @@ proptest! {
             grad.input(images, &dy, with_add.then_some(&add[..]), &mut scratch, &mut actual);
             prop_assert_eq!(&actual, &expected, "input, {:?} {:?}", isa, precision);
             let mut actual = vec![f32::NAN; dw.len()];
-            let mut scratch = vec![f32::NAN; grad.weight_scratch_len(images)];
-            grad.weight(images, &x, &dy, &mut scratch, &mut actual);
+            let mut scratch = vec![f32::NAN; grad.add_scratch_len()];
+            let parts = grad.parts(images);
+            let mut sums = vec![0.0; parts * grad.sums_len()];
+            for (part, sums) in sums.chunks_exact_mut(grad.sums_len()).enumerate() {
+                let range = images_of(part, parts, images);
+                let x = &x[range.start * x_len / images..];
+                let dy = &dy[range.start * dy_len / images..];
+                grad.add(range.len(), x, dy, &mut scratch, sums);
+            }
+            grad.collect(&sums, &mut actual);
             prop_assert_eq!(&actual, &dw, "weight, {:?} {:?}", isa, precision);
         }
     }
@@ -124,8 +132,15 @@ proptest! {
             grad.input(images, &dy, with_add.then_some(&add[..]), &mut actual);
             prop_assert_eq!(&actual, &expected, "input, {:?}", isa);
             let mut actual = vec![f32::NAN; dw.len()];
-            let mut scratch = vec![f32::NAN; grad.weight_scratch_len(images)];
-            grad.weight(images, &x, &dy, &mut scratch, &mut actual);
+            let parts = grad.parts(images);
+            let mut sums = vec![0.0; parts * grad.sums_len()];
+            for (part, sums) in sums.chunks_exact_mut(grad.sums_len()).enumerate() {
+                let range = images_of(part, parts, images);
+                let x = &x[range.start * x_len / images..];
+                let dy = &dy[range.start * dy_len / images..];
+                grad.add(range.len(), x, dy, sums);
+            }
+            grad.collect(&sums, &mut actual);
             prop_assert_eq!(&actual, &dw, "weight, {:?}", isa);
         }
     }

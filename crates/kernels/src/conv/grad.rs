@@ -15,7 +15,7 @@ use crate::{Clamp, Isa, KernelError, Precision};
 const PARTIAL_BYTES: usize = 4 << 20;
 
 /// Parts at least (given as many images), and at most.
-const PARTIALS: Range<usize> = 2..8;
+const PARTS: Range<usize> = 2..8;
 
 /// Plans the backward pass of a convolution for one image size.
 pub struct ConvGrad {
@@ -177,14 +177,16 @@ impl ConvGrad {
         }
     }
 
-    /// Parts over whose images [`ConvGrad::weight`] sums side by side.
-    fn partials(&self, images: usize) -> usize {
-        let bytes = 4 * self.partial_len();
-        (PARTIAL_BYTES / bytes).clamp(PARTIALS.start, PARTIALS.end).min(images).max(1)
+    /// Parts over whose images sums of the weights' gradient are formed side by side: a power of
+    /// two that depends on sizes alone.
+    pub fn parts(&self, images: usize) -> usize {
+        let fitting = PARTIAL_BYTES / (4 * self.sums_len());
+        let parts = fitting.clamp(PARTS.start, PARTS.end).min(images).max(1);
+        1 << parts.ilog2()
     }
 
     /// Values of one part's sums.
-    fn partial_len(&self) -> usize {
+    pub fn sums_len(&self) -> usize {
         match &self.engine {
             WeightEngine::Vectors(grad) => grad.sums_len(),
             #[cfg(target_arch = "x86_64")]
@@ -192,12 +194,8 @@ impl ConvGrad {
         }
     }
 
-    /// Values of scratch that [`ConvGrad::weight`] needs for `images` images.
-    pub fn weight_scratch_len(&self, images: usize) -> usize {
-        self.partials(images) * (self.partial_len() + self.part_scratch_len())
-    }
-
-    fn part_scratch_len(&self) -> usize {
+    /// Values of scratch that [`ConvGrad::add`] needs.
+    pub fn add_scratch_len(&self) -> usize {
         match &self.engine {
             WeightEngine::Vectors(_) => 0,
             #[cfg(target_arch = "x86_64")]
@@ -205,8 +203,30 @@ impl ConvGrad {
         }
     }
 
-    /// `dw = gradient with respect to the weights`, `[kh, kw, inputs, outputs]`, summed over
-    /// `images` images; on the current pool, the same bits for any number of threads.
+    /// Adds the gradient over `images` images, `x` `[images, h, w, inputs]` and `dy` `[images,
+    /// out_h, out_w, outputs]`, to a part's sums (zero at first); on this thread.
+    ///
+    /// # Panics
+    /// When a slice is too short: a plan sized it wrongly.
+    pub fn add(&self, images: usize, x: &[f32], dy: &[f32], scratch: &mut [f32], sums: &mut [f32]) {
+        let Geometry { window, inputs, outputs, .. } = self.geometry;
+        let x = &x[..images * window.input[0] * window.input[1] * inputs];
+        let dy = &dy[..images * window.output[0] * window.output[1] * outputs];
+        match &self.engine {
+            WeightEngine::Vectors(grad) => grad.add(images, x, dy, sums),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `new` made it because tiles are available; the lengths are exact.
+            WeightEngine::Tiles(grad) => unsafe { grad.add(images, x, dy, scratch, sums) },
+        }
+    }
+
+    /// Values of scratch that [`ConvGrad::weight`] needs for `images` images.
+    pub fn weight_scratch_len(&self, images: usize) -> usize {
+        self.parts(images) * (self.sums_len() + self.add_scratch_len())
+    }
+
+    /// `dw = gradient with respect to the weights`, `[kh, kw, inputs, outputs]`, over all images: the
+    /// parts side by side on the current pool.
     ///
     /// # Panics
     /// When a slice is too short: a plan sized it wrongly.
@@ -218,52 +238,52 @@ impl ConvGrad {
         scratch: &mut [f32],
         dw: &mut [f32],
     ) {
-        let Geometry { window, inputs, outputs, .. } = self.geometry;
-        let x_len = window.input[0] * window.input[1] * inputs;
-        let dy_len = window.output[0] * window.output[1] * outputs;
-        let (x, dy) = (&x[..images * x_len], &dy[..images * dy_len]);
-        let dw = &mut dw[..self.geometry.weights()];
-        let partials = self.partials(images);
-        let (sums_len, scratch_len) = (self.partial_len(), self.part_scratch_len());
-        let (sums, scratch) = scratch.split_at_mut(partials * sums_len);
-        let scratch = &mut scratch[..partials * scratch_len];
-        let part = |part: usize, sums: &mut [f32], scratch: &mut [f32]| {
-            let range = part * images / partials..(part + 1) * images / partials;
-            let (x, dy) = (
-                &x[range.start * x_len..range.end * x_len],
-                &dy[range.start * dy_len..range.end * dy_len],
-            );
+        let (parts, len) = (self.parts(images), self.sums_len());
+        let each = len + self.add_scratch_len();
+        let [x_len, y_len] = [x.len() / images.max(1), dy.len() / images.max(1)];
+        let scratch = &mut scratch[..parts * each];
+        scratch.par_chunks_exact_mut(each).enumerate().for_each(|(part, scratch)| {
+            let range = images_of(part, parts, images);
+            let (sums, scratch) = scratch.split_at_mut(len);
             sums.fill(0.0);
-            match &self.engine {
-                WeightEngine::Vectors(grad) => grad.add(range.len(), x, dy, sums),
-                #[cfg(target_arch = "x86_64")]
-                // SAFETY: `new` made it because tiles are available; the lengths are exact.
-                WeightEngine::Tiles(grad) => unsafe {
-                    grad.add(range.len(), x, dy, scratch, sums);
-                },
-            }
-        };
-        if scratch_len == 0 {
-            let parts = sums.par_chunks_exact_mut(sums_len).enumerate();
-            parts.for_each(|(i, sums)| part(i, sums, &mut []));
-        } else {
-            let parts = sums.par_chunks_exact_mut(sums_len);
-            let parts = parts.zip(scratch.par_chunks_exact_mut(scratch_len)).enumerate();
-            parts.for_each(|(i, (sums, scratch))| part(i, sums, scratch));
-        }
+            let (x, dy) = (&x[range.start * x_len..], &dy[range.start * y_len..]);
+            self.add(range.len(), x, dy, scratch, sums);
+        });
+        let sums: Vec<&[f32]> = scratch.chunks_exact(each).map(|part| &part[..len]).collect();
+        self.collect_from(&sums, dw);
+    }
+
+    /// Adds the parts' sums, one after the other, in order: `dw` `[kh, kw, inputs, outputs]`; on the
+    /// current pool.
+    pub fn collect(&self, sums: &[f32], dw: &mut [f32]) {
+        let sums: Vec<&[f32]> = sums.chunks_exact(self.sums_len()).collect();
+        self.collect_from(&sums, dw);
+    }
+
+    fn collect_from(&self, parts: &[&[f32]], dw: &mut [f32]) {
+        let Geometry { inputs, outputs, .. } = self.geometry;
         // A tile's sums have more columns than there are outputs.
         let (row, rows_of_tap) = match &self.engine {
             WeightEngine::Vectors(_) => (outputs, inputs),
             #[cfg(target_arch = "x86_64")]
             WeightEngine::Tiles(grad) => grad.sums_shape(),
         };
+        let dw = &mut dw[..self.geometry.weights()];
         dw.par_chunks_mut(outputs).enumerate().with_min_len(64).for_each(|(i, dw)| {
             let at = (i / inputs * rows_of_tap + i % inputs) * row;
-            dw.copy_from_slice(&sums[at..][..outputs]);
-            for part in 1..partials {
-                let sums = &sums[part * sums_len + at..][..outputs];
-                dw.iter_mut().zip(sums).for_each(|(dw, sum)| *dw += sum);
+            for (part, sums) in parts.iter().enumerate() {
+                let sums = &sums[at..][..outputs];
+                if part == 0 {
+                    dw.copy_from_slice(sums);
+                } else {
+                    dw.iter_mut().zip(sums).for_each(|(dw, sum)| *dw += sum);
+                }
             }
         });
     }
+}
+
+/// The images of part `part` of `parts`.
+pub fn images_of(part: usize, parts: usize, images: usize) -> Range<usize> {
+    part * images / parts..(part + 1) * images / parts
 }

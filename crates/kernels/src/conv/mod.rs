@@ -7,7 +7,7 @@ mod grad;
 mod vector;
 mod vector_grad;
 
-pub use grad::ConvGrad;
+pub use grad::{ConvGrad, images_of};
 
 #[cfg(target_arch = "x86_64")]
 use crate::amx::TileConv;

@@ -4,8 +4,10 @@
 //! be checked by reading. Layout inside is NCHW, as Burn's operations want it.
 
 mod text;
+mod training;
 
 pub use text::run_text;
+pub use training::{Gradients, gradients};
 
 use crate::blocks::{Act, BatchNorm, Block, ConvNormAct, Linear, Residual, Shortcut};
 use crate::{Array, NnError, Params, Recipe, Result};
@@ -32,22 +34,8 @@ enum Value {
 /// [`NnError::Unsupported`] for an input that does not fit the recipe, [`NnError::Mismatch`] where
 /// `params` lacks an array.
 pub fn run(recipe: &Recipe, params: &Params, input: &Array) -> Result<Vec<(&'static str, Array)>> {
-    let &[n, height, width, channels] = input.shape.as_slice() else {
-        return Err(NnError::Unsupported(format!("input is {:?}, not [n, h, w, c]", input.shape)));
-    };
-    let expected = recipe.picture()?.channels.count();
-    if channels != expected || n * height * width * channels != input.data.len() {
-        return Err(NnError::Unsupported(format!(
-            "input is {:?} with {} values, recipe `{}` takes {} channels",
-            input.shape,
-            input.data.len(),
-            recipe.name,
-            expected
-        )));
-    }
-    // Burn panics where a window does not fit; the recipe knows beforehand.
-    recipe.shapes(height, width)?;
-    let network = Network { recipe, params, device: Device::default() };
+    let [n, height, width, channels] = check_input(recipe, input)?;
+    let network = Network { recipe, params, device: Device::default(), tape: None };
     let pixels = network.tensor::<4>(&input.data, [n, height, width, channels]);
     let mut value = Value::Map(pixels.permute([0, 3, 1, 2]));
     let mut out = Vec::with_capacity(recipe.stages.len() + 1);
@@ -66,10 +54,32 @@ pub fn run(recipe: &Recipe, params: &Params, input: &Array) -> Result<Vec<(&'sta
     Ok(out)
 }
 
+/// The sizes of `input`, `[n, h, w, c]`, when the recipe can take them.
+fn check_input(recipe: &Recipe, input: &Array) -> Result<[usize; 4]> {
+    let &[n, height, width, channels] = input.shape.as_slice() else {
+        return Err(NnError::Unsupported(format!("input is {:?}, not [n, h, w, c]", input.shape)));
+    };
+    let expected = recipe.picture()?.channels.count();
+    if channels != expected || n * height * width * channels != input.data.len() {
+        return Err(NnError::Unsupported(format!(
+            "input is {:?} with {} values, recipe `{}` takes {} channels",
+            input.shape,
+            input.data.len(),
+            recipe.name,
+            expected
+        )));
+    }
+    // Burn panics where a window does not fit; the recipe knows beforehand.
+    recipe.shapes(height, width)?;
+    Ok([n, height, width, channels])
+}
+
 struct Network<'a> {
     recipe: &'a Recipe,
     params: &'a Params,
     device: Device,
+    /// Present where gradients are wanted.
+    tape: Option<training::Tape>,
 }
 
 impl Network<'_> {
@@ -129,6 +139,13 @@ impl Network<'_> {
             let row = self.param::<1>(&norm.key, field, [channels])?;
             Ok::<_, NnError>(row.reshape([1, channels, 1, 1]))
         };
+        if self.tape.as_ref().is_some_and(|tape| tape.batch_norms) {
+            let mean_of = |x: Tensor<4>| x.mean_dim(0).mean_dim(2).mean_dim(3);
+            let centred = x.clone() - mean_of(x);
+            let variance = mean_of(centred.clone() * centred.clone());
+            let deviation = (variance + norm.eps).sqrt();
+            return Ok(centred / deviation * get("weight")? + get("bias")?);
+        }
         let deviation = (get("running_var")? + norm.eps).sqrt();
         Ok((x - get("running_mean")?) / deviation * get("weight")? + get("bias")?)
     }
@@ -164,7 +181,12 @@ impl Network<'_> {
             Some(array)
                 if array.shape == shape && array.data.len() == shape.iter().product::<usize>() =>
             {
-                Ok(self.tensor(&array.data, shape))
+                let Some(tape) = &self.tape else { return Ok(self.tensor(&array.data, shape)) };
+                let mut leaves = tape.leaves.borrow_mut();
+                let leaf = leaves.entry(key).or_insert_with(|| {
+                    self.tensor::<1>(&array.data, [array.data.len()]).require_grad()
+                });
+                Ok(leaf.clone().reshape(shape))
             }
             found => Err(NnError::Mismatch {
                 recipe: self.recipe.name.to_string(),

@@ -20,7 +20,7 @@ pub fn run_text(
     batch: &TextBatch,
 ) -> Result<Vec<(&'static str, Array)>> {
     batch.check(recipe.text()?)?;
-    let network = Network { recipe, params, device: Device::default() };
+    let network = Network { recipe, params, device: Device::default(), tape: None };
     let padded = Padded::new(batch);
     let mut value = Value::Start;
     let mut out = Vec::with_capacity(recipe.stages.len());

@@ -17,7 +17,7 @@ pub fn filled(key: &str, shape: &[usize]) -> Array {
         let u = (splitmix64(hash.wrapping_add(i as u64)) >> 40) as f32 / (1 << 24) as f32;
         let signed = 2.0 * u - 1.0;
         match shape.len() {
-            _ if key == "input" => signed * 2.0,
+            _ if key.starts_with("input") => signed * 2.0,
             1 if key.ends_with("running_var") => 0.5 + u,
             1 if key.ends_with("weight") => 0.75 + 0.5 * u,
             1 => signed * 0.25,

@@ -20,7 +20,7 @@ and is, in float32,
     other 1-D arrays               (2u - 1) * 0.25
     arrays of more dimensions      (2u - 1) * b,  b = float32(sqrt(4.5 / fan_in)),
                                    fan_in = product of all sizes but the first
-    `input`, [n, h, w, c]          (2u - 1) * 2
+    `input…`, [n, h, w, c]         (2u - 1) * 2
 
 Of every stage's output, as [n, h, w, c] or [n, d], the file keeps its shape, mean, root mean square,
 and the values at the flat indices splitmix64(k) mod length, k = 0..63.
@@ -61,7 +61,7 @@ def filled(key, shape):
         r = splitmix64(np.uint64(fnv1a64(key)) + np.arange(n, dtype=np.uint64))
     u = (r >> np.uint64(40)).astype(np.float32) / np.float32(1 << 24)
     signed = np.float32(2) * u - np.float32(1)
-    if key == "input":
+    if key.startswith("input"):
         out = signed * np.float32(2)
     elif key.endswith("running_var"):
         out = np.float32(0.5) + u

@@ -1,9 +1,11 @@
 //! Convolution (or a linear layer), norm, residual sum and activation: one layer of training.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use offshoot_kernels::{
-    BatchNorm, Clamp, Conv, ConvGrad, Depthwise, DepthwiseGrad, NormInput, Order, merge_moments,
+    BatchNorm, Clamp, Conv, ConvGrad, Depthwise, DepthwiseGrad, NormInput, Order, images_of,
+    merge_moments,
 };
 use rayon::prelude::*;
 
@@ -102,9 +104,50 @@ impl Norm {
     }
 }
 
-/// Images that each worker takes at once.
-fn group(n: usize) -> usize {
-    n.div_ceil(rayon::current_num_threads()).max(1)
+/// Bytes of activations that a worker passes through several kernels while they are in its cache.
+const CACHED: usize = 768 << 10;
+
+impl Kernel {
+    /// Images that a worker takes through all passes at once: few enough for its cache, but enough
+    /// to make up for reading the weights.
+    fn together(&self, values: usize) -> usize {
+        let weights = match self {
+            Self::Dense { gradient, .. } => 4 * gradient.sums_len(),
+            Self::Depthwise { .. } => 0,
+        };
+        (CACHED.max(2 * weights) / (4 * values)).max(1)
+    }
+
+    /// Parts of the batch over which weights' gradients are summed side by side.
+    fn parts(&self, images: usize) -> usize {
+        match self {
+            Self::Dense { gradient, .. } => gradient.parts(images),
+            Self::Depthwise { gradient, .. } => gradient.parts(images),
+        }
+    }
+
+    fn sums_len(&self) -> usize {
+        match self {
+            Self::Dense { gradient, .. } => gradient.sums_len(),
+            Self::Depthwise { gradient, .. } => gradient.sums_len(),
+        }
+    }
+
+    fn backward_scratch_len(&self, images: usize) -> usize {
+        match self {
+            Self::Dense { gradient, .. } => {
+                gradient.add_scratch_len().max(gradient.input_scratch_len(images))
+            }
+            Self::Depthwise { .. } => 0,
+        }
+    }
+
+    fn collect(&self, sums: &[f32], dw: &mut [f32]) {
+        match self {
+            Self::Dense { gradient, .. } => gradient.collect(sums, dw),
+            Self::Depthwise { gradient, .. } => gradient.collect(sums, dw),
+        }
+    }
 }
 
 impl ConvLayer {
@@ -133,7 +176,8 @@ impl ConvLayer {
             // A norm comes before the sum and the activation.
             let fused = self.norm.is_none();
             let clamp = if fused { self.act } else { Clamp::NONE };
-            let group = group(n);
+            let threads = rayon::current_num_threads();
+            let group = self.kernel.together(x_len + y_len).min(n.div_ceil(threads));
             x.par_chunks(group * x_len)
                 .zip(y.par_chunks_mut(group * y_len))
                 .zip(sums.par_chunks_mut(group * 2 * channels))
@@ -221,27 +265,8 @@ impl ConvLayer {
         } else {
             self.act
         };
-        // With a residual sum, its gradient is needed as it is; the norm's goes beside it.
-        let mut beside = None;
-        if self.norm.is_some() {
-            if self.residual.is_some() {
-                beside = Some(buffers.take(n * y_len));
-            }
-            self.norm_backward(n, inner, params, buffers, mode, &mut dz, beside.as_deref_mut());
-        }
-        {
-            let dy: &[f32] = beside.as_ref().unwrap_or(&dz);
-            if let Some(bias) = self.bias {
-                self.bias_gradient(dy, y_len, &mut params[bias].gradient);
-            }
-            self.weight_gradient(n, dy, &mut params[self.weight].gradient, buffers);
-            if wanted {
-                self.input_gradient(n, dy, buffers);
-            }
-        }
-        if let Some(beside) = beside {
-            buffers.give_back(beside);
-        }
+        let factors = self.norm_sums(n, inner, params, buffers, mode, &dz);
+        self.gradients(n, wanted, inner, &dz, factors.as_ref(), params, buffers);
         let Some(residual) = self.residual else {
             buffers.give_back(dz);
             return Ok(());
@@ -258,19 +283,18 @@ impl ConvLayer {
         Ok(())
     }
 
-    /// From the gradient after the norm to the one before it, in place or beside.
-    #[allow(clippy::too_many_arguments, reason = "one call, and all of it is state of the step")]
-    fn norm_backward(
+    /// Gradients of the norm's parameters, and the factors with which its input's gradient follows
+    /// from its output's (see [`BatchNorm::backward_apply`]).
+    fn norm_sums(
         &mut self,
         n: usize,
         clamp: Clamp,
         params: &mut [Param],
         buffers: &Buffers,
         mode: NormMode,
-        dz: &mut [f32],
-        beside: Option<&mut [f32]>,
-    ) {
-        let (Some(norm), Some(before)) = (&mut self.norm, self.before_norm) else { return };
+        dz: &[f32],
+    ) -> Option<[Vec<f32>; 3]> {
+        let (norm, before) = (self.norm.as_mut()?, self.before_norm?);
         let y_len = buffers.len_of(self.output);
         let (channels, passes) = (self.channels, &self.passes);
         let y = &buffers.tensor(before)[..n * y_len];
@@ -303,82 +327,121 @@ impl ConvLayer {
                 factors[2][c] = (through * f64::from(mean[c]) - scale * sum / pixels) as f32;
             }
         }
-        let factors = [&factors[0][..], &factors[1], &factors[2]];
-        match beside {
-            None => dz.par_chunks_mut(y_len).enumerate().for_each(|(i, dz)| {
-                passes.backward_apply(None, input(i), factors, dz);
-            }),
-            Some(dy) => {
-                let images = dz.par_chunks(y_len).zip(dy.par_chunks_mut(y_len)).enumerate();
-                images.for_each(|(i, (dz, dy))| {
-                    passes.backward_apply(Some(dz), input(i), factors, dy);
-                });
-            }
-        }
         norm.sums = sums;
+        Some(factors)
     }
 
-    /// Sums over all pixels, image by image.
-    fn bias_gradient(&self, dy: &[f32], y_len: usize, gradient: &mut [f32]) {
-        let channels = self.channels;
-        let (ones, zeros) = (vec![1.0; channels], vec![0.0; channels]);
-        let mut sums = vec![0.0; dy.len() / y_len * 2 * channels];
-        let images = dy.par_chunks(y_len).zip(sums.par_chunks_mut(2 * channels));
-        images.for_each(|(dy, sums)| {
-            let (sums, unused) = sums.split_at_mut(channels);
-            let input = NormInput { y: dy, scale: &ones, shift: &zeros, clamp: Clamp::NONE };
-            self.passes.backward_sums(dy, input, &zeros, sums, unused);
-        });
-        let mut totals = vec![0.0f64; channels];
-        for image in sums.chunks_exact(2 * channels) {
-            totals.iter_mut().zip(image).for_each(|(total, &sum)| *total += f64::from(sum));
+    /// Gradients of weights, bias and input from `dz`, part of the batch by part, each a few images
+    /// at a time: the gradient before the norm never leaves the cache.
+    #[allow(clippy::too_many_arguments, reason = "one call, and all of it is state of the step")]
+    fn gradients(
+        &self,
+        n: usize,
+        wanted: bool,
+        clamp: Clamp,
+        dz: &[f32],
+        factors: Option<&[Vec<f32>; 3]>,
+        params: &mut [Param],
+        buffers: &mut Buffers,
+    ) {
+        let (x_len, y_len) = (buffers.len_of(self.input), buffers.len_of(self.output));
+        let (parts, sums_len) = (self.kernel.parts(n), self.kernel.sums_len());
+        // Of the weights, and of the bias with sums that nobody reads behind them.
+        let mut sums = buffers.take(parts * sums_len);
+        let mut bias_sums = buffers.take(parts * 2 * self.channels);
+        let add = buffers.take_gradient(self.input).filter(|_| wanted);
+        let mut dx = wanted.then(|| buffers.take(n * x_len));
+        {
+            let shared = &*buffers;
+            let x = &shared.tensor(self.input)[..n * x_len];
+            let y = self.before_norm.map(|id| &shared.tensor(id)[..n * y_len]);
+            let mut rest = dx.as_deref_mut();
+            let works: Vec<Part<'_>> = (0..parts)
+                .map(|part| {
+                    let images = images_of(part, parts, n);
+                    let dx = rest.take().map(|all| {
+                        let (mine, others) = all.split_at_mut(images.len() * x_len);
+                        rest = Some(others);
+                        mine
+                    });
+                    Part { images, dx }
+                })
+                .collect();
+            let together = self.kernel.together(x_len + 2 * y_len).min(n);
+            let scratch_len = self.kernel.backward_scratch_len(together);
+            works
+                .into_par_iter()
+                .zip(sums.par_chunks_exact_mut(sums_len))
+                .zip(bias_sums.par_chunks_exact_mut(2 * self.channels))
+                .for_each(|((mut part, sums), bias_sums)| {
+                    sums.fill(0.0);
+                    bias_sums.fill(0.0);
+                    shared.with_scratch(together * y_len + scratch_len, |scratch| {
+                        let (dy_room, scratch) = scratch.split_at_mut(together * y_len);
+                        let first = part.images.start;
+                        for start in part.images.clone().step_by(together) {
+                            let end = (start + together).min(part.images.end);
+                            let images = end - start;
+                            let (xs, ys) = (start * x_len..end * x_len, start * y_len..end * y_len);
+                            let dz = &dz[ys.clone()];
+                            let dy = match (factors, &self.norm, y) {
+                                (Some(factors), Some(norm), Some(y)) => {
+                                    let dy = &mut dy_room[..dz.len()];
+                                    let (scale, shift) = (&norm.scale, &norm.shift);
+                                    let input = NormInput { y: &y[ys], scale, shift, clamp };
+                                    let factors = [&factors[0][..], &factors[1], &factors[2]];
+                                    self.passes.backward_apply(Some(dz), input, factors, dy);
+                                    &*dy
+                                }
+                                _ => dz,
+                            };
+                            if self.bias.is_some() {
+                                self.bias_sums(dy, bias_sums);
+                            }
+                            self.kernel.add(images, &x[xs.clone()], dy, scratch, sums);
+                            if let Some(dx) = &mut part.dx {
+                                let to = (start - first) * x_len..(end - first) * x_len;
+                                let add = add.as_ref().map(|add| &add[xs]);
+                                self.kernel.input(images, dy, add, scratch, &mut dx[to]);
+                            }
+                        }
+                    });
+                });
         }
-        gradient.iter_mut().zip(totals).for_each(|(g, total)| *g = total as f32);
-    }
-
-    fn weight_gradient(&self, n: usize, dy: &[f32], gradient: &mut [f32], buffers: &mut Buffers) {
-        let len = match &self.kernel {
-            Kernel::Dense { gradient, .. } => gradient.weight_scratch_len(n),
-            Kernel::Depthwise { gradient, .. } => gradient.weight_scratch_len(n),
-        };
-        let mut scratch = buffers.take(len);
-        let x = buffers.tensor(self.input);
-        match &self.kernel {
-            Kernel::Dense { gradient: plan, .. } => plan.weight(n, x, dy, &mut scratch, gradient),
-            Kernel::Depthwise { gradient: plan, .. } => {
-                plan.weight(n, x, dy, &mut scratch, gradient);
+        self.kernel.collect(&sums, &mut params[self.weight].gradient);
+        if let Some(bias) = self.bias {
+            let gradient = &mut params[bias].gradient;
+            gradient.fill(0.0);
+            for sums in bias_sums.chunks_exact(2 * self.channels) {
+                gradient.iter_mut().zip(sums).for_each(|(g, sum)| *g += sum);
             }
         }
-        buffers.give_back(scratch);
+        buffers.give_back(sums);
+        buffers.give_back(bias_sums);
+        if let Some(add) = add {
+            buffers.give_back(add);
+        }
+        if let Some(dx) = dx {
+            buffers.set_gradient(self.input, dx);
+        }
     }
 
-    /// Adds to what other layers have given the input.
-    fn input_gradient(&self, n: usize, dy: &[f32], buffers: &mut Buffers) {
-        let (x_len, y_len) = (buffers.len_of(self.input), buffers.len_of(self.output));
-        let sum = buffers.take_gradient(self.input);
-        let mut dx = buffers.take(n * x_len);
-        let group = group(n);
-        {
-            let (shared, add) = (&*buffers, sum.as_deref());
-            let images = dx.par_chunks_mut(group * x_len).zip(dy.par_chunks(group * y_len));
-            images.enumerate().for_each(|(i, (dx, dy))| {
-                let images = dx.len() / x_len;
-                let add = add.map(|add| &add[i * group * x_len..][..dx.len()]);
-                match &self.kernel {
-                    Kernel::Dense { gradient, .. } => {
-                        shared.with_scratch(gradient.input_scratch_len(images), |scratch| {
-                            gradient.input(images, dy, add, scratch, dx);
-                        });
-                    }
-                    Kernel::Depthwise { gradient, .. } => gradient.input(images, dy, add, dx),
-                }
-            });
-        }
-        if let Some(sum) = sum {
-            buffers.give_back(sum);
-        }
-        buffers.set_gradient(self.input, dx);
+    /// Adds sums over all pixels, image by image, to the first half of `sums`.
+    fn bias_sums(&self, dy: &[f32], sums: &mut [f32]) {
+        let channels = self.channels;
+        let (sums, unused) = sums.split_at_mut(channels);
+        let (ones, zeros) = (vec![1.0; channels], vec![0.0; channels]);
+        let mut image = vec![0.0; channels];
+        let input = NormInput { y: dy, scale: &ones, shift: &zeros, clamp: Clamp::NONE };
+        self.passes.backward_sums(dy, input, &zeros, &mut image, unused);
+        sums.iter_mut().zip(&image).for_each(|(sum, image)| *sum += image);
     }
+}
+
+/// A part of the batch, and where its input's gradient goes.
+struct Part<'a> {
+    images: Range<usize>,
+    dx: Option<&'a mut [f32]>,
 }
 
 impl Kernel {
@@ -397,8 +460,30 @@ impl Kernel {
                     forward.run(images, x, residual, clamp, scratch, y);
                 });
             }
-            // Lowering refuses a residual sum right after a depthwise convolution without a norm.
+            // Building refuses a residual sum right after a depthwise convolution without a norm.
             Self::Depthwise { forward, .. } => forward.run(images, x, clamp, y),
+        }
+    }
+    /// Adds the gradient of the weights over some images to a part's sums.
+    fn add(&self, images: usize, x: &[f32], dy: &[f32], scratch: &mut [f32], sums: &mut [f32]) {
+        match self {
+            Self::Dense { gradient, .. } => gradient.add(images, x, dy, scratch, sums),
+            Self::Depthwise { gradient, .. } => gradient.add(images, x, dy, sums),
+        }
+    }
+
+    /// The gradient of the input, added to what other layers gave it.
+    fn input(
+        &self,
+        images: usize,
+        dy: &[f32],
+        add: Option<&[f32]>,
+        scratch: &mut [f32],
+        dx: &mut [f32],
+    ) {
+        match self {
+            Self::Dense { gradient, .. } => gradient.input(images, dy, add, scratch, dx),
+            Self::Depthwise { gradient, .. } => gradient.input(images, dy, add, dx),
         }
     }
 }

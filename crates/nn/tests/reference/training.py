@@ -1,0 +1,164 @@
+"""Reference gradients of every backbone in training form, from PyTorch.
+
+    pip install torch torchvision timm numpy
+    python training.py           # rewrites training.json beside this file
+
+Networks, weights and inputs are those of recipes.py, in double precision, and dropout is off. Batch
+norms use the batch's statistics (`batch`) or the running ones, and learn all the same (`running`). The loss of a network is the sum of its feature vector times
+the array called `probe` (as big as the features). A gradient jumps where a ReLU's input is zero (or
+six), and single precision may end up on the other side; so of the inputs `input 0`..`input 11`, each
+network gets the one that stays farthest from such kinks, and the distance is kept as `margin`. Kept are the features, every parameter's gradient
+and every running statistic after the pass: shape-free samples (root mean square, and the values at the
+flat indices splitmix64(k) mod length, k = 0..3) of arrays in the checkpoint's layout.
+
+`single` is the largest relative error that PyTorch itself makes in the gradients when it computes in
+single precision: deep batch norms over few pixels are ill-conditioned.
+
+`steps` are three optimiser steps of digits_svhn on softmax cross-entropy with label smoothing 0.1,
+sample i having label i, for two optimisers: losses before each step, and all weights after the last.
+Decay is 0.05 on arrays of more than one dimension, and none on the others.
+"""
+
+import json
+import pathlib
+
+import numpy as np
+import torch
+from torch import nn
+
+from recipes import RECIPES, channels_last, filled, splitmix64
+
+SHAPES = {
+    "digits_mnist": (3, 28, 28, 1),
+    "digits_usps": (3, 16, 16, 1),
+    "digits_svhn": (3, 32, 32, 3),
+}
+USUAL = (3, 39, 35, 3)
+
+
+def sample(x):
+    flat = x.detach().flatten()
+    at = splitmix64(np.arange(4, dtype=np.uint64)) % np.uint64(flat.numel())
+    values = flat[torch.from_numpy(at.astype(np.int64))]
+    rms = flat.square().mean().sqrt().item()
+    return {"rms": float(f"{rms:.7g}"), "values": [float(f"{v:.7g}") for v in values.tolist()]}
+
+
+def network(name, norm):
+    builder, _ = RECIPES[name]
+    model, run = builder(name)
+    state = {
+        key: filled(key, tuple(value.shape)) if value.is_floating_point() else value
+        for key, value in model.state_dict().items()
+    }
+    # Keys are those of this project's recipes where recipes.py says so.
+    model.load_state_dict(state)
+    model.double().train(norm == "batch")
+    for part in model.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+    return model, run
+
+
+def features(run, x):
+    outputs = [value for name, value in run(x) if name != "logits"]
+    return channels_last(outputs[-1])
+
+
+def margins(model, margin):
+    """Notes the least distance of any ReLU's input from a kink."""
+
+    def note(part, inputs):
+        (x,) = inputs
+        margin.append(x.abs().min().item())
+        if isinstance(part, nn.ReLU6):
+            margin.append((x - 6).abs().min().item())
+
+    for part in model.modules():
+        if isinstance(part, (nn.ReLU, nn.ReLU6)):
+            part.register_forward_pre_hook(note)
+
+
+def smooth_input(name, norm, shape):
+    model, run = network(name, norm)
+    margin, best = [], (-1.0, "")
+    margins(model, margin)
+    for salt in range(12):
+        margin.clear()
+        with torch.no_grad():
+            run(filled(f"input {salt}", shape).double().permute(0, 3, 1, 2))
+        best = max(best, (min(margin), f"input {salt}"))
+    return best
+
+
+def gradients(name, norm):
+    shape = SHAPES.get(name, USUAL)
+    margin, key = smooth_input(name, norm, shape)
+    print(name, norm, key, f"margin {margin:.1e}")
+    y, found = one_pass(name, norm, filled(key, shape).double(), lambda model: model.double())
+    _, rounded = one_pass(name, norm, filled(key, shape), lambda model: model.float())
+    largest = max(g["rms"] for g in found["gradients"].values())
+    single = 0.0
+    for k, exact in found["gradients"].items():
+        if exact["rms"] > 1e-9 * largest:
+            errors = [abs(a - b) for a, b in zip(exact["values"], rounded["gradients"][k]["values"])]
+            single = max(single, max(errors) / exact["rms"])
+    print(f"    PyTorch's own single precision: {single:.1e}")
+    return {
+        "recipe": name,
+        "norm": norm,
+        "key": key,
+        "margin": float(f"{margin:.3g}"),
+        "input": shape,
+        "single": float(f"{single:.3g}"),
+        "features": sample(y),
+        **found,
+    }
+
+
+def one_pass(name, norm, x, precision):
+    model, run = network(name, norm)
+    precision(model)
+    y = features(run, x.permute(0, 3, 1, 2))
+    probe = filled("probe", (1, y.numel())).to(y.dtype).reshape(y.shape)
+    (y * probe).sum().backward()
+    return y, {
+        "gradients": {k: sample(p.grad) for k, p in model.named_parameters() if p.grad is not None},
+        "statistics": {k: sample(b) for k, b in model.named_buffers() if "running" in k},
+    }
+
+
+def steps(rule):
+    model, run = network("digits_svhn", "batch")
+    x = filled("input", (3, 32, 32, 3)).double().permute(0, 3, 1, 2)
+    learnt = [(k, p) for k, p in model.named_parameters() if not k.startswith("classifier.4")]
+    groups = [
+        {"params": [p for _, p in learnt if p.dim() > 1], "weight_decay": 0.05},
+        {"params": [p for _, p in learnt if p.dim() == 1], "weight_decay": 0.0},
+    ]
+    if rule == "adamw":
+        optimiser = torch.optim.AdamW(groups, lr=1e-2)
+    else:
+        optimiser = torch.optim.SGD(groups, lr=1e-2, momentum=0.9, nesterov=True)
+    losses = []
+    for _ in range(3):
+        loss = nn.functional.cross_entropy(features(run, x), torch.arange(3), label_smoothing=0.1)
+        losses.append(loss.item())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return {"rule": rule, "losses": losses, "weights": {k: sample(p) for k, p in learnt}}
+
+
+def main():
+    torch.manual_seed(0)
+    out = {
+        "networks": [gradients(name, norm) for name in RECIPES for norm in ("batch", "running")],
+        "steps": [steps("adamw"), steps("sgd")],
+    }
+    path = pathlib.Path(__file__).with_suffix(".json")
+    path.write_text(json.dumps(out, indent=None, separators=(",", ":")) + "\n")
+
+
+if __name__ == "__main__":
+    main()
