@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use filled::{filled, filled_params, splitmix64};
 use offshoot_kernels::{AdamW, CrossEntropy, Sgd};
+use offshoot_nn::blocks::{Act, Block, Shortcut};
 use offshoot_nn::cpu::train::{NormMode, Optimiser, Rule, TrainOptions, Trainer};
 use offshoot_nn::{Isa, Params, Recipe, backbones, portable};
 use serde::Deserialize;
@@ -69,24 +70,48 @@ fn reference() -> Reference {
 }
 
 fn recipe(name: &str) -> (Recipe, Params) {
+    recipe_for(name, "batch")
+}
+
+/// The recipe without its source's head, and without activations for `smooth`.
+fn recipe_for(name: &str, norm: &str) -> (Recipe, Params) {
     let mut recipe = backbones::find(name).unwrap();
     recipe.head = None;
+    if norm == "smooth" {
+        for block in recipe.stages.iter_mut().flat_map(|stage| &mut stage.blocks) {
+            match block {
+                Block::Conv(conv) => conv.act = Act::None,
+                Block::Residual(residual) => {
+                    residual.act = Act::None;
+                    residual.body.iter_mut().for_each(|conv| conv.act = Act::None);
+                    if let Shortcut::Project(conv) = &mut residual.shortcut {
+                        conv.act = Act::None;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
     let params = filled_params(&recipe);
     (recipe, params)
 }
 
-fn trainer(name: &str, input: &[usize], isa: Isa, norm: NormMode) -> Trainer {
-    let (recipe, params) = recipe(name);
+fn trainer(name: &str, input: &[usize], isa: Isa, norm: &str) -> Trainer {
+    let (recipe, params) = recipe_for(name, norm);
+    let norm = mode(norm);
     let size = Some([input[1], input[2]]);
     let options = TrainOptions { isa: Some(isa), size, norm, ..TrainOptions::default() };
     Trainer::new(&recipe, &params, &options).unwrap()
 }
 
+fn mode(norm: &str) -> NormMode {
+    if norm == "running" { NormMode::Running } else { NormMode::Batch }
+}
+
 /// The worst relative error of gradients, statistics and features.
 fn check(case: &Network, isa: Isa) -> f64 {
-    let norm = if case.norm == "batch" { NormMode::Batch } else { NormMode::Running };
-    let mut trainer = trainer(&case.recipe, &case.input, isa, norm);
-    let tolerance = TOLERANCE.max(2.0 * case.single);
+    let mut trainer = trainer(&case.recipe, &case.input, isa, &case.norm);
+    let tolerance = TOLERANCE.max(4.0 * case.single);
     let n = case.input[0];
     let input = filled(&case.key, &case.input);
     let features = trainer.forward(&input.data, n).unwrap().to_vec();
@@ -130,13 +155,14 @@ fn gradients_are_those_of_pytorch() {
 
 #[test]
 fn every_level_has_the_same_gradients() {
-    for case in reference()
-        .networks
-        .iter()
-        .filter(|n| n.norm == "running" || n.recipe.starts_with("digits"))
-    {
+    // The larger siblings of these consist of the same blocks.
+    let siblings =
+        ["efficientnet_lite1", "efficientnet_lite2", "resnet34", "resnet50", "craft_vgg16_bn"];
+    let networks = reference().networks;
+    for case in networks.iter().filter(|case| !siblings.contains(&case.recipe.as_str())) {
         for isa in Isa::available() {
-            check(case, isa);
+            let worst = check(case, isa);
+            println!("{} {} {}: {worst:.1e}", isa.name(), case.recipe, case.norm);
         }
     }
 }
@@ -145,7 +171,7 @@ fn every_level_has_the_same_gradients() {
 fn three_steps_lead_where_pytorch_goes() {
     let loss = CrossEntropy { label_smoothing: 0.1, class_weights: None };
     for case in reference().steps {
-        let mut trainer = trainer("digits_svhn", &[3, 32, 32, 3], Isa::detect(), NormMode::Batch);
+        let mut trainer = trainer("digits_svhn", &[3, 32, 32, 3], Isa::detect(), "batch");
         let rule = match case.rule.as_str() {
             "adamw" => Rule::AdamW(AdamW::new(1e-2, 0.05)),
             _ => Rule::Sgd(Sgd { lr: 1e-2, momentum: 0.9, nesterov: true, weight_decay: 0.05 }),
@@ -272,9 +298,9 @@ fn rms(x: &[f32]) -> f64 {
 #[test]
 fn gradients_are_those_of_plain_tensor_operations() {
     for case in &reference().networks {
-        let (recipe, params) = recipe(&case.recipe);
+        let (recipe, params) = recipe_for(&case.recipe, &case.norm);
         let input = filled(&case.key, &case.input);
-        let norm = if case.norm == "batch" { NormMode::Batch } else { NormMode::Running };
+        let norm = mode(&case.norm);
         let options = TrainOptions {
             size: Some([case.input[1], case.input[2]]),
             norm,
@@ -287,8 +313,9 @@ fn gradients_are_those_of_plain_tensor_operations() {
         trainer.backward(&probe).unwrap();
         let batch = norm == NormMode::Batch;
         let expected = portable::gradients(&recipe, &params, &input, &probe, batch).unwrap();
-        // Both stray from the truth as far as single precision does.
-        let tolerance = TOLERANCE.max(4.0 * case.single);
+        // With the batch's statistics over few pixels, every value is compared with a reference
+        // that strays from the truth itself.
+        let tolerance = if batch { 1e-2 } else { TOLERANCE };
         let mut worst = 0.0f64;
         let mut compare = |what: &str, actual: &[f32], expected: &[f32], scale: f64| {
             assert_eq!(actual.len(), expected.len(), "{} {what}", case.recipe);

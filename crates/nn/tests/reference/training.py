@@ -1,10 +1,12 @@
 """Reference gradients of every backbone in training form, from PyTorch.
 
     pip install torch torchvision timm numpy
-    python training.py           # rewrites training.json beside this file
+    python training.py [RECIPE…]     # rewrites training.json beside this file, or these networks in it
 
 Networks, weights and inputs are those of recipes.py, in double precision, and dropout is off. Batch
-norms use the batch's statistics (`batch`) or the running ones, and learn all the same (`running`). The loss of a network is the sum of its feature vector times
+norms use the running statistics, and learn all the same (`running`), or the batch's (`batch`, for the
+small networks). The deep networks use the batch's without activations (`smooth`): over few pixels, one
+activation that rounding takes to the other side of a kink moves gradients by percents. The loss of a network is the sum of its feature vector times
 the array called `probe` (as big as the features). A gradient jumps where a ReLU's input is zero (or
 six), and single precision may end up on the other side; so of the inputs `input 0`..`input 11`, each
 network gets the one that stays farthest from such kinks, and the distance is kept as `margin`. Kept are the features, every parameter's gradient
@@ -20,7 +22,9 @@ Decay is 0.05 on arrays of more than one dimension, and none on the others.
 """
 
 import json
+import math
 import pathlib
+import sys
 
 import numpy as np
 import torch
@@ -32,6 +36,8 @@ SHAPES = {
     "digits_mnist": (3, 28, 28, 1),
     "digits_usps": (3, 16, 16, 1),
     "digits_svhn": (3, 32, 32, 3),
+    "vgg16_bn": (2, 33, 32, 3),
+    "craft_vgg16_bn": (2, 33, 32, 3),
 }
 USUAL = (3, 39, 35, 3)
 
@@ -53,10 +59,12 @@ def network(name, norm):
     }
     # Keys are those of this project's recipes where recipes.py says so.
     model.load_state_dict(state)
-    model.double().train(norm == "batch")
+    model.double().train(norm != "running")
     for part in model.modules():
         if isinstance(part, nn.Dropout):
             part.p = 0.0
+        if norm == "smooth" and isinstance(part, (nn.ReLU, nn.ReLU6)):
+            part.forward = lambda x: x
     return model, run
 
 
@@ -75,7 +83,7 @@ def margins(model, margin):
             margin.append((x - 6).abs().min().item())
 
     for part in model.modules():
-        if isinstance(part, (nn.ReLU, nn.ReLU6)):
+        if isinstance(part, (nn.ReLU, nn.ReLU6)) and "forward" not in vars(part):
             part.register_forward_pre_hook(note)
 
 
@@ -84,10 +92,12 @@ def smooth_input(name, norm, shape):
     margin, best = [], (-1.0, "")
     margins(model, margin)
     for salt in range(12):
-        margin.clear()
+        margin[:] = [math.inf]
         with torch.no_grad():
             run(filled(f"input {salt}", shape).double().permute(0, 3, 1, 2))
         best = max(best, (min(margin), f"input {salt}"))
+        if math.isinf(min(margin)):
+            break
     return best
 
 
@@ -108,7 +118,7 @@ def gradients(name, norm):
         "recipe": name,
         "norm": norm,
         "key": key,
-        "margin": float(f"{margin:.3g}"),
+        "margin": float(f"{margin:.3g}") if math.isfinite(margin) else None,
         "input": shape,
         "single": float(f"{single:.3g}"),
         "features": sample(y),
@@ -122,10 +132,12 @@ def one_pass(name, norm, x, precision):
     y = features(run, x.permute(0, 3, 1, 2))
     probe = filled("probe", (1, y.numel())).to(y.dtype).reshape(y.shape)
     (y * probe).sum().backward()
-    return y, {
-        "gradients": {k: sample(p.grad) for k, p in model.named_parameters() if p.grad is not None},
-        "statistics": {k: sample(b) for k, b in model.named_buffers() if "running" in k},
-    }
+    grads = {k: sample(p.grad) for k, p in model.named_parameters() if p.grad is not None}
+    # Norms behind the features saw nothing.
+    norms = {k.rsplit(".", 1)[0] for k in grads}
+    buffers = {k: sample(b) for k, b in model.named_buffers() if "running" in k}
+    statistics = {k: b for k, b in buffers.items() if k.rsplit(".", 1)[0] in norms}
+    return y, {"gradients": grads, "statistics": statistics}
 
 
 def steps(rule):
@@ -150,13 +162,18 @@ def steps(rule):
     return {"rule": rule, "losses": losses, "weights": {k: sample(p) for k, p in learnt}}
 
 
+def modes(name):
+    return ("running", "batch" if name.startswith("digits") else "smooth")
+
+
 def main():
-    torch.manual_seed(0)
-    out = {
-        "networks": [gradients(name, norm) for name in RECIPES for norm in ("batch", "running")],
-        "steps": [steps("adamw"), steps("sgd")],
-    }
     path = pathlib.Path(__file__).with_suffix(".json")
+    wanted = sys.argv[1:] or list(RECIPES)
+    kept = json.loads(path.read_text())["networks"] if sys.argv[1:] else []
+    networks = [n for n in kept if n["recipe"] not in wanted]
+    networks += [gradients(name, norm) for name in wanted for norm in modes(name)]
+    networks.sort(key=lambda n: list(RECIPES).index(n["recipe"]))
+    out = {"networks": networks, "steps": [steps("adamw"), steps("sgd")]}
     path.write_text(json.dumps(out, indent=None, separators=(",", ":")) + "\n")
 
 
