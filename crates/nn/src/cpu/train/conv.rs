@@ -79,24 +79,23 @@ impl Norm {
                 merge_moments(slices, &mut self.mean, &mut variance);
                 // PyTorch keeps the unbiased variance, but normalises by the biased one.
                 let unbiased = pixels as f64 / (pixels as f64 - 1.0).max(1.0);
-                for c in 0..channels {
-                    let follow = |running: &mut f32, batch: f64| {
-                        *running =
-                            ((1.0 - MOMENTUM) * f64::from(*running) + MOMENTUM * batch) as f32;
-                    };
+                let follow = |running: &mut f32, batch: f64| {
+                    *running = ((1.0 - MOMENTUM) * f64::from(*running) + MOMENTUM * batch) as f32;
+                };
+                for (c, &batch) in variance.iter().enumerate() {
                     follow(&mut self.running_mean[c], self.mean[c]);
-                    follow(&mut self.running_var[c], variance[c] * unbiased);
+                    follow(&mut self.running_var[c], batch * unbiased);
                 }
             }
             NormMode::Running => {
-                for c in 0..channels {
+                for (c, variance) in variance.iter_mut().enumerate() {
                     self.mean[c] = f64::from(self.running_mean[c]);
-                    variance[c] = f64::from(self.running_var[c]);
+                    *variance = f64::from(self.running_var[c]);
                 }
             }
         }
-        for c in 0..channels {
-            self.inverse[c] = 1.0 / (variance[c] + f64::from(self.eps)).sqrt();
+        for (c, variance) in variance.into_iter().enumerate() {
+            self.inverse[c] = 1.0 / (variance + f64::from(self.eps)).sqrt();
             let scale = f64::from(gamma[c]) * self.inverse[c];
             self.scale[c] = scale as f32;
             self.shift[c] = (f64::from(beta[c]) - scale * self.mean[c]) as f32;
