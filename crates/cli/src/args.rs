@@ -12,7 +12,8 @@ const AFTER: &str = "\
 First steps:
   offshoot demo                       the whole story on embedded pictures, offline
   offshoot check photos/              what is wrong with the data, file by file
-  offshoot train photos/              photos/CLASS/*.jpg in, a trained and judged classifier out
+  offshoot train photos/ --name photos
+                                      photos/CLASS/*.jpg in, a trained and judged classifier out
   offshoot predict photos new.jpg     what it says about new pictures
 
 Exit codes:

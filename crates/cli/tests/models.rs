@@ -40,6 +40,22 @@ fn models_are_added_used_verified_and_removed() {
 }
 
 #[test]
+fn every_model_of_the_list_can_be_asked_about() {
+    let workshop = Workshop::new();
+    let models = workshop.json("models list");
+    for listed in models["models"].as_array().unwrap() {
+        let name = listed["name"].as_str().unwrap();
+        let info = workshop.json(&format!("models info {name}"));
+        assert_eq!(&info["model"], listed);
+        assert!(workshop.good(&format!("models info {name}")).contains(name));
+    }
+    let info = workshop.json("models info efficientnet_lite0");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../assets/efficientnet_lite0/model.safetensors");
+    assert_eq!(info["model"]["bytes"], std::fs::metadata(file).unwrap().len());
+}
+
+#[test]
 fn a_checkpoint_that_fits_nothing_is_refused() {
     let workshop = Workshop::new();
     std::fs::write(workshop.path("broken.safetensors"), b"\x10\0\0\0\0\0\0\0not json").unwrap();

@@ -60,6 +60,22 @@ pub enum Fault {
     TooLarge,
 }
 
+impl Fault {
+    /// The fault's word in documents and tables, the same as in its serialised form.
+    pub fn name(self) -> &'static str {
+        match self {
+            Fault::Missing => "missing",
+            Fault::Refused => "refused",
+            Fault::Empty => "empty",
+            Fault::Truncated => "truncated",
+            Fault::Corrupt => "corrupt",
+            Fault::NotAPicture => "not-a-picture",
+            Fault::Unsupported => "unsupported",
+            Fault::TooLarge => "too-large",
+        }
+    }
+}
+
 impl DataError {
     /// Wraps an operating-system error with the file that it is about.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> DataError + '_ {

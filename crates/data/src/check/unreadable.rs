@@ -1,7 +1,5 @@
 //! Samples whose picture cannot be read.
 
-use crate::Fault;
-
 use super::{Check, Problem, Severity, View};
 
 pub(super) const CHECK: Check = Check {
@@ -25,21 +23,21 @@ fn run(view: &View<'_>) -> Vec<Problem> {
     for (i, look) in view.looks.iter().enumerate() {
         if let Some((fault, detail)) = &look.fault {
             let detail = detail.clone();
-            problems.push(view.sample(i, kind(*fault), Severity::Error, detail));
+            problems.push(view.sample(i, fault.name(), Severity::Error, detail));
         }
     }
     problems
 }
 
-fn kind(fault: Fault) -> &'static str {
-    match fault {
-        Fault::Missing => "missing",
-        Fault::Refused => "refused",
-        Fault::Empty => "empty",
-        Fault::Truncated => "truncated",
-        Fault::Corrupt => "corrupt",
-        Fault::NotAPicture => "not-a-picture",
-        Fault::Unsupported => "unsupported",
-        Fault::TooLarge => "too-large",
+#[cfg(test)]
+mod tests {
+    use crate::Fault;
+
+    #[test]
+    fn every_kind_is_a_fault_under_its_only_name() {
+        for kind in super::CHECK.kinds {
+            let fault: Fault = serde_json::from_value((*kind).into()).unwrap();
+            assert_eq!(fault.name(), *kind);
+        }
     }
 }

@@ -25,9 +25,8 @@ pub(super) fn decode(bytes: &[u8], format: Format, limits: &Limits) -> Attempt<D
         }
     };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), known);
-    let mut caps = image::Limits::default();
-    caps.max_image_width = u32::try_from(limits.max_width).ok();
-    caps.max_image_height = u32::try_from(limits.max_height).ok();
+    // Sides are checked below, where they can be named.
+    let mut caps = image::Limits::no_limits();
     caps.max_alloc = Some(limits.max_bytes);
     reader.limits(caps);
     let mut decoder = reader.into_decoder().map_err(failure)?;

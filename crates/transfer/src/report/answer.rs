@@ -144,13 +144,14 @@ fn weakest(report: &ReportData) -> Option<String> {
 
 fn trust(report: &ReportData) -> Option<String> {
     let calibration = report.calibration.as_ref()?;
+    let n = report.figures.n;
     let off = percent(calibration.ece_after);
     // Bins of few samples are off by chance alone, so the figure is then too high.
     let verdict = match calibration.ece_after {
-        e if e < 0.05 => ", so it can be taken at its word".into(),
-        _ if report.figures.n < MANY => {
-            format!("; {} samples are few to measure that by", count(report.figures.n))
+        e if n < FEW || (n < MANY && e >= 0.05) => {
+            format!("; {} samples are few to measure that by", count(n))
         }
+        e if e < 0.05 => ", so it can be taken at its word".into(),
         _ => "; treat it as a rough guide".into(),
     };
     Some(format!("Its stated confidence is off by {off} on average{verdict}."))

@@ -26,6 +26,7 @@ pub struct Page<'a> {
     plot_style: &'static str,
     page_style: &'static str,
     comparison: Vec<Compared<'a>>,
+    resamples: String,
     mistakes: Vec<Shown<'a>>,
     confusions: Vec<(&'a str, &'a str, usize)>,
     data_line: String,
@@ -71,6 +72,7 @@ impl<'a> Page<'a> {
             plot_style: svg::STYLE,
             page_style: include_str!("../../templates/page.css"),
             comparison: comparison(report),
+            resamples: resamples(report),
             mistakes: mistakes
                 .map(|told| Shown { told, image: base64::png_uri(&told.thumbnail) })
                 .collect(),
@@ -100,6 +102,19 @@ fn comparison(report: &ReportData) -> Vec<Compared<'_>> {
         gain: None,
     });
     std::iter::once(this).chain(baselines).chain(domains).collect()
+}
+
+/// How many draws the intervals rest on, in brackets; nothing where an older run does not tell.
+fn resamples(report: &ReportData) -> String {
+    let counts = comparison(report).into_iter().map(|row| row.figures.resamples);
+    let counts: std::collections::BTreeSet<usize> = counts.filter(|&n| n > 0).collect();
+    match (counts.first(), counts.last()) {
+        (Some(&few), Some(&many)) if few < many => {
+            format!(" ({} to {} resamples)", words::count(few), words::count(many))
+        }
+        (Some(&n), _) => format!(" ({} resamples)", words::count(n)),
+        _ => String::new(),
+    }
 }
 
 fn confusions(report: &ReportData) -> Vec<(&str, &str, usize)> {

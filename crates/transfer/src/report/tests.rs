@@ -10,6 +10,7 @@ fn figures(n: usize, accuracy: f64) -> Figures {
     let around = |v: f64| [v - 0.03, v + 0.03];
     Figures {
         n,
+        resamples: 1000,
         accuracy,
         accuracy_ci: around(accuracy),
         macro_f1: accuracy,

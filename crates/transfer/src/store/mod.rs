@@ -136,6 +136,11 @@ impl Store {
         Ok(entry)
     }
 
+    /// Whether a model of this name is here, damaged or not.
+    pub fn holds(&self, name: &str) -> bool {
+        self.folder(name).is_ok_and(|folder| folder.is_dir())
+    }
+
     /// A model with its arrays, after its SHA-256 was checked.
     ///
     /// # Errors

@@ -213,9 +213,13 @@ fn model_card(record: &RunRecord, report: &TrainReport) -> String {
     for (name, figures) in &report.domains {
         row(&format!("this classifier on {}", code(name)), figures);
     }
+    card.push_str(&format!(
+        "\nIntervals are 95 %, by bootstrap ({} resamples) of the test samples, which took part in no \
+         choice.\n\n",
+        report.figures.resamples
+    ));
     card.push_str(
-        "\nIntervals are 95 %, by bootstrap over the test samples, which took part in no choice.\n\n\
-         ## Files\n\n\
+        "## Files\n\n\
          - `config.json`: classes, temperature, source\n\
          - `model.safetensors`: `head.weight` `[classes, features]`, `head.bias`, class means\n\
          - `preprocessor_config.json`: how a picture becomes the network's input\n\
