@@ -163,3 +163,39 @@ fn table(text: &str) -> String {
     let start = text.find("features  samples");
     start.map_or_else(|| format!("no table in {text}"), |start| text[start..].into())
 }
+
+#[test]
+fn check_refuses_what_train_refuses_for_the_same_reason() {
+    let workshop = Workshop::new();
+    let picture = fs::read(workshop.path("new.png")).unwrap();
+    let plant = |file: &str, bytes: &[u8]| {
+        let path = workshop.path(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    };
+    plant("one/only/a.png", &picture);
+    for i in 0..8 {
+        plant(&format!("same/{}/{i}.png", ["a", "b"][i % 2]), &picture);
+        plant(&format!("broken/{}/{i}.png", ["a", "b"][i % 2]), &picture[..20 * i]);
+    }
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1), }";
+    let vectors =
+        [b"\x93NUMPY\x01\0\x76\0", format!("{header:<117}\n").as_bytes(), &[0; 8]].concat();
+    plant("unlabelled.npy", &vectors);
+    let mut nested = b"\x93NUMPY\x01\0\0\x80".to_vec();
+    nested.resize(10 + 0x8000, b'(');
+    plant("nested.npy", &nested);
+    plant("words.txt", b"no data");
+    for data in ["one", "same", "broken", "unlabelled.npy", "nested.npy", "words.txt"] {
+        let ended =
+            [workshop.run(&format!("check {data}")), workshop.run(&format!("train {data}"))];
+        let [check, train] = ended.map(|ended| {
+            assert_eq!(ended.code, 3, "{ended:?}");
+            let line = ended.stderr.lines().find_map(|line| line.strip_prefix("error: "));
+            line.unwrap().to_string()
+        });
+        let reason = check.strip_prefix("`train` would refuse this data: ").unwrap_or(&check);
+        assert_eq!(reason, train);
+        assert!(reason.chars().count() < 500 && !reason.contains('\u{fffd}'), "{reason}");
+    }
+}

@@ -8,7 +8,7 @@ use offshoot_data::{CheckOptions, Dataset, Severity, SplitSpec};
 
 use crate::documents::{CheckReport, DataProblem, SCHEMA};
 use crate::extract::ALLOWED_PERCENT;
-use crate::plan::CheckPlan;
+use crate::plan::{CheckPlan, TrainPlan};
 use crate::prepare::{refuse_unusable, split_counts};
 use crate::watch::Watch;
 use crate::{Observer, Phase, Result, TransferError};
@@ -48,6 +48,8 @@ pub fn examine(
         }
         work.join().map_err(|_| TransferError::Internal("the data doctor panicked".into()))
     })?;
+    // A vector with NaN takes no part in a run, as a picture that cannot be decoded.
+    let not_finite = report.problems.iter().filter(|p| p.kind == "not-finite").count();
     let problems = report.problems.into_iter().map(|p| DataProblem {
         path: p.path,
         kind: p.kind,
@@ -61,7 +63,7 @@ pub fn examine(
     Ok(Findings {
         problems: problems.collect(),
         duplicates: report.duplicates,
-        unreadable: report.unreadable.len(),
+        unreadable: report.unreadable.len() + not_finite,
     })
 }
 
@@ -98,6 +100,18 @@ pub fn assign_splits(
     Ok(())
 }
 
+/// What `train` asks of data before it computes anything.
+fn refusal(dataset: &Dataset, findings: &Findings) -> Result<()> {
+    findings.refuse_if_too_many_unreadable(dataset.samples.len())?;
+    let usual = TrainPlan::default();
+    let mut trainable = dataset.clone();
+    let together = findings.duplicates.clone();
+    let spec = SplitSpec { val: usual.val, test: usual.test, seed: usual.seed, together };
+    offshoot_data::split(&mut trainable, &spec)?;
+    trainable.samples.retain(|s| s.label.is_some());
+    refuse_unusable(&trainable)
+}
+
 /// The data doctor: every fault of the data, named by file. Faults are no error: the document says
 /// in `refused` whether `train` would refuse the data.
 pub fn check(plan: &CheckPlan, observer: &mut dyn Observer) -> Result<CheckReport> {
@@ -115,10 +129,7 @@ pub fn check(plan: &CheckPlan, observer: &mut dyn Observer) -> Result<CheckRepor
         }
     }
     let splits = split_counts(&dataset);
-    let mut trainable = dataset.clone();
-    let refused = findings.refuse_if_too_many_unreadable(total).is_err()
-        || offshoot_data::split(&mut trainable, &SplitSpec::default()).is_err()
-        || refuse_unusable(&trainable).is_err();
+    let reason = refusal(&dataset, &findings).err().map(|error| error.to_string());
     Ok(CheckReport {
         schema: SCHEMA,
         command: "check".into(),
@@ -129,6 +140,7 @@ pub fn check(plan: &CheckPlan, observer: &mut dyn Observer) -> Result<CheckRepor
         classes,
         splits,
         problems: findings.problems,
-        refused,
+        refused: reason.is_some(),
+        reason,
     })
 }

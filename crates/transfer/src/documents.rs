@@ -130,6 +130,8 @@ pub struct CheckReport {
     pub problems: Vec<DataProblem>,
     /// Whether `train` would refuse the data (exit code 3).
     pub refused: bool,
+    /// Why, in the words of `train`.
+    pub reason: Option<String>,
 }
 
 /// The document of `extract`.

@@ -1,11 +1,12 @@
 //! From a path to samples with labels and splits, and what is wrong with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use offshoot_data::{Dataset, Split};
 
 use crate::documents::DataProblem;
+use crate::report::words::counted;
 use crate::watch::Watch;
 use crate::{Phase, Result, TransferError, check, demo};
 
@@ -67,8 +68,22 @@ pub fn refuse_unusable(dataset: &Dataset) -> Result<()> {
             dataset.name,
             dataset.classes.get(*one as usize).map_or("?", String::as_str)
         ))),
+        _ if !dataset.samples.iter().any(|s| s.split == Some(Split::Test)) => {
+            Err(TransferError::BadData(format!(
+                "{}: no sample is left for the test split; add samples that differ, or raise `--test`",
+                dataset.name
+            )))
+        }
         _ => Ok(()),
     }
+}
+
+/// Classes that no test sample is of.
+fn unjudged(dataset: &Dataset) -> Vec<&str> {
+    let test = dataset.samples.iter().filter(|s| s.split == Some(Split::Test));
+    let tested: BTreeSet<usize> = test.filter_map(|s| Some(s.label? as usize)).collect();
+    let classes = dataset.classes.iter().enumerate();
+    classes.filter(|(i, _)| !tested.contains(i)).map(|(_, name)| name.as_str()).collect()
 }
 
 /// Reads, checks and splits the data of a run.
@@ -97,5 +112,16 @@ pub fn prepare(
         watch.warn(format!("{unlabelled} samples without a label are left out"))?;
     }
     refuse_unusable(&dataset)?;
+    let leaks = problems.iter().filter(|p| p.kind == "leak").count();
+    if leaks > 0 {
+        let samples = counted(leaks, "sample is", "samples are");
+        watch.warn(format!("{samples} in two splits, so that the figures flatter"))?;
+    }
+    let unjudged = unjudged(&dataset);
+    if !unjudged.is_empty() {
+        let names = unjudged.join("`, `");
+        watch
+            .warn(format!("no test sample is of `{names}`: the figures say nothing about that"))?;
+    }
     Ok(Prepared { dataset, problems })
 }

@@ -37,15 +37,13 @@ impl Check {
         } else {
             context.print(text(&report))?;
         }
-        if !report.refused {
-            return Ok(());
+        match &report.reason {
+            None => Ok(()),
+            Some(reason) => Err(TransferError::Unusable(format!(
+                "`train` would refuse this data: {}",
+                clean(reason)
+            ))),
         }
-        let errors = report.problems.iter().filter(|p| p.severity == "error").count();
-        Err(TransferError::Unusable(format!(
-            "{}: `train` would refuse this data, for {}",
-            report.data,
-            words::counted(errors, "fault", "faults")
-        )))
     }
 }
 

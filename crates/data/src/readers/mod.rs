@@ -79,11 +79,11 @@ pub const READERS: &[Reader] = &[
 pub fn open(path: &Path, options: &ReadOptions) -> Result<Dataset> {
     std::fs::metadata(path).map_err(DataError::io(path))?;
     let Some(reader) = READERS.iter().find(|r| (r.recognises)(path)) else {
-        let forms: Vec<String> = READERS.iter().map(|r| format!("  {}", r.form)).collect();
+        let forms: Vec<&str> = READERS.iter().map(|r| r.form).collect();
         return Err(DataError::Unusable(format!(
-            "{}: not a form of data that can be read; expected one of\n{}",
+            "{}: not a form of data that can be read; expected one of: {}",
             path.display(),
-            forms.join("\n")
+            forms.join("; ")
         )));
     };
     let dataset = (reader.read)(path, options)?;

@@ -7,6 +7,8 @@ use crate::{DataError, Result};
 use super::gzip;
 
 const MAX_HEADER: usize = 64 << 10;
+/// Characters of a header that an error quotes.
+const SHOWN_HEADER: usize = 120;
 const MAX_DIMENSIONS: usize = 8;
 
 /// What the elements of an array are.
@@ -55,8 +57,8 @@ pub(super) fn read(place: &str, reader: &mut dyn Read, packed: u64, cap: u64) ->
     }
     let header = gzip::read_exactly(place, reader, header_size)?;
     let header = String::from_utf8_lossy(&header);
-    let header =
-        parse_header(&header).map_err(|why| bad(format!("{why} in `{}`", header.trim())))?;
+    let shown = || header.trim().chars().take(SHOWN_HEADER).collect::<String>();
+    let header = parse_header(&header).map_err(|why| bad(format!("{why} in `{}`", shown())))?;
     let n = header.shape.iter().try_fold(1u64, |n, &d| n.checked_mul(d as u64));
     let total = n
         .and_then(|n| n.checked_mul(header.size as u64))

@@ -102,12 +102,7 @@ pub fn extract(
     let result = run(samples, source, cache, batch.max(1), phase, watch, &mut extraction);
     // Whatever ended the loop, finished rows are kept.
     let flushed = extraction.rows.flush();
-    for damaged in extraction.rows.damaged() {
-        watch.warn(format!(
-            "cache chunk {} was damaged; its rows were computed again",
-            damaged.display()
-        ))?;
-    }
+    warn_of_damage(&extraction.rows, watch)?;
     result?;
     flushed?;
     cache.evict();
@@ -119,6 +114,15 @@ pub fn extract(
         extraction.unreadable.len()
     ))?;
     Ok(extraction)
+}
+
+/// Names the chunks of the cache that did not match their checksum.
+pub fn warn_of_damage(rows: &RowStore, watch: &mut Watch<'_>) -> Result<()> {
+    for damaged in rows.damaged() {
+        let damaged = damaged.display();
+        watch.warn(format!("cache chunk {damaged} was damaged; its rows are computed again"))?;
+    }
+    Ok(())
 }
 
 fn run(

@@ -121,7 +121,14 @@ fn weakest(report: &ReportData) -> Option<String> {
     let measured = report.per_class.iter().enumerate().filter_map(|(i, c)| Some((i, c, c.recall?)));
     let (index, class, recall) = measured.min_by(|a, b| a.2.total_cmp(&b.2))?;
     if recall >= 1.0 {
-        return Some("Every test sample of every class was recognised.".into());
+        let unjudged = report.per_class.iter().filter(|c| c.recall.is_none()).count();
+        return Some(match unjudged {
+            0 => "Every test sample of every class was recognised.".into(),
+            n => format!(
+                "Every test sample was recognised; {} had none.",
+                counted(n, "class", "classes")
+            ),
+        });
     }
     let n = report.per_class.len();
     let pairs = if report.confusion.len() == n * n {

@@ -191,13 +191,14 @@ fn run(
     watch: &mut Watch<'_>,
     record: &mut RunRecord,
 ) -> Result<TrainReport> {
+    let before = machine::resident_bytes().unwrap_or(0);
     let source = source_of(&plan.model, plan.seed, &prepared, watch)?;
     record.model = source.facts.clone();
     let (cache, warning) = Cache::open(&plan.cache)?;
     if let Some(warning) = warning {
         watch.warn(warning)?;
     }
-    record.estimate = Some(estimate::estimate(&prepared, &source, &cache, plan)?);
+    record.estimate = Some(estimate::estimate(&prepared, &source, &cache, plan, before, watch)?);
     folder.save(record)?;
 
     let samples = prepared.dataset.samples.len();

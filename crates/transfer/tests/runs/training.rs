@@ -259,3 +259,26 @@ fn runs_are_listed_found_compared_and_removed() {
     runs::remove(&found).unwrap();
     assert_eq!(runs::list(&runs_dir).unwrap().len(), 1);
 }
+
+#[test]
+fn figures_that_flatter_or_say_nothing_are_told() {
+    let place = Place::new();
+    for (split, each, first) in [("train", 6, 0), ("val", 2, 10), ("test", 3, 20)] {
+        write_folder(&place.path("data"), split, each, first);
+    }
+    let clean = train(&place.plan(), &mut ()).unwrap();
+    assert!(clean.warnings.is_empty(), "{:?}", clean.warnings);
+    let data = place.path("data");
+    fs::copy(data.join("train/plain/0000.pgm"), data.join("test/plain/copy.pgm")).unwrap();
+    fs::remove_dir_all(data.join("test/down")).unwrap();
+    // The second run meets a damaged cache as well.
+    for chunk in files(&place.path("cache")).into_iter().filter(|f| f.ends_with(".rows")) {
+        let path = place.path("cache").join(chunk);
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    }
+    let told = train(&place.plan(), &mut ()).unwrap().warnings.join("\n");
+    for part in ["1 sample is in two splits", "no test sample is of `down`", "was damaged"] {
+        assert!(told.contains(part), "{told}");
+    }
+}
