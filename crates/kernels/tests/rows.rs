@@ -175,7 +175,8 @@ proptest! {
             let mut scratch = vec![f32::NAN; kernel.scratch_len(tokens)];
             let mut output = vec![f32::NAN; (tokens - first) * width];
             kernel.run(&sequence, first..tokens, &mut scratch, &mut output);
-            close(&output, &expected, 3e-6)?;
+            // Scores of up to a hundred are sums of rounded products, and weights their exponentials.
+            close(&output, &expected, 2e-5)?;
             let mut alone = vec![f32::NAN; width];
             kernel.run(&sequence, tokens - 1..tokens, &mut scratch, &mut alone);
             prop_assert!(alone[..] == output[(tokens - 1 - first) * width..], "{:?}", isa);
