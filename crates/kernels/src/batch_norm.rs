@@ -5,11 +5,16 @@
 //! input, into both backward passes. Sums are formed over slices of pixels by the caller and merged
 //! in order ([`merge_moments`]), which makes them independent of the number of threads.
 
+use std::ops::Range;
+
 use crate::simd::{Simd, dispatch, load_lanes, store_lanes};
 use crate::{Clamp, Isa, KernelError};
 
 /// Vectors of channels whose sums stay in registers.
 const WIDE: usize = 4;
+
+/// Values of a slice of pixels.
+const SLICE: usize = 8 << 10;
 
 /// Passes over values `[pixels, channels]`.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +79,13 @@ impl BatchNorm {
         x.len() / self.channels
     }
 
+    /// Runs of pixels that stay in the cache while one block of channels after the other passes
+    /// over them: memory is read in order.
+    fn slices(&self, pixels: usize) -> impl Iterator<Item = Range<usize>> {
+        let each = (SLICE / self.channels).max(32);
+        (0..pixels).step_by(each).map(move |first| first..(first + each).min(pixels))
+    }
+
     fn check_channels(&self, rows: &[usize]) {
         assert!(rows.iter().all(|&len| len >= self.channels), "too few channels");
     }
@@ -82,8 +94,21 @@ impl BatchNorm {
     pub fn moments(&self, x: &[f32], mean: &mut [f32], squares: &mut [f32]) {
         let pixels = self.pixels(x, &[]);
         self.check_channels(&[mean.len(), squares.len()]);
-        // Lengths were checked above.
-        dispatch!(self.isa, S => moments::<S>(self.channels, pixels, x.as_ptr(), mean.as_mut_ptr(), squares.as_mut_ptr()));
+        let (c, scale) = (self.channels, 1.0 / pixels.max(1) as f32);
+        mean[..c].fill(0.0);
+        squares[..c].fill(0.0);
+        for slice in self.slices(pixels) {
+            let x = x[slice.start * c..].as_ptr();
+            // Lengths were checked above.
+            dispatch!(self.isa, S => sum::<S>(c, slice.len(), x, mean.as_mut_ptr()));
+        }
+        mean[..c].iter_mut().for_each(|mean| *mean *= scale);
+        for slice in self.slices(pixels) {
+            let x = x[slice.start * c..].as_ptr();
+            let (mean, to) = (mean.as_ptr(), squares.as_mut_ptr());
+            // Lengths were checked above.
+            dispatch!(self.isa, S => deviations::<S>(c, slice.len(), x, mean, to));
+        }
     }
 
     /// `z = clamp(scale·y + shift + residual)`.
@@ -116,9 +141,15 @@ impl BatchNorm {
         let NormInput { y, scale, shift, clamp } = input;
         self.check_channels(&[scale.len(), shift.len(), mean.len(), sums.len(), products.len()]);
         let affine = [scale.as_ptr(), shift.as_ptr(), mean.as_ptr()];
+        sums[..self.channels].fill(0.0);
+        products[..self.channels].fill(0.0);
         let to = [sums.as_mut_ptr(), products.as_mut_ptr()];
-        // Lengths were checked above.
-        dispatch!(self.isa, S => backward_sums::<S>(self.channels, pixels, dz.as_ptr(), y.as_ptr(), affine, clamp, to));
+        for slice in self.slices(pixels) {
+            let (dz, y) = (&dz[slice.start * self.channels..], &y[slice.start * self.channels..]);
+            let from = [dz.as_ptr(), y.as_ptr()];
+            // Lengths were checked above.
+            dispatch!(self.isa, S => backward_sums::<S>(self.channels, slice.len(), from, affine, clamp, to));
+        }
     }
 
     /// `dy = factors[0]·g + factors[1]·y + factors[2]`, each `[channels]`, with the gradient `g` of
@@ -183,41 +214,61 @@ unsafe fn inside<S: Simd>(v: S::V, low: S::V, high: S::V, g: S::V) -> S::V {
     unsafe { S::where_positive(S::sub(v, low), S::where_positive(S::sub(high, v), g)) }
 }
 
+/// Adds each channel's values to `sums`.
+///
+/// # Safety
+/// As [`Simd`]; `x` holds `pixels · channels` values, `sums` `channels`.
+#[inline(always)]
+unsafe fn sum<S: Simd>(channels: usize, pixels: usize, x: *const f32, sums: *mut f32) {
+    // SAFETY: passed on.
+    unsafe {
+        by_channels!(S, channels, first, lanes, V, FULL => {
+            let mut totals = [S::splat(0.0); V];
+            for (v, total) in totals.iter_mut().enumerate() {
+                *total = load_lanes::<S, FULL>(sums.add(first + v * S::LANES), lanes);
+            }
+            for pixel in 0..pixels {
+                let x = x.add(pixel * channels + first);
+                for (v, total) in totals.iter_mut().enumerate() {
+                    *total = S::add(*total, load_lanes::<S, FULL>(x.add(v * S::LANES), lanes));
+                }
+            }
+            for (v, total) in totals.into_iter().enumerate() {
+                store_lanes::<S, FULL>(sums.add(first + v * S::LANES), lanes, total);
+            }
+        });
+    }
+}
+
+/// Adds each channel's squared deviations from `mean` to `squares`.
+///
 /// # Safety
 /// As [`Simd`]; `x` holds `pixels · channels` values, the others `channels`.
 #[inline(always)]
-unsafe fn moments<S: Simd>(
+unsafe fn deviations<S: Simd>(
     channels: usize,
     pixels: usize,
     x: *const f32,
-    mean: *mut f32,
+    mean: *const f32,
     squares: *mut f32,
 ) {
     // SAFETY: passed on.
     unsafe {
-        let scale = S::splat(1.0 / pixels.max(1) as f32);
         by_channels!(S, channels, first, lanes, V, FULL => {
-            let mut sums = [S::splat(0.0); V];
-            for pixel in 0..pixels {
-                let x = x.add(pixel * channels + first);
-                for (v, sum) in sums.iter_mut().enumerate() {
-                    *sum = S::add(*sum, load_lanes::<S, FULL>(x.add(v * S::LANES), lanes));
-                }
-            }
-            let mut deviations = [S::splat(0.0); V];
-            for sum in &mut sums {
-                *sum = S::mul(*sum, scale);
+            let (mut totals, mut means) = ([S::splat(0.0); V], [S::splat(0.0); V]);
+            for (v, (total, mean_v)) in totals.iter_mut().zip(&mut means).enumerate() {
+                *total = load_lanes::<S, FULL>(squares.add(first + v * S::LANES), lanes);
+                *mean_v = load_lanes::<S, FULL>(mean.add(first + v * S::LANES), lanes);
             }
             for pixel in 0..pixels {
                 let x = x.add(pixel * channels + first);
-                for (v, deviation) in deviations.iter_mut().enumerate() {
-                    let delta = S::sub(load_lanes::<S, FULL>(x.add(v * S::LANES), lanes), sums[v]);
-                    *deviation = S::mul_add(delta, delta, *deviation);
+                for (v, (total, &mean)) in totals.iter_mut().zip(&means).enumerate() {
+                    let delta = S::sub(load_lanes::<S, FULL>(x.add(v * S::LANES), lanes), mean);
+                    *total = S::mul_add(delta, delta, *total);
                 }
             }
-            for (v, (sum, deviation)) in sums.into_iter().zip(deviations).enumerate() {
-                store_lanes::<S, FULL>(mean.add(first + v * S::LANES), lanes, sum);
-                store_lanes::<S, FULL>(squares.add(first + v * S::LANES), lanes, deviation);
+            for (v, total) in totals.into_iter().enumerate() {
+                store_lanes::<S, FULL>(squares.add(first + v * S::LANES), lanes, total);
             }
         });
     }
@@ -261,8 +312,7 @@ unsafe fn apply<S: Simd>(
 unsafe fn backward_sums<S: Simd>(
     channels: usize,
     pixels: usize,
-    dz: *const f32,
-    y: *const f32,
+    [dz, y]: [*const f32; 2],
     [scale, shift, mean]: [*const f32; 3],
     clamp: Clamp,
     [sums_to, products_to]: [*mut f32; 2],
@@ -272,6 +322,10 @@ unsafe fn backward_sums<S: Simd>(
         let (low, high) = (S::splat(clamp.low), S::splat(clamp.high));
         by_channels!(S, channels, first, lanes, V, FULL => {
             let (mut sums, mut products) = ([S::splat(0.0); V], [S::splat(0.0); V]);
+            for (v, (sum, product)) in sums.iter_mut().zip(&mut products).enumerate() {
+                *sum = load_lanes::<S, FULL>(sums_to.add(first + v * S::LANES), lanes);
+                *product = load_lanes::<S, FULL>(products_to.add(first + v * S::LANES), lanes);
+            }
             let mut affine = [[S::splat(0.0); V]; 3];
             for (affine, from) in affine.iter_mut().zip([scale, shift, mean]) {
                 for (v, value) in affine.iter_mut().enumerate() {

@@ -1,9 +1,14 @@
 //! Gradients of a depthwise convolution with respect to its input and its weights.
 
+use std::ops::Range;
+
 use crate::conv::Window;
 use crate::depthwise::{Depthwise, Rows};
 use crate::simd::{Simd, dispatch, load_lanes, store_lanes};
 use crate::{Clamp, Isa, KernelError, Order};
+
+/// Output pixels of a band of rows, at least one row.
+const BAND: usize = 128;
 
 /// Parts of the sums of weights' gradients at most.
 const MAX_PARTS: usize = 8;
@@ -217,16 +222,21 @@ impl DepthwiseGrad {
         dy: &[f32],
         dw: &mut [f32],
     ) {
-        let c = self.channels;
-        let mut ch = 0;
-        // SAFETY: blocks of channels below `c`.
-        unsafe {
-            while ch + S::LANES <= c {
-                self.block::<S, K, STRIDE, true>(x, dy, dw, ch, S::LANES);
-                ch += S::LANES;
-            }
-            if ch < c {
-                self.block::<S, K, STRIDE, false>(x, dy, dw, ch, c - ch);
+        let (c, [height, width]) = (self.channels, self.window.output);
+        // Bands of rows, so that memory is read in order while the sums come and go.
+        let band = (BAND / width).max(1);
+        for first in (0..height).step_by(band) {
+            let rows = first..(first + band).min(height);
+            let mut ch = 0;
+            // SAFETY: blocks of channels below `c`.
+            unsafe {
+                while ch + S::LANES <= c {
+                    self.block::<S, K, STRIDE, true>(x, dy, dw, rows.clone(), ch, S::LANES);
+                    ch += S::LANES;
+                }
+                if ch < c {
+                    self.block::<S, K, STRIDE, false>(x, dy, dw, rows, ch, c - ch);
+                }
             }
         }
     }
@@ -236,16 +246,18 @@ impl DepthwiseGrad {
     /// # Safety
     /// As [`DepthwiseGrad::image`]; `ch + lanes` channels exist; `FULL` means `lanes == S::LANES`.
     #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "the innermost loops of one function")]
     unsafe fn block<S: Simd, const K: usize, const STRIDE: usize, const FULL: bool>(
         &self,
         x: &[f32],
         dy: &[f32],
         dw: &mut [f32],
+        rows: Range<usize>,
         ch: usize,
         lanes: usize,
     ) {
         let Self { window, channels: c, .. } = *self;
-        let ([height, width], [out_h, out_w]) = (window.input, window.output);
+        let ([height, width], out_w) = (window.input, window.output[1]);
         let [top, left] = window.before;
         // Output pixels whose whole window lies inside the row.
         let inner_first = left.div_ceil(STRIDE).min(out_w);
@@ -261,7 +273,7 @@ impl DepthwiseGrad {
                     *sum = load_lanes::<S, FULL>(dw.as_ptr().add((i * K + j) * c + ch), lanes);
                 }
             }
-            for y in 0..out_h {
+            for y in rows {
                 let mut rows = [self.zeros.as_ptr(); K];
                 for (i, row) in rows.iter_mut().enumerate() {
                     let at = (y * STRIDE + i) as isize - top as isize;

@@ -1,6 +1,8 @@
 //! Pooling on channels-last images.
 
+use crate::Isa;
 use crate::conv::Window;
+use crate::simd::{Simd, dispatch};
 
 /// Maximum over each window of one image `[h, w, channels]`; padding never wins.
 ///
@@ -54,23 +56,40 @@ pub fn max_pool_backward(
 ) {
     let ([h, w], out_w) = (window.input, window.output[1]);
     dx.fill(0.0);
+    let isa = Isa::detect();
+    // What each channel has yet to give away.
+    let mut left = vec![0.0; channels];
     for (pixel, (output, dy)) in
         output.chunks_exact(channels).zip(dy.chunks_exact(channels)).enumerate()
     {
-        let (top, left) = (pixel / out_w * window.stride, pixel % out_w * window.stride);
-        for (c, (&maximum, &dy)) in output.iter().zip(dy).enumerate() {
-            let taps =
-                (0..window.kernel[0]).flat_map(|i| (0..window.kernel[1]).map(move |j| (i, j)));
-            for (i, j) in taps {
-                let y = (top + i).wrapping_sub(window.before[0]);
-                let x = (left + j).wrapping_sub(window.before[1]);
-                let at = (y.wrapping_mul(w).wrapping_add(x)).wrapping_mul(channels).wrapping_add(c);
-                if y < h && x < w && (input[at] == maximum || input[at].is_nan()) {
-                    dx[at] += dy;
-                    break;
+        left.copy_from_slice(dy);
+        for i in 0..window.kernel[0] {
+            for j in 0..window.kernel[1] {
+                let y = (pixel / out_w * window.stride + i).wrapping_sub(window.before[0]);
+                let x = (pixel % out_w * window.stride + j).wrapping_sub(window.before[1]);
+                if y >= h || x >= w {
+                    continue;
                 }
+                let at = (y * w + x) * channels;
+                let (input, dx) = (&input[at..][..channels], &mut dx[at..][..channels]);
+                // Slices of one length each.
+                dispatch!(isa, S => give::<S>(input, output, dx, &mut left));
             }
         }
+    }
+}
+
+/// Moves what is left of each channel's gradient to `dx` where the input is the maximum.
+///
+/// # Safety
+/// As [`Simd`].
+#[inline(always)]
+unsafe fn give<S: Simd>(input: &[f32], output: &[f32], dx: &mut [f32], left: &mut [f32]) {
+    for (((&x, &maximum), dx), left) in input.iter().zip(output).zip(dx).zip(left) {
+        // Written without a branch, so that it runs on vectors; a NaN is a maximum.
+        let hit = x == maximum || x.is_nan();
+        *dx += if hit { *left } else { 0.0 };
+        *left = if hit { 0.0 } else { *left };
     }
 }
 

@@ -1,17 +1,64 @@
 //! Memory of a training step: one tensor for each activation, and buffers that gradients and scratch
 //! take and give back. Nothing is allocated once every size has been seen.
 
-use std::sync::{Mutex, PoisonError};
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use offshoot_kernels::{BatchNorm, Clamp, NormInput};
 
 use super::TensorId;
+
+/// Memory that is handed on; its values are whatever was there before.
+pub(super) struct Buffer {
+    values: Vec<f32>,
+    len: usize,
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        &self.values[..self.len]
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.values[..self.len]
+    }
+}
+
+/// How a tensor came out of a norm: what is needed to sum its gradient for that norm while it is
+/// still in the cache of whoever formed it.
+pub(super) struct Origin {
+    pub passes: BatchNorm,
+    pub channels: usize,
+    pub before_norm: TensorId,
+    pub scale: Vec<f32>,
+    pub shift: Vec<f32>,
+    pub mean: Vec<f32>,
+    pub clamp: Clamp,
+}
+
+impl Origin {
+    /// Sums of one image's gradient `dz` for the norm whose input was `y`: `[2, channels]`.
+    pub fn sums(&self, dz: &[f32], y: &[f32], sums: &mut [f32]) {
+        let (scale, shift) = (&self.scale, &self.shift);
+        let input = NormInput { y, scale, shift, clamp: self.clamp };
+        let (sums, products) = sums.split_at_mut(self.channels);
+        self.passes.backward_sums(dz, input, &self.mean, sums, products);
+    }
+}
 
 /// All memory of a trainer but its parameters.
 pub(super) struct Buffers {
     /// Values of one sample.
     lens: Vec<usize>,
     tensors: Vec<Vec<f32>>,
-    gradients: Vec<Option<Vec<f32>>>,
-    free: Vec<Vec<f32>>,
+    gradients: Vec<Option<Buffer>>,
+    origins: Vec<Option<Arc<Origin>>>,
+    /// Sums for the norms that tensors came out of.
+    sums: Vec<Option<Buffer>>,
+    free: Vec<Buffer>,
     scratch: Mutex<Vec<Vec<f32>>>,
 }
 
@@ -19,7 +66,10 @@ impl Buffers {
     pub fn new(lens: Vec<usize>) -> Self {
         let tensors = lens.iter().map(|_| Vec::new()).collect();
         let gradients = lens.iter().map(|_| None).collect();
-        Self { lens, tensors, gradients, free: Vec::new(), scratch: Mutex::default() }
+        let origins = lens.iter().map(|_| None).collect();
+        let sums = lens.iter().map(|_| None).collect();
+        let (free, scratch) = (Vec::new(), Mutex::default());
+        Self { lens, tensors, gradients, origins, sums, free, scratch }
     }
 
     /// Makes room for `n` samples.
@@ -53,39 +103,52 @@ impl Buffers {
         self.tensors[id] = tensor;
     }
 
-    /// A buffer of exactly `len` values, whatever they are: the smallest free one that is large
-    /// enough. Sizes recur from step to step, so that soon one of the right size is always free.
-    pub fn take(&mut self, len: usize) -> Vec<f32> {
-        let fitting = self.free.iter().enumerate().filter(|(_, b)| b.capacity() >= len);
-        let best = fitting.min_by_key(|(_, buffer)| buffer.capacity()).map(|(i, _)| i);
-        let mut buffer = best.map_or_else(Vec::new, |i| self.free.swap_remove(i));
-        buffer.resize(len, 0.0);
-        buffer
+    /// A buffer of exactly `len` values: the smallest free one that is large enough. Sizes recur
+    /// from step to step, so that soon one of the right size is always free.
+    pub fn take(&mut self, len: usize) -> Buffer {
+        let fitting = self.free.iter().enumerate().filter(|(_, b)| b.values.len() >= len);
+        match fitting.min_by_key(|(_, buffer)| buffer.values.len()).map(|(i, _)| i) {
+            Some(i) => Buffer { len, ..self.free.swap_remove(i) },
+            None => Buffer { values: vec![0.0; len], len },
+        }
     }
 
-    pub fn give_back(&mut self, buffer: Vec<f32>) {
-        if buffer.capacity() > 0 {
-            self.free.push(buffer);
-        }
+    pub fn give_back(&mut self, buffer: Buffer) {
+        self.free.push(buffer);
+    }
+
+    pub fn origin(&self, id: TensorId) -> Option<Arc<Origin>> {
+        self.origins[id].clone()
+    }
+
+    pub fn set_origin(&mut self, id: TensorId, origin: Origin) {
+        self.origins[id] = Some(Arc::new(origin));
+    }
+
+    pub fn take_sums(&mut self, id: TensorId) -> Option<Buffer> {
+        self.sums[id].take()
+    }
+
+    pub fn set_sums(&mut self, id: TensorId, sums: Buffer) {
+        self.sums[id] = Some(sums);
     }
 
     pub fn gradient(&self, id: TensorId) -> Option<&[f32]> {
         self.gradients[id].as_deref()
     }
 
-    pub fn take_gradient(&mut self, id: TensorId) -> Option<Vec<f32>> {
+    pub fn take_gradient(&mut self, id: TensorId) -> Option<Buffer> {
         self.gradients[id].take()
     }
 
-    pub fn set_gradient(&mut self, id: TensorId, gradient: Vec<f32>) {
+    pub fn set_gradient(&mut self, id: TensorId, gradient: Buffer) {
         self.gradients[id] = Some(gradient);
     }
 
     pub fn clear_gradients(&mut self) {
         for id in 0..self.gradients.len() {
-            if let Some(gradient) = self.gradients[id].take() {
-                self.give_back(gradient);
-            }
+            let old = [self.gradients[id].take(), self.sums[id].take()];
+            old.into_iter().flatten().for_each(|buffer| self.give_back(buffer));
         }
     }
 
@@ -104,8 +167,9 @@ impl Buffers {
     /// Bytes that are held.
     pub fn bytes(&self) -> usize {
         let scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        let gradients = self.gradients.iter().flatten();
-        let all = self.tensors.iter().chain(gradients).chain(&self.free).chain(scratch.iter());
+        let held = self.gradients.iter().flatten().chain(self.sums.iter().flatten());
+        let buffers = held.chain(&self.free).map(|buffer| &buffer.values);
+        let all = self.tensors.iter().chain(buffers).chain(scratch.iter());
         4 * all.map(Vec::capacity).sum::<usize>()
     }
 }

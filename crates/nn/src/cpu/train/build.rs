@@ -48,7 +48,16 @@ pub(super) fn build(
     if builder.layers.is_empty() {
         return Err(NnError::Unsupported("every stage is frozen: nothing is left to train".into()));
     }
-    let Builder { layers, params, tensors, .. } = builder;
+    let Builder { mut layers, params, tensors, .. } = builder;
+    let mut readers = vec![0; tensors.len()];
+    for layer in &layers {
+        layer.reads().for_each(|id| readers[id] += 1);
+    }
+    for layer in &mut layers {
+        if let Layer::Conv(conv) = layer {
+            conv.sole_reader = readers[conv.input] == 1;
+        }
+    }
     Ok(Built { layers, params, tensors, output: shape })
 }
 
@@ -213,6 +222,7 @@ impl Builder<'_> {
             before_norm,
             residual,
             output,
+            sole_reader: false,
             passes: BatchNorm::new(self.isa, channels)?,
             channels,
             stale: true,
@@ -246,6 +256,7 @@ impl Builder<'_> {
             before_norm: None,
             residual: None,
             output,
+            sole_reader: false,
             passes: BatchNorm::new(self.isa, block.outputs)?,
             channels: block.outputs,
             stale: true,

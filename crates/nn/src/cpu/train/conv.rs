@@ -9,7 +9,7 @@ use offshoot_kernels::{
 };
 use rayon::prelude::*;
 
-use super::buffers::Buffers;
+use super::buffers::{Buffers, Origin};
 use super::param::Param;
 use super::{NormMode, TensorId, vector};
 use crate::{Array, NnError, Result};
@@ -30,6 +30,8 @@ pub(super) struct ConvLayer {
     pub before_norm: Option<TensorId>,
     pub residual: Option<TensorId>,
     pub output: TensorId,
+    /// Whether nobody else reads the input, so that its gradient is complete here.
+    pub sole_reader: bool,
     /// Passes over the output's channels.
     pub passes: BatchNorm,
     pub channels: usize,
@@ -209,6 +211,18 @@ impl ConvLayer {
         }
         if let (Some(id), Some(before)) = (self.before_norm, before) {
             buffers.put_tensor(id, before);
+            if let (Some(norm), None) = (&self.norm, self.residual) {
+                let origin = Origin {
+                    passes: self.passes,
+                    channels,
+                    before_norm: id,
+                    scale: norm.scale.clone(),
+                    shift: norm.shift.clone(),
+                    mean: norm.mean.iter().map(|&m| m as f32).collect(),
+                    clamp: self.act,
+                };
+                buffers.set_origin(self.output, origin);
+            }
         }
         buffers.put_tensor(self.output, output);
         Ok(())
@@ -289,28 +303,36 @@ impl ConvLayer {
         n: usize,
         clamp: Clamp,
         params: &mut [Param],
-        buffers: &Buffers,
+        buffers: &mut Buffers,
         mode: NormMode,
         dz: &[f32],
     ) -> Option<[Vec<f32>; 3]> {
         let (norm, before) = (self.norm.as_mut()?, self.before_norm?);
         let y_len = buffers.len_of(self.output);
-        let (channels, passes) = (self.channels, &self.passes);
-        let y = &buffers.tensor(before)[..n * y_len];
-        let mut sums = std::mem::take(&mut norm.sums);
-        sums.resize(n * 2 * channels, 0.0);
+        let channels = self.channels;
         let mean: Vec<f32> = norm.mean.iter().map(|&m| m as f32).collect();
-        let (scale, shift) = (&norm.scale, &norm.shift);
-        let input = |i: usize| NormInput { y: &y[i * y_len..][..y_len], scale, shift, clamp };
-        let images = dz.par_chunks(y_len).zip(sums.par_chunks_mut(2 * channels)).enumerate();
-        images.for_each(|(i, (dz, sums))| {
-            let (sums, products) = sums.split_at_mut(channels);
-            passes.backward_sums(dz, input(i), &mean, sums, products);
-        });
+        let sums = match buffers.take_sums(self.output) {
+            // Whoever formed the gradient has summed it already.
+            Some(sums) => sums,
+            None => {
+                let mut sums = buffers.take(n * 2 * channels);
+                let y = &buffers.tensor(before)[..n * y_len];
+                let (passes, scale, shift) = (&self.passes, &norm.scale, &norm.shift);
+                let images = dz.par_chunks(y_len).zip(y.par_chunks(y_len));
+                images.zip(sums.par_chunks_mut(2 * channels)).for_each(|((dz, y), sums)| {
+                    let (sums, products) = sums.split_at_mut(channels);
+                    let input = NormInput { y, scale, shift, clamp };
+                    passes.backward_sums(dz, input, &mean, sums, products);
+                });
+                sums
+            }
+        };
         let mut totals = vec![0.0f64; 2 * channels];
         for image in sums.chunks_exact(2 * channels) {
             totals.iter_mut().zip(image).for_each(|(total, &sum)| *total += f64::from(sum));
         }
+        buffers.give_back(sums);
+        let scale = &norm.scale;
         let pixels = (n * y_len / channels) as f64;
         let mut factors = [vec![0.0; channels], vec![0.0; channels], vec![0.0; channels]];
         for c in 0..channels {
@@ -326,7 +348,6 @@ impl ConvLayer {
                 factors[2][c] = (through * f64::from(mean[c]) - scale * sum / pixels) as f32;
             }
         }
-        norm.sums = sums;
         Some(factors)
     }
 
@@ -350,20 +371,22 @@ impl ConvLayer {
         let mut bias_sums = buffers.take(parts * 2 * self.channels);
         let add = buffers.take_gradient(self.input).filter(|_| wanted);
         let mut dx = wanted.then(|| buffers.take(n * x_len));
+        let origin = buffers.origin(self.input).filter(|_| wanted && self.sole_reader);
+        let origin_len = origin.as_ref().map_or(0, |origin| 2 * origin.channels);
+        let mut origin_sums = origin.as_ref().map(|_| buffers.take(n * origin_len));
         {
             let shared = &*buffers;
             let x = &shared.tensor(self.input)[..n * x_len];
             let y = self.before_norm.map(|id| &shared.tensor(id)[..n * y_len]);
+            let of_origin = origin.as_ref().map(|o| &shared.tensor(o.before_norm)[..n * x_len]);
             let mut rest = dx.as_deref_mut();
+            let mut rest_sums = origin_sums.as_deref_mut();
             let works: Vec<Part<'_>> = (0..parts)
                 .map(|part| {
                     let images = images_of(part, parts, n);
-                    let dx = rest.take().map(|all| {
-                        let (mine, others) = all.split_at_mut(images.len() * x_len);
-                        rest = Some(others);
-                        mine
-                    });
-                    Part { images, dx }
+                    let dx = cut(&mut rest, images.len() * x_len);
+                    let sums = cut(&mut rest_sums, images.len() * origin_len);
+                    Part { images, dx, sums }
                 })
                 .collect();
             let together = self.kernel.together(x_len + 2 * y_len).min(n);
@@ -401,7 +424,18 @@ impl ConvLayer {
                             if let Some(dx) = &mut part.dx {
                                 let to = (start - first) * x_len..(end - first) * x_len;
                                 let add = add.as_ref().map(|add| &add[xs]);
-                                self.kernel.input(images, dy, add, scratch, &mut dx[to]);
+                                let dx = &mut dx[to];
+                                self.kernel.input(images, dy, add, scratch, dx);
+                                let (Some(origin), Some(y), Some(all)) =
+                                    (&origin, of_origin, &mut part.sums)
+                                else {
+                                    continue;
+                                };
+                                for (i, dx) in dx.chunks_exact(x_len).enumerate() {
+                                    let y = &y[(start + i) * x_len..][..x_len];
+                                    let at = (start - first + i) * origin_len;
+                                    origin.sums(dx, y, &mut all[at..][..origin_len]);
+                                }
                             }
                         }
                     });
@@ -423,6 +457,9 @@ impl ConvLayer {
         if let Some(dx) = dx {
             buffers.set_gradient(self.input, dx);
         }
+        if let Some(sums) = origin_sums {
+            buffers.set_sums(self.input, sums);
+        }
     }
 
     /// Adds sums over all pixels, image by image, to the first half of `sums`.
@@ -441,6 +478,15 @@ impl ConvLayer {
 struct Part<'a> {
     images: Range<usize>,
     dx: Option<&'a mut [f32]>,
+    /// For the norm that the input came out of.
+    sums: Option<&'a mut [f32]>,
+}
+
+/// The first `len` values of what is left.
+fn cut<'a>(rest: &mut Option<&'a mut [f32]>, len: usize) -> Option<&'a mut [f32]> {
+    let (mine, others) = rest.take()?.split_at_mut(len);
+    *rest = Some(others);
+    Some(mine)
 }
 
 impl Kernel {

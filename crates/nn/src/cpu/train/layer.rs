@@ -38,6 +38,15 @@ impl Layer {
         }
     }
 
+    /// Every tensor that the layer reads.
+    pub fn reads(&self) -> impl Iterator<Item = TensorId> {
+        let residual = match self {
+            Self::Conv(layer) => layer.residual,
+            Self::Shape(_) => None,
+        };
+        std::iter::once(self.input()).chain(residual)
+    }
+
     pub fn forward(
         &mut self,
         n: usize,
@@ -120,7 +129,7 @@ impl ShapeLayer {
         buffers.give_back(dy);
         // No recipe reads a pool's input twice, but a sum is a sum.
         if let Some(other) = buffers.take_gradient(self.input) {
-            dx.iter_mut().zip(&other).for_each(|(dx, other)| *dx += other);
+            dx.iter_mut().zip(&*other).for_each(|(dx, other)| *dx += other);
             buffers.give_back(other);
         }
         buffers.set_gradient(self.input, dx);

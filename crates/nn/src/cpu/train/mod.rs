@@ -167,7 +167,7 @@ impl Trainer {
         super::check_len("gradient", gradient.len(), n, self.output.len())?;
         let last = self.buffers.tensors() - 1;
         let mut first = self.buffers.take(gradient.len());
-        first[..gradient.len()].copy_from_slice(gradient);
+        first.copy_from_slice(gradient);
         self.buffers.clear_gradients();
         self.buffers.set_gradient(last, first);
         for layer in self.layers.iter_mut().rev() {
