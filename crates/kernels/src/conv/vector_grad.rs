@@ -8,6 +8,9 @@ use crate::simd::*;
 const ROWS: usize = 4;
 const VECTORS: usize = 3;
 
+/// Input channels where one vector of output channels is left: as many sums hide the latency.
+const NARROW_ROWS: usize = 12;
+
 /// Sums over pixels of input × output gradient, for every tap.
 pub(super) struct VectorWeightGrad {
     isa: Isa,
@@ -103,40 +106,35 @@ fn reach(
 #[inline(always)]
 unsafe fn all<S: Simd>(b: &Block) {
     let wide = VECTORS * S::LANES;
+    let mut column = 0;
     // SAFETY: blocks stay within the channels and columns that the caller vouches for.
     unsafe {
-        for channel in (0..b.channels).step_by(ROWS) {
-            let tall = b.channels - channel >= ROWS;
-            let mut column = 0;
-            while column < b.columns {
-                let left = b.columns - column;
+        while column < b.columns {
+            let left = b.columns - column;
+            let (tall, taken) = match left {
+                _ if left >= wide => (ROWS, wide),
+                _ if left >= S::LANES => (NARROW_ROWS, S::LANES),
+                _ => (NARROW_ROWS, left),
+            };
+            for channel in (0..b.channels).step_by(tall) {
                 let part = Block {
                     x: b.x.add(channel),
                     dy: b.dy.add(column),
                     sums: b.sums.add(channel * b.sums_row + column),
-                    channels: (b.channels - channel).min(ROWS),
+                    channels: (b.channels - channel).min(tall),
                     columns: left,
                     ..*b
                 };
-                if left >= wide {
-                    if tall {
-                        run::<S, ROWS, VECTORS>(&part)
-                    } else {
-                        few::<S, VECTORS>(&part)
-                    }
-                    column += wide;
-                } else if left >= S::LANES {
-                    if tall {
-                        run::<S, ROWS, 1>(&part)
-                    } else {
-                        few::<S, 1>(&part)
-                    }
-                    column += S::LANES;
+                let whole = part.channels == tall;
+                if taken == wide {
+                    if whole { run::<S, ROWS, VECTORS>(&part) } else { few::<S, VECTORS>(&part) }
+                } else if taken == S::LANES {
+                    if whole { run::<S, NARROW_ROWS, 1>(&part) } else { few::<S, 1>(&part) }
                 } else {
                     rest::<S>(&part);
-                    column = b.columns;
                 }
             }
+            column += taken;
         }
     }
 }
@@ -193,7 +191,7 @@ unsafe fn run<S: Simd, const TALL: usize, const WIDE: usize>(b: &Block) {
     }
 }
 
-/// The last columns, fewer than a vector's, of up to four channels.
+/// The last columns, fewer than a vector's, of up to `NARROW_ROWS` channels.
 ///
 /// # Safety
 /// As [`all`].
@@ -202,7 +200,7 @@ unsafe fn rest<S: Simd>(b: &Block) {
     let columns = b.columns;
     // SAFETY: as the caller vouches; lanes past the last column are neither read nor written.
     unsafe {
-        let mut sums = [S::splat(0.0); ROWS];
+        let mut sums = [S::splat(0.0); NARROW_ROWS];
         for (r, sum) in sums.iter_mut().enumerate().take(b.channels) {
             *sum = S::load_first(b.sums.add(r * b.sums_row), columns);
         }
