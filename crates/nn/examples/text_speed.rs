@@ -1,14 +1,14 @@
-//! Milliseconds of sentence vectors for one batch, as a JSON list.
+//! Milliseconds of sentence vectors for one batch, as a line of JSON; `benches/peers/run.py` runs it.
 //!
 //! `cargo run --release -p offshoot-nn --example text_speed -- minilm_l6 32 128 2 9 f32`
 //! (recipe, sequences, tokens of each or `mixed` or a list with commas, threads, repeats, f32 or bf16x3 or bf16; random
-//! weights: speed does not depend on them). `mixed` draws lengths as sentences have them and prints
-//! their distribution.
+//! weights: speed does not depend on them). `mixed` draws lengths as sentences have them; their
+//! distribution is printed.
 
-use std::time::Instant;
+mod measured;
 
 use offshoot_nn::cpu::{PlanOptions, TextPlan};
-use offshoot_nn::{Precision, TextBatch, backbones, init};
+use offshoot_nn::{TextBatch, backbones, init};
 use rand::RngExt;
 
 /// A log-normal length around 22 word pieces, cut to 4..=128: short texts such as reviews' and
@@ -23,15 +23,9 @@ fn mixed(i: usize) -> usize {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let name = args.first().map_or("minilm_l6", String::as_str);
-    let number = |i: usize, default: usize| args.get(i).map_or(Ok(default), |s| s.parse());
+    let number = |i, default| measured::number(&args, i, default);
     let (sequences, threads, repeats) = (number(1, 32)?, number(3, 2)?, number(4, 9)?);
     let tokens = args.get(2).map_or("128", String::as_str);
-    let precision = match args.get(5).map_or("f32", String::as_str) {
-        "f32" => Precision::F32,
-        "bf16x3" => Precision::Bf16x3,
-        "bf16" => Precision::Bf16,
-        other => return Err(format!("expected f32, bf16x3 or bf16, got {other}").into()),
-    };
     let mut lengths = Vec::new();
     let listed: Vec<&str> = tokens.split(',').collect();
     for i in 0..sequences {
@@ -41,7 +35,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         });
     }
     let recipe = backbones::find(name)?;
-    let options = PlanOptions { precision, ..PlanOptions::default() };
+    let options =
+        PlanOptions { precision: measured::precision(&args, 5)?, ..PlanOptions::default() };
     let plan = TextPlan::new(&recipe, &init::random_weights(&recipe, 0), &options)?;
     let mut batch = TextBatch::new();
     let vocabulary = plan.input().vocabulary;
@@ -51,36 +46,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         batch.push(&ids);
     }
     let mut features = vec![0.0; plan.output_rows(&batch) * plan.feature_dim()];
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-    let mut times = Vec::new();
-    pool.install(|| {
-        // Two warm-up batches size the buffers.
-        for repeat in 0..repeats + 2 {
-            let start = Instant::now();
-            plan.features(&batch, &mut features)?;
-            if repeat >= 2 {
-                times.push(start.elapsed().as_secs_f64() * 1e3);
-            }
-        }
-        Ok::<(), offshoot_nn::NnError>(())
-    })?;
-    let macs: u64 = lengths.iter().map(|&n| recipe.text_macs(n)).sum();
-    let listed: Vec<String> = times.iter().map(|ms| format!("{ms:.3}")).collect();
-    times.sort_by(f64::total_cmp);
-    let median = times.get(times.len() / 2).copied().unwrap_or(f64::NAN);
+    let macs = lengths.iter().map(|&n| recipe.text_macs(n)).sum();
     lengths.sort_unstable();
     let at = |share: usize| lengths.get((lengths.len() * share / 100).min(sequences - 1));
     eprintln!(
         "{name}, {}, {sequences} sequences, {} tokens (quartiles {:?} {:?} {:?}, longest {:?}), \
-         {threads} threads: median {median:.1} ms, {:.0} GFLOP/s",
+         {threads} threads",
         plan.isa().name(),
         batch.tokens(),
         at(25),
         at(50),
         at(75),
-        lengths.last(),
-        2e-6 * macs as f64 / median
+        lengths.last()
     );
-    println!("[{}]", listed.join(", "));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    pool.install(|| measured::measure(repeats, macs, |_| plan.features(&batch, &mut features)))?;
     Ok(())
 }
