@@ -27,7 +27,7 @@ fn square(size: usize, kernel: usize, stride: usize) -> Window {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let isa = match std::env::args().nth(1) {
-        Some(name) => Isa::from_name(&name).ok_or("portable, avx2, avx512 or amx")?,
+        Some(name) => Isa::from_name(&name).ok_or("portable, neon, avx2, avx512 or amx")?,
         None => Isa::detect(),
     };
     println!("{} on one thread", isa.name());

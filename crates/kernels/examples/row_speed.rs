@@ -22,7 +22,7 @@ fn median(mut run: impl FnMut()) -> f64 {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let isa = match std::env::args().nth(1) {
-        Some(name) => Isa::from_name(&name).ok_or("portable, avx2, avx512 or amx")?,
+        Some(name) => Isa::from_name(&name).ok_or("portable, neon, avx2, avx512 or amx")?,
         None => Isa::detect(),
     };
     let hidden = std::env::args().nth(2).map_or(Ok(384), |s| s.parse())?;

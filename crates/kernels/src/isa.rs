@@ -7,7 +7,9 @@ use std::sync::OnceLock;
 pub enum Isa {
     /// Plain Rust; runs anywhere.
     Portable,
-    /// 256-bit vectors with fused multiply-add.
+    /// 128-bit vectors with fused multiply-add (64-bit ARM).
+    Neon,
+    /// 256-bit vectors with fused multiply-add (x86-64, as those that follow).
     Avx2,
     /// 512-bit vectors.
     Avx512,
@@ -17,12 +19,13 @@ pub enum Isa {
 
 impl Isa {
     /// All levels, least first.
-    pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Amx];
+    pub const ALL: [Self; 5] = [Self::Portable, Self::Neon, Self::Avx2, Self::Avx512, Self::Amx];
 
     /// The word that a user types in `OFFSHOOT_ISA`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
+            Self::Neon => "neon",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Amx => "amx",
@@ -38,6 +41,10 @@ impl Isa {
     pub fn is_available(self) -> bool {
         match self {
             Self::Portable => true,
+            // Miri interprets plain Rust only.
+            _ if cfg!(miri) => false,
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => std::arch::is_aarch64_feature_detected!("neon"),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
@@ -49,7 +56,7 @@ impl Isa {
             }
             #[cfg(target_arch = "x86_64")]
             Self::Amx => Self::Avx512.is_available() && crate::amx::is_available(),
-            #[cfg(not(target_arch = "x86_64"))]
+            // Levels of other architectures.
             _ => false,
         }
     }
@@ -91,5 +98,12 @@ mod tests {
     fn the_portable_level_is_always_there() {
         assert!(Isa::available().any(|isa| isa == Isa::Portable));
         assert!(Isa::detect().is_available());
+    }
+
+    #[test]
+    fn levels_belong_to_one_architecture() {
+        let vectors = Isa::Neon.is_available();
+        assert_eq!(vectors, cfg!(all(target_arch = "aarch64", not(miri))));
+        assert!(!vectors || !Isa::Avx2.is_available());
     }
 }

@@ -132,6 +132,12 @@ macro_rules! tiles {
 
 tiles!(portable, Portable, ,
     { 1: 1 2 3 4 5 6 } { 2: 1 2 3 });
+#[cfg(target_arch = "aarch64")]
+tiles!(neon, Neon, #[target_feature(enable = "neon")],
+    { 1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 }
+    { 2: 1 2 3 4 5 6 7 8 9 10 11 12 13 }
+    { 3: 1 2 3 4 5 6 7 8 }
+    { 4: 1 2 3 4 5 6 });
 #[cfg(target_arch = "x86_64")]
 tiles!(avx2, Avx2, #[target_feature(enable = "avx2,fma")],
     { 1: 1 2 3 4 5 6 7 8 9 10 } { 2: 1 2 3 4 5 6 } { 3: 1 2 3 4 });
@@ -152,12 +158,13 @@ pub(crate) struct Tiles {
 impl Tiles {
     pub fn of(isa: Isa) -> Self {
         match isa {
-            Isa::Portable => Self { table: portable::TABLE, lanes: Portable::LANES },
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => Self { table: avx2::TABLE, lanes: Avx2::LANES },
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 | Isa::Amx => Self { table: avx512::TABLE, lanes: Avx512::LANES },
-            #[cfg(not(target_arch = "x86_64"))]
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Self { table: neon::TABLE, lanes: Neon::LANES },
+            // The portable level; no plan holds a level of another architecture.
             _ => Self { table: portable::TABLE, lanes: Portable::LANES },
         }
     }

@@ -208,6 +208,10 @@ impl ConvGrad {
     ///
     /// # Panics
     /// When a slice is too short: a plan sized it wrongly.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(unused_variables, reason = "only matrix tiles need scratch")
+    )]
     pub fn add(&self, images: usize, x: &[f32], dy: &[f32], scratch: &mut [f32], sums: &mut [f32]) {
         let Geometry { window, inputs, outputs, .. } = self.geometry;
         let x = &x[..images * window.input[0] * window.input[1] * inputs];

@@ -45,6 +45,7 @@ impl Window {
     /// Pixels from a row to the next of an image with its border, of one phase of the stride.
     ///
     /// Without a stride, the border right of a row serves as the border left of the next.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn pitch(&self) -> usize {
         let across = self.output[1] + (self.kernel[1] - 1) / self.stride;
         if self.stride > 1 {
@@ -114,6 +115,7 @@ impl Geometry {
     }
 
     /// The window of output pixel `pixel`, counted over all images, as a row `[kh, kw, inputs]`.
+    #[cfg(target_arch = "x86_64")]
     pub fn unfold(&self, images: &[f32], pixel: usize, values: &mut [f32]) {
         let Self { window, inputs, .. } = *self;
         let ([height, width], [kh, kw]) = (window.input, window.kernel);

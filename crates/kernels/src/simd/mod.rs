@@ -5,12 +5,16 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub(crate) mod math;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::Avx512;
+#[cfg(target_arch = "aarch64")]
+pub(crate) use neon::Neon;
 pub(crate) use portable::Portable;
 
 /// Vectors of `LANES` single-precision values.
@@ -77,11 +81,6 @@ macro_rules! dispatch {
     ($isa:expr, $S:ident => $body:expr) => {{
         use $crate::simd::*;
         match $isa {
-            $crate::Isa::Portable => {
-                type $S = Portable;
-                // SAFETY: plain Rust needs no instructions; pointers as stated at the call.
-                unsafe { $body }
-            }
             #[cfg(target_arch = "x86_64")]
             $crate::Isa::Avx2 => {
                 type $S = Avx2;
@@ -114,7 +113,23 @@ macro_rules! dispatch {
                     )
                 }
             }
-            #[cfg(not(target_arch = "x86_64"))]
+            #[cfg(target_arch = "aarch64")]
+            $crate::Isa::Neon => {
+                type $S = Neon;
+                #[target_feature(enable = "neon")]
+                #[inline]
+                unsafe fn with_neon<R>(f: impl FnOnce() -> R) -> R {
+                    f()
+                }
+                // SAFETY: a plan holds this level only after `is_available` said yes.
+                unsafe {
+                    with_neon(
+                        #[inline(always)]
+                        || $body,
+                    )
+                }
+            }
+            // The portable level; no plan holds a level of another architecture.
             _ => {
                 type $S = Portable;
                 // SAFETY: plain Rust needs no instructions; pointers as stated at the call.
@@ -124,3 +139,135 @@ macro_rules! dispatch {
     }};
 }
 pub(crate) use dispatch;
+
+#[cfg(test)]
+mod tests {
+    use super::Simd;
+    use crate::Isa;
+
+    /// What a vector holds, by way of a buffer of exactly its size.
+    ///
+    /// # Safety
+    /// As [`Simd`].
+    #[inline(always)]
+    unsafe fn lanes<S: Simd>(v: S::V) -> Vec<f32> {
+        let mut values = vec![f32::NAN; S::LANES];
+        // SAFETY: passed on; the buffer holds all lanes.
+        unsafe { S::store(values.as_mut_ptr(), v) };
+        values
+    }
+
+    /// A vector of `cases`, repeated, beginning with number `first`.
+    ///
+    /// # Safety
+    /// As [`Simd`].
+    #[inline(always)]
+    unsafe fn vector<S: Simd>(cases: &[f32], first: usize) -> S::V {
+        let values: Vec<f32> = cases.iter().cycle().skip(first).take(S::LANES).copied().collect();
+        // SAFETY: passed on; there are as many values as lanes.
+        unsafe { S::load(values.as_ptr()) }
+    }
+
+    /// # Safety
+    /// As [`Simd`].
+    #[inline(always)]
+    unsafe fn arithmetic<S: Simd>(level: &str) {
+        const CASES: [f32; 9] = [-3.0, 2.0, 0.5, -0.25, 8.0, 1.0, -16.0, 4.0, 7.0];
+        // Every case once in every lane.
+        for first in 0..CASES.len() {
+            // SAFETY: passed on.
+            unsafe {
+                let [a, b, c] = [0, 4, 7].map(|by| vector::<S>(&CASES, first + by));
+                let [x, y, z] = [a, b, c].map(|v| lanes::<S>(v));
+                let each = |f: fn(f32, f32, f32) -> f32| -> Vec<f32> {
+                    (0..S::LANES).map(|i| f(x[i], y[i], z[i])).collect()
+                };
+                assert_eq!(lanes::<S>(S::splat(x[0])), vec![x[0]; S::LANES], "{level}");
+                assert_eq!(lanes::<S>(S::add(a, b)), each(|x, y, _| x + y), "{level}");
+                assert_eq!(lanes::<S>(S::sub(a, b)), each(|x, y, _| x - y), "{level}");
+                assert_eq!(lanes::<S>(S::mul(a, b)), each(|x, y, _| x * y), "{level}");
+                assert_eq!(lanes::<S>(S::div(a, b)), each(|x, y, _| x / y), "{level}");
+                assert_eq!(lanes::<S>(S::mul_add(a, b, c)), each(|x, y, z| x * y + z), "{level}");
+                assert_eq!(lanes::<S>(S::max(a, b)), each(|x, y, _| x.max(y)), "{level}");
+                assert_eq!(lanes::<S>(S::min(a, b)), each(|x, y, _| x.min(y)), "{level}");
+                assert_eq!(S::sum(a), x.iter().sum::<f32>(), "{level}");
+                let largest = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                assert_eq!(S::largest(a), largest, "{level}");
+                let nan = S::splat(f32::NAN);
+                assert!(lanes::<S>(S::max(a, nan)).iter().all(|x| x.is_nan()), "{level}");
+                assert!(lanes::<S>(S::min(a, nan)).iter().all(|x| x.is_nan()), "{level}");
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Simd`].
+    #[inline(always)]
+    unsafe fn special_values<S: Simd>(level: &str) {
+        let signs = [-1.0, 0.0, -0.0, f32::NAN, f32::INFINITY, 1e-40, f32::NEG_INFINITY];
+        let wholes = [0.5, 1.5, 2.5, -0.5, -1.5, 2.4, -2.6, 4_194_303.0, -4_194_303.0];
+        let powers = [-127.0, -126.0, -1.0, 0.0, 1.0, 127.0];
+        // SAFETY: passed on; powers are whole and within bounds.
+        unsafe {
+            for first in 0..signs.len() {
+                let x = vector::<S>(&signs, first);
+                let kept = lanes::<S>(S::where_positive(x, S::splat(-7.0)));
+                let expected: Vec<f32> =
+                    lanes::<S>(x).iter().map(|&x| if x > 0.0 { -7.0 } else { 0.0 }).collect();
+                assert_eq!(kept, expected, "{level}");
+            }
+            for first in 0..wholes.len() {
+                let x = vector::<S>(&wholes, first);
+                let expected: Vec<f32> =
+                    lanes::<S>(x).iter().map(|x| x.round_ties_even()).collect();
+                assert_eq!(lanes::<S>(S::round(x)), expected, "{level}");
+            }
+            for first in 0..powers.len() {
+                let n = vector::<S>(&powers, first);
+                let scaled = lanes::<S>(S::scale_by_power_of_two(S::splat(1.5), n));
+                let exact = |&n: &f32| if n > -127.0 { 1.5 * n.exp2() } else { 0.0 };
+                let expected: Vec<f32> = lanes::<S>(n).iter().map(exact).collect();
+                assert_eq!(scaled, expected, "{level}");
+            }
+        }
+    }
+
+    /// Buffers end where the lanes do, so that a sanitizer sees one value more.
+    ///
+    /// # Safety
+    /// As [`Simd`].
+    #[inline(always)]
+    unsafe fn partial_vectors<S: Simd>(level: &str) {
+        for n in 0..S::LANES {
+            let values: Vec<f32> = (0..n).map(|i| i as f32 + 1.0).collect();
+            // SAFETY: passed on; both buffers hold `n` values.
+            unsafe {
+                let v = S::load_first(values.as_ptr(), n);
+                let mut expected = values.clone();
+                expected.resize(S::LANES, 0.0);
+                assert_eq!(lanes::<S>(v), expected, "{level}: first {n}");
+                let mut stored = vec![f32::NAN; n];
+                S::store_first(stored.as_mut_ptr(), n, S::add(v, S::splat(1.0)));
+                let expected: Vec<f32> = values.iter().map(|x| x + 1.0).collect();
+                assert_eq!(stored, expected, "{level}: first {n}");
+                // Those behind are left as they were.
+                let mut stored = vec![-1.0; S::LANES];
+                S::store_first(stored.as_mut_ptr(), n, S::splat(5.0));
+                assert!(stored[..n].iter().all(|&x| x == 5.0), "{level}: first {n}");
+                assert!(stored[n..].iter().all(|&x| x == -1.0), "{level}: first {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_level_means_the_same() {
+        for isa in Isa::available() {
+            let level = isa.name();
+            dispatch!(isa, S => {
+                arithmetic::<S>(level);
+                special_values::<S>(level);
+                partial_vectors::<S>(level);
+            });
+        }
+    }
+}
