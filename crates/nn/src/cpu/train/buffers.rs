@@ -1,7 +1,7 @@
 //! Memory of a training step: one tensor for each activation, and buffers that gradients and scratch
 //! take and give back. Nothing is allocated once every size has been seen.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use offshoot_kernels::{BatchNorm, Clamp, NormInput};
@@ -40,6 +40,11 @@ pub(super) struct Origin {
 }
 
 impl Origin {
+    /// `z = clamp(scale·y + shift + residual)`.
+    pub fn apply(&self, y: &[f32], residual: Option<&[f32]>, z: &mut [f32]) {
+        self.passes.apply(y, [&self.scale, &self.shift], residual, self.clamp, z);
+    }
+
     /// Sums of one image's gradient `dz` for the norm whose input was `y`: `[2, channels]`.
     pub fn sums(&self, dz: &[f32], y: &[f32], sums: &mut [f32]) {
         let (scale, shift) = (&self.scale, &self.shift);
@@ -49,10 +54,45 @@ impl Origin {
     }
 }
 
+/// A layer's input.
+pub(super) enum Source<'a> {
+    Held(&'a [f32]),
+    /// Computed from a norm's input each time it is read: that costs less than to write it to
+    /// memory and read it back.
+    Derived {
+        origin: Arc<Origin>,
+        y: &'a [f32],
+    },
+}
+
+impl Source<'_> {
+    /// What [`Source::read`] needs for so many values.
+    pub fn scratch_len(&self, values: usize) -> usize {
+        match self {
+            Self::Held(_) => 0,
+            Self::Derived { .. } => values,
+        }
+    }
+
+    /// Some of the values, in `scratch` where they are derived.
+    pub fn read<'s>(&'s self, range: Range<usize>, scratch: &'s mut [f32]) -> &'s [f32] {
+        match self {
+            Self::Held(values) => &values[range],
+            Self::Derived { origin, y } => {
+                let z = &mut scratch[..range.len()];
+                origin.apply(&y[range], None, z);
+                z
+            }
+        }
+    }
+}
+
 /// All memory of a trainer but its parameters.
 pub(super) struct Buffers {
     /// Values of one sample.
     lens: Vec<usize>,
+    /// Which tensors are derived from a norm's input whenever they are read, and take no memory.
+    derived: Vec<bool>,
     tensors: Vec<Vec<f32>>,
     gradients: Vec<Option<Buffer>>,
     origins: Vec<Option<Arc<Origin>>>,
@@ -63,18 +103,19 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    pub fn new(lens: Vec<usize>) -> Self {
+    pub fn new(lens: Vec<usize>, derived: Vec<bool>) -> Self {
         let tensors = lens.iter().map(|_| Vec::new()).collect();
         let gradients = lens.iter().map(|_| None).collect();
         let origins = lens.iter().map(|_| None).collect();
         let sums = lens.iter().map(|_| None).collect();
         let (free, scratch) = (Vec::new(), Mutex::default());
-        Self { lens, tensors, gradients, origins, sums, free, scratch }
+        Self { lens, derived, tensors, gradients, origins, sums, free, scratch }
     }
 
     /// Makes room for `n` samples.
     pub fn reserve(&mut self, n: usize) {
-        for (tensor, len) in self.tensors.iter_mut().zip(&self.lens) {
+        let held = self.tensors.iter_mut().zip(&self.lens).zip(&self.derived);
+        for ((tensor, len), _) in held.filter(|(_, derived)| !**derived) {
             if tensor.len() < n * len {
                 tensor.resize(n * len, 0.0);
             }
@@ -92,6 +133,20 @@ impl Buffers {
 
     pub fn tensor(&self, id: TensorId) -> &[f32] {
         &self.tensors[id]
+    }
+
+    pub fn is_held(&self, id: TensorId) -> bool {
+        !self.derived[id]
+    }
+
+    /// How a layer reads a tensor that another has written.
+    pub fn source(&self, id: TensorId) -> Source<'_> {
+        match &self.origins[id] {
+            Some(origin) if self.derived[id] => {
+                Source::Derived { origin: origin.clone(), y: &self.tensors[origin.before_norm] }
+            }
+            _ => Source::Held(&self.tensors[id]),
+        }
     }
 
     /// Takes a tensor out to write to it while others are read.
@@ -155,7 +210,14 @@ impl Buffers {
     /// Runs `work` with at least `len` values of a worker's scratch.
     pub fn with_scratch<R>(&self, len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
         let lock = || self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut scratch = lock().pop().unwrap_or_default();
+        let mut scratch = {
+            let mut free = lock();
+            // The smallest that is large enough, else the largest, so that few ever grow.
+            let fitting = free.iter().enumerate().filter(|(_, s)| s.len() >= len);
+            let best = fitting.min_by_key(|(_, s)| s.len());
+            let best = best.or_else(|| free.iter().enumerate().max_by_key(|(_, s)| s.len()));
+            best.map(|(i, _)| i).map(|i| free.swap_remove(i)).unwrap_or_default()
+        };
         if scratch.len() < len {
             scratch.resize(len, 0.0);
         }

@@ -4,8 +4,10 @@ use offshoot_kernels::{
     BatchNorm, Conv, ConvGrad, Depthwise, DepthwiseGrad, Isa, Precision, Window,
 };
 
-use super::conv::{ConvLayer, Kernel, Norm};
+use super::conv::ConvLayer;
+use super::kernel::Kernel;
 use super::layer::{Layer, ShapeKind, ShapeLayer};
+use super::norm::Norm;
 use super::param::Param;
 use super::{TensorId, TrainOptions};
 use crate::blocks::{Act, Block, ConvNormAct, Linear, Residual, Shortcut};
@@ -18,6 +20,8 @@ pub(super) struct Built {
     pub params: Vec<Param>,
     /// Values of one sample in each tensor.
     pub tensors: Vec<usize>,
+    /// Whether a tensor is a norm's output that only a convolution reads, which can form it itself.
+    pub derived: Vec<bool>,
     pub output: Shape,
 }
 
@@ -53,12 +57,21 @@ pub(super) fn build(
     for layer in &layers {
         layer.reads().for_each(|id| readers[id] += 1);
     }
+    let mut derived = vec![false; tensors.len()];
     for layer in &mut layers {
         if let Layer::Conv(conv) = layer {
             conv.sole_reader = readers[conv.input] == 1;
+            derived[conv.input] = conv.sole_reader;
         }
     }
-    Ok(Built { layers, params, tensors, output: shape })
+    let mut from_norm = vec![false; tensors.len()];
+    for layer in &layers {
+        if let Layer::Conv(conv) = layer {
+            from_norm[conv.output] = conv.norm.is_some() && conv.residual.is_none();
+        }
+    }
+    derived.iter_mut().zip(from_norm).for_each(|(derived, from_norm)| *derived &= from_norm);
+    Ok(Built { layers, params, tensors, derived, output: shape })
 }
 
 struct Builder<'a> {

@@ -9,10 +9,13 @@
 //! Sums over images or pixels are formed over parts that depend on sizes alone and merged in order,
 //! so that results have the same bits for any number of threads.
 
+mod backward;
 mod buffers;
 mod build;
 mod conv;
+mod kernel;
 mod layer;
+mod norm;
 mod optimiser;
 mod param;
 
@@ -111,7 +114,7 @@ impl Trainer {
             layers: built.layers,
             params: built.params,
             others,
-            buffers: Buffers::new(built.tensors),
+            buffers: Buffers::new(built.tensors, built.derived),
             norm: options.norm,
             input_gradient: options.input_gradient,
             pending: None,
