@@ -8,7 +8,8 @@
 use std::ops::Range;
 
 use crate::simd::{Simd, dispatch, load_lanes, store_lanes};
-use crate::{Clamp, Isa, KernelError};
+use crate::stored::{Element, with_elements};
+use crate::{Clamp, Isa, KernelError, Stored};
 
 /// Vectors of channels whose sums stay in registers.
 const WIDE: usize = 4;
@@ -27,7 +28,7 @@ pub struct BatchNorm {
 #[derive(Clone, Copy)]
 pub struct NormInput<'a> {
     /// The norm's input, `[pixels, channels]`.
-    pub y: &'a [f32],
+    pub y: Stored<'a>,
     /// `scale·y + shift` went into the activation, `[channels]` each.
     pub scale: &'a [f32],
     /// See `scale`.
@@ -74,9 +75,15 @@ impl BatchNorm {
         Ok(Self { isa, channels })
     }
 
-    fn pixels(&self, x: &[f32], others: &[usize]) -> usize {
-        assert!(others.iter().all(|&len| len >= x.len()), "norm operands are too short");
-        x.len() / self.channels
+    /// The instructions that it was made for.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    fn pixels(&self, values: usize, others: &[usize]) -> usize {
+        assert!(others.iter().all(|&len| len >= values), "norm operands are too short");
+        values / self.channels
     }
 
     /// Runs of pixels that stay in the cache while one block of channels after the other passes
@@ -92,7 +99,7 @@ impl BatchNorm {
 
     /// Mean and sum of squared deviations of each channel of `x` `[pixels, channels]`, by two passes.
     pub fn moments(&self, x: &[f32], mean: &mut [f32], squares: &mut [f32]) {
-        let pixels = self.pixels(x, &[]);
+        let pixels = self.pixels(x.len(), &[]);
         self.check_channels(&[mean.len(), squares.len()]);
         let (c, scale) = (self.channels, 1.0 / pixels.max(1) as f32);
         mean[..c].fill(0.0);
@@ -114,30 +121,30 @@ impl BatchNorm {
     /// `z = clamp(scale·y + shift + residual)`.
     pub fn apply(
         &self,
-        y: &[f32],
+        y: Stored<'_>,
         [scale, shift]: [&[f32]; 2],
         residual: Option<&[f32]>,
         clamp: Clamp,
         z: &mut [f32],
     ) {
-        let pixels = self.pixels(y, &[z.len(), residual.map_or(y.len(), <[f32]>::len)]);
+        let pixels = self.pixels(y.len(), &[z.len(), residual.map_or(y.len(), <[f32]>::len)]);
         self.check_channels(&[scale.len(), shift.len()]);
         let residual = residual.map_or(std::ptr::null(), <[f32]>::as_ptr);
         let affine = [scale.as_ptr(), shift.as_ptr()];
         // Lengths were checked above.
-        dispatch!(self.isa, S => apply::<S>(self.channels, pixels, y.as_ptr(), affine, residual, clamp, z.as_mut_ptr()));
+        with_elements!(y, y, Y => dispatch!(self.isa, S => apply::<S, Y>(self.channels, pixels, y, affine, residual, clamp, z.as_mut_ptr())));
     }
 
     /// Sums over pixels of the gradient `g` of the activation's input, and of `g·(y − mean)`.
     pub fn backward_sums(
         &self,
-        dz: &[f32],
+        dz: Stored<'_>,
         input: NormInput<'_>,
         mean: &[f32],
         sums: &mut [f32],
         products: &mut [f32],
     ) {
-        let pixels = self.pixels(dz, &[input.y.len()]);
+        let pixels = self.pixels(dz.len(), &[input.y.len()]);
         let NormInput { y, scale, shift, clamp } = input;
         self.check_channels(&[scale.len(), shift.len(), mean.len(), sums.len(), products.len()]);
         let affine = [scale.as_ptr(), shift.as_ptr(), mean.as_ptr()];
@@ -145,32 +152,33 @@ impl BatchNorm {
         products[..self.channels].fill(0.0);
         let to = [sums.as_mut_ptr(), products.as_mut_ptr()];
         for slice in self.slices(pixels) {
-            let (dz, y) = (&dz[slice.start * self.channels..], &y[slice.start * self.channels..]);
-            let from = [dz.as_ptr(), y.as_ptr()];
+            let range = slice.start * self.channels..slice.end * self.channels;
+            let (dz, y) = (dz.slice(range.clone()), y.slice(range));
             // Lengths were checked above.
-            dispatch!(self.isa, S => backward_sums::<S>(self.channels, slice.len(), from, affine, clamp, to));
+            with_elements!(dz, dz, D => with_elements!(y, y, Y => dispatch!(self.isa, S =>
+                backward_sums::<S, D, Y>(self.channels, slice.len(), (dz, y), affine, clamp, to))));
         }
     }
 
     /// `dy = factors[0]·g + factors[1]·y + factors[2]`, each `[channels]`, with the gradient `g` of
-    /// the activation's input: the gradient of the norm's input. Without `dz`, `dy` holds it.
+    /// the activation's input: the gradient of the norm's input.
     pub fn backward_apply(
         &self,
-        dz: Option<&[f32]>,
+        dz: Stored<'_>,
         input: NormInput<'_>,
         factors: [&[f32]; 3],
         dy: &mut [f32],
     ) {
-        let pixels = self.pixels(dy, &[input.y.len(), dz.map_or(dy.len(), <[f32]>::len)]);
+        let pixels = self.pixels(dy.len(), &[input.y.len(), dz.len()]);
         let NormInput { y, scale, shift, clamp } = input;
         self.check_channels(&[scale.len(), shift.len()]);
         self.check_channels(&factors.map(<[f32]>::len));
         let affine = [scale.as_ptr(), shift.as_ptr()];
         let factors = factors.map(<[f32]>::as_ptr);
         let to = dy.as_mut_ptr();
-        let from = dz.map_or(to.cast_const(), <[f32]>::as_ptr);
         // Lengths were checked above.
-        dispatch!(self.isa, S => backward_apply::<S>(self.channels, pixels, [from, y.as_ptr()], affine, clamp, factors, to));
+        with_elements!(dz, dz, D => with_elements!(y, y, Y => dispatch!(self.isa, S =>
+            backward_apply::<S, D, Y>(self.channels, pixels, (dz, y), affine, clamp, factors, to))));
     }
 
     /// `dz ← dz` where `z` lies strictly inside the clamp, 0 elsewhere.
@@ -277,10 +285,10 @@ unsafe fn deviations<S: Simd>(
 /// # Safety
 /// As [`Simd`]; `y`, `z` and `residual` (unless null) hold `pixels · channels` values.
 #[inline(always)]
-unsafe fn apply<S: Simd>(
+unsafe fn apply<S: Simd, Y: Element>(
     channels: usize,
     pixels: usize,
-    y: *const f32,
+    y: *const Y,
     [scale, shift]: [*const f32; 2],
     residual: *const f32,
     clamp: Clamp,
@@ -294,7 +302,7 @@ unsafe fn apply<S: Simd>(
                 for v in 0..V {
                     let (c, at) = (first + v * S::LANES, pixel * channels + first + v * S::LANES);
                     let shift = load_lanes::<S, FULL>(shift.add(c), lanes);
-                    let y = load_lanes::<S, FULL>(y.add(at), lanes);
+                    let y = Y::load::<S, FULL>(y.add(at), lanes);
                     let mut value = S::mul_add(y, load_lanes::<S, FULL>(scale.add(c), lanes), shift);
                     if !residual.is_null() {
                         value = S::add(value, load_lanes::<S, FULL>(residual.add(at), lanes));
@@ -309,10 +317,10 @@ unsafe fn apply<S: Simd>(
 /// # Safety
 /// As [`Simd`]; `dz` and `y` hold `pixels · channels` values, the others `channels`.
 #[inline(always)]
-unsafe fn backward_sums<S: Simd>(
+unsafe fn backward_sums<S: Simd, D: Element, Y: Element>(
     channels: usize,
     pixels: usize,
-    [dz, y]: [*const f32; 2],
+    (dz, y): (*const D, *const Y),
     [scale, shift, mean]: [*const f32; 3],
     clamp: Clamp,
     [sums_to, products_to]: [*mut f32; 2],
@@ -336,9 +344,9 @@ unsafe fn backward_sums<S: Simd>(
             for pixel in 0..pixels {
                 for (v, (sum, product)) in sums.iter_mut().zip(&mut products).enumerate() {
                     let at = pixel * channels + first + v * S::LANES;
-                    let y = load_lanes::<S, FULL>(y.add(at), lanes);
+                    let y = Y::load::<S, FULL>(y.add(at), lanes);
                     let input = S::mul_add(y, scale[v], shift[v]);
-                    let dz = load_lanes::<S, FULL>(dz.add(at), lanes);
+                    let dz = D::load::<S, FULL>(dz.add(at), lanes);
                     let g = inside::<S>(input, low, high, dz);
                     *sum = S::add(*sum, g);
                     *product = S::mul_add(g, S::sub(y, mean[v]), *product);
@@ -355,10 +363,10 @@ unsafe fn backward_sums<S: Simd>(
 /// # Safety
 /// As [`Simd`]; `dz`, `y` and `to` hold `pixels · channels` values, the others `channels`.
 #[inline(always)]
-unsafe fn backward_apply<S: Simd>(
+unsafe fn backward_apply<S: Simd, D: Element, Y: Element>(
     channels: usize,
     pixels: usize,
-    [dz, y]: [*const f32; 2],
+    (dz, y): (*const D, *const Y),
     [scale, shift]: [*const f32; 2],
     clamp: Clamp,
     factors: [*const f32; 3],
@@ -371,10 +379,10 @@ unsafe fn backward_apply<S: Simd>(
             by_channels!(S, channels, first, lanes, V, FULL => {
                 for v in 0..V {
                     let (c, at) = (first + v * S::LANES, pixel * channels + first + v * S::LANES);
-                    let y = load_lanes::<S, FULL>(y.add(at), lanes);
+                    let y = Y::load::<S, FULL>(y.add(at), lanes);
                     let shift = load_lanes::<S, FULL>(shift.add(c), lanes);
                     let input = S::mul_add(y, load_lanes::<S, FULL>(scale.add(c), lanes), shift);
-                    let g = inside::<S>(input, low, high, load_lanes::<S, FULL>(dz.add(at), lanes));
+                    let g = inside::<S>(input, low, high, D::load::<S, FULL>(dz.add(at), lanes));
                     let rest = load_lanes::<S, FULL>(factors[2].add(c), lanes);
                     let rest = S::mul_add(y, load_lanes::<S, FULL>(factors[1].add(c), lanes), rest);
                     let dy = S::mul_add(g, load_lanes::<S, FULL>(factors[0].add(c), lanes), rest);

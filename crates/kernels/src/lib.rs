@@ -23,6 +23,7 @@ pub mod mapped;
 mod optimiser;
 mod pool;
 mod simd;
+mod stored;
 mod tile;
 
 pub use activation::Activation;
@@ -39,6 +40,7 @@ pub use linear_grad::LinearGrad;
 pub use loss::CrossEntropy;
 pub use optimiser::{AdamW, Sgd};
 pub use pool::{max_pool, max_pool_backward, mean_pool, mean_pool_backward};
+pub use stored::{Stored, StoredMut, round_to_bf16};
 
 /// Activation as a clamp: every activation of the convolutional recipes is one.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -3,8 +3,9 @@
 mod support;
 
 use offshoot_kernels::{
-    BatchNorm, Clamp, ConvGrad, CrossEntropy, Depthwise, DepthwiseGrad, Isa, NormInput, Window,
-    images_of, max_pool, max_pool_backward, mean_pool, mean_pool_backward, merge_moments,
+    BatchNorm, Clamp, ConvGrad, CrossEntropy, Depthwise, DepthwiseGrad, Isa, NormInput, Stored,
+    Window, images_of, max_pool, max_pool_backward, mean_pool, mean_pool_backward, merge_moments,
+    round_to_bf16,
 };
 use proptest::prelude::*;
 use support::{levels, values, window};
@@ -215,7 +216,7 @@ fn batch_norm_has_the_gradient_of_its_definition() {
                         .collect(),
                 );
                 let mut z = vec![0.0; y.len()];
-                norm.apply(&y, [&scale, &shift], None, clamp, &mut z);
+                norm.apply(Stored::F32(&y), [&scale, &shift], None, clamp, &mut z);
                 let loss: f64 = z.iter().zip(&dz).map(|(z, dz)| f64::from(z * dz)).sum();
                 let expected = norm_loss(&wide(&y), &wide(&gamma), &wide(&beta), &dz, clamp);
                 assert!(
@@ -223,10 +224,10 @@ fn batch_norm_has_the_gradient_of_its_definition() {
                     "{loss} {expected}"
                 );
 
-                let input = NormInput { y: &y, scale: &scale, shift: &shift, clamp };
+                let input = NormInput { y: Stored::F32(&y), scale: &scale, shift: &shift, clamp };
                 let mean = narrow(mean);
                 let (mut sums, mut products) = (vec![0.0; channels], vec![0.0; channels]);
-                norm.backward_sums(&dz, input, &mean, &mut sums, &mut products);
+                norm.backward_sums(Stored::F32(&dz), input, &mean, &mut sums, &mut products);
                 let n = pixels as f64;
                 let factor = |f: &dyn Fn(usize) -> f64| narrow((0..channels).map(f).collect());
                 let by = |c: usize| f64::from(scale[c]);
@@ -237,12 +238,9 @@ fn batch_norm_has_the_gradient_of_its_definition() {
                     factor(&|c| -through(c)),
                     factor(&|c| through(c) * f64::from(mean[c]) - by(c) * f64::from(sums[c]) / n),
                 ];
-                let mut dy = dz.clone();
+                let mut dy = vec![f32::NAN; dz.len()];
                 let factors = [&factors[0][..], &factors[1], &factors[2]];
-                norm.backward_apply(None, input, factors, &mut dy);
-                let mut beside = vec![f32::NAN; dz.len()];
-                norm.backward_apply(Some(&dz), input, factors, &mut beside);
-                assert_eq!(dy, beside);
+                norm.backward_apply(Stored::F32(&dz), input, factors, &mut dy);
                 let step = 1e-6;
                 let slope = |at: usize, what: usize| {
                     let moved = |step: f64| {
@@ -278,6 +276,42 @@ fn a_mask_keeps_what_lies_inside() {
         let expected: Vec<f32> =
             z.iter().map(|&z| if z > 0.0 && z < 6.0 { 1.0 } else { 0.0 }).collect();
         assert_eq!(dz, expected, "{isa:?}");
+    }
+}
+
+#[test]
+fn norm_passes_read_bf16_as_the_f32_that_it_stands_for() {
+    for isa in Isa::available() {
+        for channels in [1, 7, 16, 70] {
+            let values = 11 * channels;
+            let (mut y, mut dz) = (vec![0; values], vec![0; values]);
+            round_to_bf16(isa, &real(values, 0.3), &mut y);
+            round_to_bf16(isa, &real(values, 1.7), &mut dz);
+            let widen = |halves: &[u16]| -> Vec<f32> {
+                halves.iter().map(|&bits| f32::from_bits(u32::from(bits) << 16)).collect()
+            };
+            let (wide_y, wide_dz) = (widen(&y), widen(&dz));
+            let norm = BatchNorm::new(isa, channels).unwrap();
+            let rows: Vec<Vec<f32>> = (0..6).map(|i| real(channels, i as f32)).collect();
+            let clamp = Clamp { low: 0.0, high: 0.8 };
+            let run = |y: Stored<'_>, dz: Stored<'_>| {
+                let input = NormInput { y, scale: &rows[0], shift: &rows[1], clamp };
+                let (mut sums, mut products) = (vec![0.0; channels], vec![0.0; channels]);
+                norm.backward_sums(dz, input, &rows[2], &mut sums, &mut products);
+                let (mut z, mut dy) = (vec![f32::NAN; values], vec![f32::NAN; values]);
+                norm.apply(y, [&rows[0], &rows[1]], None, clamp, &mut z);
+                norm.backward_apply(dz, input, [&rows[3], &rows[4], &rows[5]], &mut dy);
+                [sums, products, z, dy]
+            };
+            let expected = run(Stored::F32(&wide_y), Stored::F32(&wide_dz));
+            for (y, dz) in [
+                (Stored::Bf16(&y), Stored::F32(&wide_dz)),
+                (Stored::F32(&wide_y), Stored::Bf16(&dz)),
+                (Stored::Bf16(&y), Stored::Bf16(&dz)),
+            ] {
+                assert_eq!(run(y, dz), expected, "{isa:?}, {channels} channels");
+            }
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use filled::{filled, filled_params, splitmix64};
 use offshoot_kernels::{AdamW, CrossEntropy, Sgd};
 use offshoot_nn::blocks::{Act, Block, Shortcut};
 use offshoot_nn::cpu::train::{NormMode, Optimiser, Rule, TrainOptions, Trainer};
-use offshoot_nn::{Isa, Params, Recipe, backbones, portable};
+use offshoot_nn::{Isa, Params, Precision, Recipe, backbones, portable};
 use serde::Deserialize;
 
 /// Largest error of any sampled value relative to the root mean square of its array. Where PyTorch's
@@ -153,6 +153,57 @@ fn gradients_are_those_of_pytorch() {
     }
 }
 
+#[derive(Deserialize)]
+struct Rounded {
+    recipe: String,
+    norm: String,
+    error: f64,
+}
+
+/// Root mean square, over arrays that have a gradient, of their samples' relative errors.
+fn overall(case: &Network, precision: Precision) -> f64 {
+    let (recipe, params) = recipe_for(&case.recipe, &case.norm);
+    let size = Some([case.input[1], case.input[2]]);
+    let norm = mode(&case.norm);
+    let options = TrainOptions { precision, size, norm, ..TrainOptions::default() };
+    let mut trainer = Trainer::new(&recipe, &params, &options).unwrap();
+    let input = filled(&case.key, &case.input);
+    let features = trainer.forward(&input.data, case.input[0]).unwrap().len();
+    trainer.backward(&filled("probe", &[1, features]).data).unwrap();
+    let gradients = trainer.gradients();
+    let largest = case.gradients.values().map(|s| s.rms).fold(0.0, f64::max);
+    let (mut squares, mut count) = (0.0, 0);
+    for (key, expected) in case.gradients.iter().filter(|(_, s)| s.rms > 1e-9 * largest) {
+        let data = &gradients[key].data;
+        for (k, value) in expected.values.iter().enumerate() {
+            let at = splitmix64(k as u64) % data.len() as u64;
+            squares += ((f64::from(data[at as usize]) - value) / expected.rms).powi(2);
+            count += 1;
+        }
+    }
+    (squares / f64::from(count)).sqrt()
+}
+
+#[test]
+fn bf16_gradients_stray_no_farther_than_those_of_pytorch() {
+    if Isa::detect() != Isa::Amx {
+        println!("skipped: this processor has no matrix tiles, or OFFSHOOT_ISA forbids them");
+        return;
+    }
+    let rounded: Vec<Rounded> =
+        serde_json::from_str(include_str!("reference/training_bf16.json")).unwrap();
+    let networks = reference().networks;
+    for Rounded { recipe, norm, error } in rounded {
+        let case = networks.iter().find(|n| n.recipe == recipe && n.norm == norm).unwrap();
+        let ours = overall(case, Precision::Bf16);
+        let three = overall(case, Precision::Bf16x3);
+        println!("{recipe} {norm}: bf16 {ours:.3}, PyTorch's {error:.3}; bf16x3 {three:.1e}");
+        // Both round different sums, so that one or the other is ahead by chance.
+        assert!(ours < 1.6 * error, "{recipe} {norm}: {ours} against {error}");
+        assert!(three < 0.1 * error, "{recipe} {norm}: {three} against {error} with bf16");
+    }
+}
+
 #[test]
 fn every_level_has_the_same_gradients() {
     // The larger siblings of these consist of the same blocks.
@@ -204,13 +255,20 @@ fn three_steps_lead_where_pytorch_goes() {
 
 #[test]
 fn bits_do_not_depend_on_threads() {
-    for name in ["mobilenet_v2", "resnet18", "digits_svhn"] {
+    let mut precisions = vec![Precision::F32];
+    if Isa::detect() == Isa::Amx {
+        precisions.extend([Precision::Bf16x3, Precision::Bf16]);
+    }
+    let names = ["mobilenet_v2", "resnet18", "digits_svhn"];
+    let cases = names.into_iter().flat_map(|name| precisions.iter().map(move |&p| (name, p)));
+    for (name, precision) in cases {
         let (recipe, params) = recipe(name);
         let side = recipe.picture().unwrap().size.min(40);
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
-                let options = TrainOptions { size: Some([side; 2]), ..TrainOptions::default() };
+                let size = Some([side; 2]);
+                let options = TrainOptions { size, precision, ..TrainOptions::default() };
                 let mut trainer = Trainer::new(&recipe, &params, &options).unwrap();
                 let rule = Rule::AdamW(AdamW::new(1e-2, 0.05));
                 let mut optimiser = Optimiser::new(rule, &trainer);
@@ -226,7 +284,7 @@ fn bits_do_not_depend_on_threads() {
         };
         let one = run(1);
         for threads in [2, 4] {
-            assert!(one == run(threads), "{name} on {threads} threads");
+            assert!(one == run(threads), "{name} in {precision:?} on {threads} threads");
         }
     }
 }

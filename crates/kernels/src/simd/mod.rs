@@ -17,6 +17,11 @@ pub(crate) use avx512::Avx512;
 pub(crate) use neon::Neon;
 pub(crate) use portable::Portable;
 
+use crate::stored::nearest_bf16;
+
+/// Lanes of the widest level.
+const MOST_LANES: usize = 16;
+
 /// Vectors of `LANES` single-precision values.
 ///
 /// # Safety
@@ -35,6 +40,35 @@ pub(crate) trait Simd {
     unsafe fn store(p: *mut f32, v: Self::V);
     /// Writes the first `n < LANES` values only.
     unsafe fn store_first(p: *mut f32, n: usize, v: Self::V);
+    /// As [`Simd::load`], of bf16 values.
+    #[inline(always)]
+    unsafe fn load_bf16(p: *const u16) -> Self::V {
+        // SAFETY: passed on.
+        unsafe { Self::load_first_bf16(p, Self::LANES) }
+    }
+    /// The first `n ≤ LANES` bf16 values; the rest are zero and not read.
+    #[inline(always)]
+    unsafe fn load_first_bf16(p: *const u16, n: usize) -> Self::V {
+        let mut wide = [0.0; MOST_LANES];
+        for (lane, wide) in wide.iter_mut().enumerate().take(n) {
+            // SAFETY: the caller grants `n` readable values.
+            *wide = f32::from_bits(u32::from(unsafe { *p.add(lane) }) << 16);
+        }
+        // SAFETY: no level has more lanes.
+        unsafe { Self::load(wide.as_ptr()) }
+    }
+    /// Writes values rounded to bf16, to nearest, halves to even; a NaN stays one.
+    #[inline(always)]
+    unsafe fn store_bf16(p: *mut u16, v: Self::V) {
+        let mut wide = [0.0; MOST_LANES];
+        // SAFETY: no level has more lanes; the caller grants `LANES` writable values.
+        unsafe {
+            Self::store(wide.as_mut_ptr(), v);
+            for (lane, &wide) in wide.iter().enumerate().take(Self::LANES) {
+                *p.add(lane) = nearest_bf16(wide);
+            }
+        }
+    }
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;

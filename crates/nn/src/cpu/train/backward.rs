@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use offshoot_kernels::{Clamp, NormInput, images_of};
+use offshoot_kernels::{Clamp, NormInput, Stored, StoredMut, images_of, round_to_bf16};
 use rayon::prelude::*;
 
 use super::NormMode;
-use super::buffers::Buffers;
+use super::buffers::{Buffers, cut, cut_stored, room, stored, stored_mut};
 use super::conv::ConvLayer;
 use super::param::Param;
 use crate::{NnError, Result};
@@ -36,8 +36,9 @@ impl ConvLayer {
         } else {
             self.act
         };
-        let factors = self.norm_sums(n, inner, params, buffers, mode, &dz);
-        self.gradients(n, wanted, inner, &dz, factors.as_ref(), params, buffers);
+        let values = stored(&dz, buffers.is_narrow(self.output));
+        let factors = self.norm_sums(n, inner, params, buffers, mode, values);
+        self.gradients(n, wanted, inner, values, factors.as_ref(), params, buffers);
         let Some(residual) = self.residual else {
             buffers.give_back(dz);
             return Ok(());
@@ -63,7 +64,7 @@ impl ConvLayer {
         params: &mut [Param],
         buffers: &mut Buffers,
         mode: NormMode,
-        dz: &[f32],
+        dz: Stored<'_>,
     ) -> Option<[Vec<f32>; 3]> {
         let (norm, before) = (self.norm.as_mut()?, self.before_norm?);
         let y_len = buffers.len_of(self.output);
@@ -74,13 +75,13 @@ impl ConvLayer {
             Some(sums) => sums,
             None => {
                 let mut sums = buffers.take(n * 2 * channels);
-                let y = &buffers.tensor(before)[..n * y_len];
+                let y = buffers.stored(before);
                 let (passes, scale, shift) = (&self.passes, &norm.scale, &norm.shift);
-                let images = dz.par_chunks(y_len).zip(y.par_chunks(y_len));
-                images.zip(sums.par_chunks_mut(2 * channels)).for_each(|((dz, y), sums)| {
+                sums.par_chunks_mut(2 * channels).enumerate().for_each(|(i, sums)| {
+                    let image = i * y_len..(i + 1) * y_len;
                     let (sums, products) = sums.split_at_mut(channels);
-                    let input = NormInput { y, scale, shift, clamp };
-                    passes.backward_sums(dz, input, &mean, sums, products);
+                    let input = NormInput { y: y.slice(image.clone()), scale, shift, clamp };
+                    passes.backward_sums(dz.slice(image), input, &mean, sums, products);
                 });
                 sums
             }
@@ -117,7 +118,7 @@ impl ConvLayer {
         n: usize,
         wanted: bool,
         clamp: Clamp,
-        dz: &[f32],
+        dz: Stored<'_>,
         factors: Option<&[Vec<f32>; 3]>,
         params: &mut [Param],
         buffers: &mut Buffers,
@@ -128,7 +129,8 @@ impl ConvLayer {
         let mut sums = buffers.take(parts * sums_len);
         let mut bias_sums = buffers.take(parts * 2 * self.channels);
         let add = buffers.take_gradient(self.input).filter(|_| wanted);
-        let mut dx = wanted.then(|| buffers.take(n * x_len));
+        let narrow = buffers.is_narrow(self.input);
+        let mut dx = wanted.then(|| buffers.take(room(n * x_len, narrow)));
         let origin = buffers.origin(self.input).filter(|_| wanted && self.sole_reader);
         let origin_len = origin.as_ref().map_or(0, |origin| 2 * origin.channels);
         let mut origin_sums = origin.as_ref().map(|_| buffers.take(n * origin_len));
@@ -136,14 +138,14 @@ impl ConvLayer {
             let shared = &*buffers;
             let x = shared.source(self.input);
             let derived = x.scratch_len(x_len);
-            let y = self.before_norm.map(|id| &shared.tensor(id)[..n * y_len]);
-            let of_origin = origin.as_ref().map(|o| &shared.tensor(o.before_norm)[..n * x_len]);
-            let mut rest = dx.as_deref_mut();
+            let y = self.before_norm.map(|id| shared.stored(id));
+            let of_origin = origin.as_ref().map(|o| shared.stored(o.before_norm));
+            let mut rest = dx.as_deref_mut().map(|dx| stored_mut(dx, narrow));
             let mut rest_sums = origin_sums.as_deref_mut();
             let works: Vec<Part<'_>> = (0..parts)
                 .map(|part| {
                     let images = images_of(part, parts, n);
-                    let dx = cut(&mut rest, images.len() * x_len);
+                    let dx = cut_stored(&mut rest, images.len() * x_len);
                     let sums = cut(&mut rest_sums, images.len() * origin_len);
                     Part { images, dx, sums }
                 })
@@ -161,43 +163,55 @@ impl ConvLayer {
                     shared.with_scratch(rooms[0] + rooms[1] + scratch_len, |scratch| {
                         let (dy_room, scratch) = scratch.split_at_mut(rooms[0]);
                         let (x_room, scratch) = scratch.split_at_mut(rooms[1]);
-                        let first = part.images.start;
                         for start in part.images.clone().step_by(together) {
                             let end = (start + together).min(part.images.end);
                             let images = end - start;
                             let (xs, ys) = (start * x_len..end * x_len, start * y_len..end * y_len);
-                            let dz = &dz[ys.clone()];
-                            let dy = match (factors, &self.norm, y) {
-                                (Some(factors), Some(norm), Some(y)) => {
-                                    let dy = &mut dy_room[..dz.len()];
+                            let dy_room = &mut dy_room[..images * y_len];
+                            let dy = match (factors, &self.norm, y, dz) {
+                                (Some(factors), Some(norm), Some(y), dz) => {
                                     let (scale, shift) = (&norm.scale, &norm.shift);
-                                    let input = NormInput { y: &y[ys], scale, shift, clamp };
+                                    let y = y.slice(ys.clone());
+                                    let input = NormInput { y, scale, shift, clamp };
                                     let factors = [&factors[0][..], &factors[1], &factors[2]];
-                                    self.passes.backward_apply(Some(dz), input, factors, dy);
-                                    &*dy
+                                    self.passes.backward_apply(
+                                        dz.slice(ys),
+                                        input,
+                                        factors,
+                                        dy_room,
+                                    );
+                                    &*dy_room
                                 }
-                                _ => dz,
+                                (.., Stored::F32(dz)) => &dz[ys],
+                                // Only norms' gradients are stored in bf16.
+                                (.., Stored::Bf16(_)) => continue,
                             };
                             if self.bias.is_some() {
                                 self.bias_sums(dy, bias_sums);
                             }
                             let x = x.read(xs.clone(), x_room);
                             self.kernel.add(images, x, dy, scratch, sums);
-                            if let Some(dx) = &mut part.dx {
-                                let to = (start - first) * x_len..(end - first) * x_len;
-                                let add = add.as_ref().map(|add| &add[xs]);
-                                let dx = &mut dx[to];
-                                self.kernel.input(images, dy, add, scratch, dx);
-                                let (Some(origin), Some(y), Some(all)) =
-                                    (&origin, of_origin, &mut part.sums)
-                                else {
-                                    continue;
-                                };
-                                for (i, dx) in dx.chunks_exact(x_len).enumerate() {
-                                    let y = &y[(start + i) * x_len..][..x_len];
-                                    let at = (start - first + i) * origin_len;
-                                    origin.sums(dx, y, &mut all[at..][..origin_len]);
+                            let Some(dx) = cut_stored(&mut part.dx, images * x_len) else {
+                                continue;
+                            };
+                            let add = add.as_ref().map(|add| &add[xs.clone()]);
+                            let (dx, to) = match dx {
+                                StoredMut::F32(dx) => (dx, None),
+                                // The input has served.
+                                StoredMut::Bf16(to) => (&mut x_room[..to.len()], Some(to)),
+                            };
+                            self.kernel.input(images, dy, add, scratch, dx);
+                            if let (Some(origin), Some(y)) = (&origin, of_origin) {
+                                let sums = cut(&mut part.sums, images * origin_len);
+                                let sums = sums.map(|sums| sums.chunks_exact_mut(origin_len));
+                                let images = dx.chunks_exact(x_len).zip(sums.into_iter().flatten());
+                                for (i, (dx, sums)) in images.enumerate() {
+                                    let at = (start + i) * x_len;
+                                    origin.sums(Stored::F32(dx), y.slice(at..at + x_len), sums);
                                 }
+                            }
+                            if let Some(to) = to {
+                                round_to_bf16(self.passes.isa(), dx, to);
                             }
                         }
                     });
@@ -230,8 +244,9 @@ impl ConvLayer {
         let (sums, unused) = sums.split_at_mut(channels);
         let (ones, zeros) = (vec![1.0; channels], vec![0.0; channels]);
         let mut image = vec![0.0; channels];
-        let input = NormInput { y: dy, scale: &ones, shift: &zeros, clamp: Clamp::NONE };
-        self.passes.backward_sums(dy, input, &zeros, &mut image, unused);
+        let input =
+            NormInput { y: Stored::F32(dy), scale: &ones, shift: &zeros, clamp: Clamp::NONE };
+        self.passes.backward_sums(Stored::F32(dy), input, &zeros, &mut image, unused);
         sums.iter_mut().zip(&image).for_each(|(sum, image)| *sum += image);
     }
 }
@@ -239,14 +254,7 @@ impl ConvLayer {
 /// A part of the batch, and where its input's gradient goes.
 struct Part<'a> {
     images: Range<usize>,
-    dx: Option<&'a mut [f32]>,
+    dx: Option<StoredMut<'a>>,
     /// For the norm that the input came out of.
     sums: Option<&'a mut [f32]>,
-}
-
-/// The first `len` values of what is left.
-fn cut<'a>(rest: &mut Option<&'a mut [f32]>, len: usize) -> Option<&'a mut [f32]> {
-    let (mine, others) = rest.take()?.split_at_mut(len);
-    *rest = Some(others);
-    Some(mine)
 }

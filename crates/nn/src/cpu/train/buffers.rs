@@ -4,7 +4,7 @@
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use offshoot_kernels::{BatchNorm, Clamp, NormInput};
+use offshoot_kernels::{BatchNorm, Clamp, NormInput, Stored, StoredMut};
 
 use super::TensorId;
 
@@ -41,12 +41,12 @@ pub(super) struct Origin {
 
 impl Origin {
     /// `z = clamp(scale·y + shift + residual)`.
-    pub fn apply(&self, y: &[f32], residual: Option<&[f32]>, z: &mut [f32]) {
+    pub fn apply(&self, y: Stored<'_>, residual: Option<&[f32]>, z: &mut [f32]) {
         self.passes.apply(y, [&self.scale, &self.shift], residual, self.clamp, z);
     }
 
     /// Sums of one image's gradient `dz` for the norm whose input was `y`: `[2, channels]`.
-    pub fn sums(&self, dz: &[f32], y: &[f32], sums: &mut [f32]) {
+    pub fn sums(&self, dz: Stored<'_>, y: Stored<'_>, sums: &mut [f32]) {
         let (scale, shift) = (&self.scale, &self.shift);
         let input = NormInput { y, scale, shift, clamp: self.clamp };
         let (sums, products) = sums.split_at_mut(self.channels);
@@ -61,7 +61,7 @@ pub(super) enum Source<'a> {
     /// memory and read it back.
     Derived {
         origin: Arc<Origin>,
-        y: &'a [f32],
+        y: Stored<'a>,
     },
 }
 
@@ -80,11 +80,43 @@ impl Source<'_> {
             Self::Held(values) => &values[range],
             Self::Derived { origin, y } => {
                 let z = &mut scratch[..range.len()];
-                origin.apply(&y[range], None, z);
+                origin.apply(y.slice(range), None, z);
                 z
             }
         }
     }
+}
+
+/// Places of f32 that so many values take.
+pub(super) fn room(values: usize, narrow: bool) -> usize {
+    if narrow { values.div_ceil(2) } else { values }
+}
+
+/// Memory as the values that lie in it.
+pub(super) fn stored(memory: &[f32], narrow: bool) -> Stored<'_> {
+    if narrow { Stored::Bf16(bytemuck::cast_slice(memory)) } else { Stored::F32(memory) }
+}
+
+/// Memory as room for values.
+pub(super) fn stored_mut(memory: &mut [f32], narrow: bool) -> StoredMut<'_> {
+    if narrow { StoredMut::Bf16(bytemuck::cast_slice_mut(memory)) } else { StoredMut::F32(memory) }
+}
+
+/// The first `len` values of what is left.
+pub(super) fn cut<'a>(rest: &mut Option<&'a mut [f32]>, len: usize) -> Option<&'a mut [f32]> {
+    let (mine, others) = rest.take()?.split_at_mut(len);
+    *rest = Some(others);
+    Some(mine)
+}
+
+/// As [`cut`].
+pub(super) fn cut_stored<'a>(
+    rest: &mut Option<StoredMut<'a>>,
+    len: usize,
+) -> Option<StoredMut<'a>> {
+    let (mine, others) = rest.take()?.split(len);
+    *rest = Some(others);
+    Some(mine)
 }
 
 /// All memory of a trainer but its parameters.
@@ -93,6 +125,9 @@ pub(super) struct Buffers {
     lens: Vec<usize>,
     /// Which tensors are derived from a norm's input whenever they are read, and take no memory.
     derived: Vec<bool>,
+    /// Which tensors, or the gradients of which derived tensors, are stored in bf16: memory decides
+    /// how fast a norm's passes are.
+    narrow: Vec<bool>,
     tensors: Vec<Vec<f32>>,
     gradients: Vec<Option<Buffer>>,
     origins: Vec<Option<Arc<Origin>>>,
@@ -103,21 +138,22 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    pub fn new(lens: Vec<usize>, derived: Vec<bool>) -> Self {
+    pub fn new(lens: Vec<usize>, derived: Vec<bool>, narrow: Vec<bool>) -> Self {
         let tensors = lens.iter().map(|_| Vec::new()).collect();
         let gradients = lens.iter().map(|_| None).collect();
         let origins = lens.iter().map(|_| None).collect();
         let sums = lens.iter().map(|_| None).collect();
         let (free, scratch) = (Vec::new(), Mutex::default());
-        Self { lens, derived, tensors, gradients, origins, sums, free, scratch }
+        Self { lens, derived, narrow, tensors, gradients, origins, sums, free, scratch }
     }
 
     /// Makes room for `n` samples.
     pub fn reserve(&mut self, n: usize) {
-        let held = self.tensors.iter_mut().zip(&self.lens).zip(&self.derived);
-        for ((tensor, len), _) in held.filter(|(_, derived)| !**derived) {
-            if tensor.len() < n * len {
-                tensor.resize(n * len, 0.0);
+        for id in (0..self.lens.len()).filter(|&id| !self.derived[id]) {
+            let len = room(n * self.lens[id], self.narrow[id]);
+            let tensor = &mut self.tensors[id];
+            if tensor.len() < len {
+                tensor.resize(len, 0.0);
             }
         }
     }
@@ -143,10 +179,21 @@ impl Buffers {
     pub fn source(&self, id: TensorId) -> Source<'_> {
         match &self.origins[id] {
             Some(origin) if self.derived[id] => {
-                Source::Derived { origin: origin.clone(), y: &self.tensors[origin.before_norm] }
+                let y = self.stored(origin.before_norm);
+                Source::Derived { origin: origin.clone(), y }
             }
             _ => Source::Held(&self.tensors[id]),
         }
+    }
+
+    /// A tensor that may be stored in bf16.
+    pub fn stored(&self, id: TensorId) -> Stored<'_> {
+        stored(&self.tensors[id], self.narrow[id])
+    }
+
+    /// Whether a tensor, or the gradient of a derived one, is stored in bf16.
+    pub fn is_narrow(&self, id: TensorId) -> bool {
+        self.narrow[id]
     }
 
     /// Takes a tensor out to write to it while others are read.

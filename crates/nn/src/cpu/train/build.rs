@@ -22,6 +22,8 @@ pub(super) struct Built {
     pub tensors: Vec<usize>,
     /// Whether a tensor is a norm's output that only a convolution reads, which can form it itself.
     pub derived: Vec<bool>,
+    /// Whether a tensor, or the gradient of a derived one, is stored in bf16.
+    pub narrow: Vec<bool>,
     pub output: Shape,
 }
 
@@ -71,7 +73,18 @@ pub(super) fn build(
         }
     }
     derived.iter_mut().zip(from_norm).for_each(|(derived, from_norm)| *derived &= from_norm);
-    Ok(Built { layers, params, tensors, derived, output: shape })
+    let mut narrow = vec![false; tensors.len()];
+    if options.precision == Precision::Bf16 {
+        narrow.clone_from(&derived);
+        for layer in &layers {
+            if let Layer::Conv(conv) = layer
+                && let Some(before) = conv.before_norm
+            {
+                narrow[before] = true;
+            }
+        }
+    }
+    Ok(Built { layers, params, tensors, derived, narrow, output: shape })
 }
 
 struct Builder<'a> {

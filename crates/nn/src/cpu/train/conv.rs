@@ -1,9 +1,9 @@
 //! Convolution (or a linear layer), norm, residual sum and activation: one layer of training.
 
-use offshoot_kernels::{BatchNorm, Clamp};
+use offshoot_kernels::{BatchNorm, Clamp, StoredMut, round_to_bf16};
 use rayon::prelude::*;
 
-use super::buffers::{Buffers, Origin};
+use super::buffers::{Buffers, Origin, cut, cut_stored, stored, stored_mut};
 use super::kernel::Kernel;
 use super::norm::Norm;
 use super::param::Param;
@@ -46,15 +46,17 @@ impl ConvLayer {
         let Some(before) = self.before_norm else {
             let mut output = buffers.take_tensor(self.output);
             let residual = self.residual.map(|id| &buffers.tensor(id)[..n * y_len]);
-            self.convolve(n, buffers, residual, self.act, &mut output[..n * y_len], None);
+            let to = StoredMut::F32(&mut output[..n * y_len]);
+            self.convolve(n, buffers, residual, self.act, to, None);
             buffers.put_tensor(self.output, output);
             return Ok(());
         };
+        let narrow = buffers.is_narrow(before);
         let mut y = buffers.take_tensor(before);
         let mut sums = self.norm.as_mut().map_or_else(Vec::new, |n| std::mem::take(&mut n.sums));
         sums.resize(n * 2 * self.channels, 0.0);
         let moments = (mode == NormMode::Batch).then_some(&mut sums[..]);
-        self.convolve(n, buffers, None, Clamp::NONE, &mut y[..n * y_len], moments);
+        self.convolve(n, buffers, None, Clamp::NONE, stored_mut(&mut y, narrow), moments);
         if let Some(norm) = &mut self.norm {
             norm.sums = sums;
             let (gamma, beta) = (&params[norm.gamma].value, &params[norm.beta].value);
@@ -71,9 +73,10 @@ impl ConvLayer {
             if buffers.is_held(self.output) {
                 let mut output = buffers.take_tensor(self.output);
                 let residual = self.residual.map(|id| &buffers.tensor(id)[..n * y_len]);
-                let images = y[..n * y_len].par_chunks(y_len).zip(output.par_chunks_mut(y_len));
-                images.enumerate().for_each(|(i, (y, z))| {
-                    origin.apply(y, residual.map(|r| &r[i * y_len..][..y_len]), z);
+                let y = stored(&y, narrow);
+                output[..n * y_len].par_chunks_mut(y_len).enumerate().for_each(|(i, z)| {
+                    let image = i * y_len..(i + 1) * y_len;
+                    origin.apply(y.slice(image.clone()), residual.map(|r| &r[image]), z);
                 });
                 buffers.put_tensor(self.output, output);
             }
@@ -93,7 +96,7 @@ impl ConvLayer {
         buffers: &Buffers,
         residual: Option<&[f32]>,
         clamp: Clamp,
-        y: &mut [f32],
+        y: StoredMut<'_>,
         moments: Option<&mut [f32]>,
     ) {
         let (x_len, y_len) = (buffers.len_of(self.input), buffers.len_of(self.output));
@@ -101,31 +104,42 @@ impl ConvLayer {
         let derived = x.scratch_len(x_len);
         let group = self.kernel.together(x_len + derived + y_len);
         let group = group.min(n.div_ceil(rayon::current_num_threads()));
-        let mut none = Vec::new();
-        let each = if moments.is_some() { 2 * self.channels } else { 0 };
-        // Rayon's chunks must not be empty; unread room stands in where no moments are wanted.
-        let moments = moments.unwrap_or_else(|| {
-            none.resize(n, 0.0);
-            &mut none
-        });
-        y.par_chunks_mut(group * y_len)
-            .zip(moments.par_chunks_mut(group * each.max(1)))
-            .enumerate()
-            .for_each(|(i, (y, moments))| {
-                let images = y.len() / y_len;
-                let first = i * group;
-                let residual = residual.map(|r| &r[first * y_len..][..y.len()]);
-                buffers.with_scratch(group * derived, |scratch| {
-                    let x = x.read(first * x_len..(first + images) * x_len, scratch);
-                    self.kernel.forward(images, x, residual, clamp, buffers, y);
-                });
-                if each > 0 {
-                    for (y, moments) in y.chunks_exact(y_len).zip(moments.chunks_exact_mut(each)) {
+        let (mut rest, mut rest_of_moments) = (Some(y), moments);
+        let groups: Vec<_> = (0..n)
+            .step_by(group)
+            .map(|first| {
+                let images = group.min(n - first);
+                let y = cut_stored(&mut rest, images * y_len);
+                (first, images, y, cut(&mut rest_of_moments, images * 2 * self.channels))
+            })
+            .collect();
+        groups.into_par_iter().for_each(|(first, images, y, moments)| {
+            let Some(mut y) = y else { return };
+            let rooms = match &y {
+                StoredMut::F32(_) => [images * derived, 0],
+                StoredMut::Bf16(_) => [images * derived, images * y_len],
+            };
+            buffers.with_scratch(rooms[0] + rooms[1], |scratch| {
+                let (x_room, y_room) = scratch.split_at_mut(rooms[0]);
+                let x = x.read(first * x_len..(first + images) * x_len, x_room);
+                let residual = residual.map(|r| &r[first * y_len..][..images * y_len]);
+                let computed = match &mut y {
+                    StoredMut::F32(y) => &mut **y,
+                    StoredMut::Bf16(_) => &mut y_room[..images * y_len],
+                };
+                self.kernel.forward(images, x, residual, clamp, buffers, computed);
+                if let Some(moments) = moments {
+                    let images = computed.chunks_exact(y_len);
+                    for (y, moments) in images.zip(moments.chunks_exact_mut(2 * self.channels)) {
                         let (mean, squares) = moments.split_at_mut(self.channels);
                         self.passes.moments(y, mean, squares);
                     }
                 }
+                if let StoredMut::Bf16(to) = &mut y {
+                    round_to_bf16(self.passes.isa(), &y_room[..images * y_len], to);
+                }
             });
+        });
     }
 
     fn pack(&mut self, params: &[Param]) -> Result<()> {

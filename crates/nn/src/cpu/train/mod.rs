@@ -114,7 +114,7 @@ impl Trainer {
             layers: built.layers,
             params: built.params,
             others,
-            buffers: Buffers::new(built.tensors, built.derived),
+            buffers: Buffers::new(built.tensors, built.derived, built.narrow),
             norm: options.norm,
             input_gradient: options.input_gradient,
             pending: None,
