@@ -20,6 +20,26 @@ bench:
     cargo run --release -p offshoot-kernels --example kernel_speed
     cargo run --release -p offshoot-nn --example feature_speed
 
+# The kernels' tests with every read and write checked by AddressSanitizer, at every instruction
+# level of this machine. Needs a nightly toolchain.
+asan *ARGS:
+    RUSTFLAGS=-Zsanitizer=address cargo +nightly test --release -p offshoot-kernels --lib --tests --target "$(rustc -vV | sed -n 's/^host: //p')" {{ARGS}}
+
+# The same with valgrind, which knows no AVX-512: the levels up to AVX2.
+memcheck *ARGS:
+    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=99" cargo test --release -p offshoot-kernels --lib --tests {{ARGS}}
+
+# The kernels' tests at the portable level, on small shapes, in the interpreter that knows all rules
+# about pointers. Needs a nightly toolchain with Miri.
+miri *ARGS:
+    MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks -Zmiri-tree-borrows" cargo +nightly miri test -p offshoot-kernels --lib --tests {{ARGS}}
+
+# The kernels' tests on an emulated 64-bit ARM processor. Needs the target, its GNU linker and QEMU.
+arm *ARGS:
+    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
+    cargo test --release -p offshoot-kernels --lib --tests --target aarch64-unknown-linux-gnu {{ARGS}}
+
 # Everything that CI runs.
 ci:
     .ci/run

@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn vectors_split_as_scalars_do() {
-        if !crate::amx::is_available() {
+        if !crate::Isa::Amx.is_available() {
             eprintln!("skipped: this machine has no tiles");
             return;
         }

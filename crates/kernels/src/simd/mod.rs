@@ -293,6 +293,35 @@ mod tests {
         }
     }
 
+    /// # Safety
+    /// As [`Simd`].
+    #[inline(always)]
+    unsafe fn half_precision<S: Simd>(level: &str) {
+        const CASES: [f32; 7] =
+            [1.0, -2.5, f32::INFINITY, 0.0, -0.0, f32::from_bits(0x0001_0000), -1e38];
+        for first in 0..CASES.len() {
+            // SAFETY: passed on; every buffer holds the values that are read or written.
+            unsafe {
+                let expected = lanes::<S>(vector::<S>(&CASES, first));
+                let mut halves = vec![0u16; S::LANES];
+                S::store_bf16(halves.as_mut_ptr(), vector::<S>(&CASES, first));
+                let rounded: Vec<u16> = expected.iter().map(|&x| super::nearest_bf16(x)).collect();
+                assert_eq!(halves, rounded, "{level}");
+                let upper = |h: &u16| f32::from_bits(u32::from(*h) << 16).to_bits();
+                for n in 0..=S::LANES {
+                    let part = halves[..n].to_vec();
+                    let back = lanes::<S>(S::load_first_bf16(part.as_ptr(), n));
+                    let back: Vec<u32> = back.iter().map(|x| x.to_bits()).collect();
+                    let mut expected: Vec<u32> = part.iter().map(upper).collect();
+                    expected.resize(S::LANES, 0);
+                    assert_eq!(back, expected, "{level}: first {n}");
+                }
+                let back = lanes::<S>(S::load_bf16(halves.as_ptr()));
+                assert!(back.iter().map(|x| x.to_bits()).eq(halves.iter().map(upper)), "{level}");
+            }
+        }
+    }
+
     #[test]
     fn every_level_means_the_same() {
         for isa in Isa::available() {
@@ -301,6 +330,7 @@ mod tests {
                 arithmetic::<S>(level);
                 special_values::<S>(level);
                 partial_vectors::<S>(level);
+                half_precision::<S>(level);
             });
         }
     }

@@ -54,6 +54,22 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
+    unsafe fn load_bf16(p: *const u16) -> Self::V {
+        unsafe { vreinterpretq_f32_u32(vshll_n_u16::<16>(vld1_u16(p))) }
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(p: *mut u16, v: Self::V) {
+        unsafe {
+            let bits = vreinterpretq_u32_f32(v);
+            let odd = vandq_u32(vshrq_n_u32::<16>(bits), vdupq_n_u32(1));
+            let rounded = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
+            // Rounding could carry a NaN's payload into the exponent.
+            let quiet = vorrq_u32(bits, vdupq_n_u32(0x40_0000));
+            let bits = vbslq_u32(vceqq_f32(v, v), rounded, quiet);
+            vst1_u16(p, vshrn_n_u32::<16>(bits));
+        }
+    }
+    #[inline(always)]
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
         unsafe { vaddq_f32(a, b) }
     }

@@ -2,8 +2,31 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
-use offshoot_kernels::{Isa, Precision, Window};
+use std::ops::Range;
+
+use offshoot_kernels::{Clamp, Isa, Precision, Window};
 use proptest::prelude::*;
+
+/// Cases of a property. Miri, which interprets every instruction, gets a few.
+pub fn cases(n: u32) -> u32 {
+    if cfg!(miri) { n.min(4) } else { n }
+}
+
+/// The end of a range of sizes, which Miri gets smaller.
+pub fn below(n: usize) -> usize {
+    if cfg!(miri) { n.min(12) } else { n }
+}
+
+/// Numbers of channels: fewer than the narrowest tile's, and more than a vector's.
+pub fn channels() -> impl Strategy<Value = usize> {
+    let many: Range<usize> = if cfg!(miri) { 16..20 } else { 30..70 };
+    prop_oneof![1..below(20), many]
+}
+
+/// Activations that are clamps.
+pub fn clamp() -> impl Strategy<Value = Clamp> {
+    prop_oneof![Just(Clamp::NONE), Just(Clamp::RELU), Just(Clamp::RELU6)]
+}
 
 /// Small whole numbers: sums are exact in any order, so equality can be exact.
 pub fn values(n: usize, salt: usize) -> Vec<f32> {
@@ -12,19 +35,22 @@ pub fn values(n: usize, salt: usize) -> Vec<f32> {
 
 /// Windows that fit, of every kind.
 pub fn window() -> impl Strategy<Value = Window> {
-    (1usize..20, 1usize..20, 0usize..4, 1usize..4, 0usize..4, 0usize..4).prop_filter_map(
+    let size = 1..below(20);
+    // Square and odd, which have their own code, or any.
+    let square = prop_oneof![Just(1usize), Just(3), Just(5), Just(7)].prop_map(|k| [k, k]);
+    let kernel = prop_oneof![3 => square, 1 => [1usize..8, 1usize..8]];
+    (size.clone(), size, kernel, 1usize..4, 0usize..7, 0usize..7).prop_filter_map(
         "the window fits",
-        |(h, w, k, stride, top, left)| {
-            let k = [1, 3, 5, 7][k];
-            let size = |n: usize, before: usize| {
+        |(h, w, kernel, stride, top, left)| {
+            let size = |n: usize, k: usize, before: usize| {
                 let room = (n + 2 * before).checked_sub(k)?;
                 Some(room / stride + 1)
             };
-            let before = [top.min(k - 1), left.min(k - 1)];
+            let before = [top.min(kernel[0] - 1), left.min(kernel[1] - 1)];
             Some(Window {
                 input: [h, w],
-                output: [size(h, before[0])?, size(w, before[1])?],
-                kernel: [k, k],
+                output: [size(h, kernel[0], before[0])?, size(w, kernel[1], before[1])?],
+                kernel,
                 stride,
                 before,
             })
