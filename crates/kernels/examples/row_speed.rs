@@ -1,5 +1,5 @@
 //! Speed of the kernels of a text encoder on one thread, for the shapes of MiniLM-L6 (or of a
-//! width given): `cargo run --release -p offshoot-kernels --example row_speed [isa] [hidden]`
+//! width given): `cargo run --release -p offshoot-kernels --example row_speed [isa] [hidden] [precision]`
 
 use std::time::Instant;
 
@@ -26,7 +26,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         None => Isa::detect(),
     };
     let hidden = std::env::args().nth(2).map_or(Ok(384), |s| s.parse())?;
-    println!("{} on one thread, width {hidden}", isa.name());
+    let precision = match std::env::args().nth(3).as_deref() {
+        None | Some("f32") => Precision::F32,
+        Some("bf16x3") => Precision::Bf16x3,
+        Some("bf16") => Precision::Bf16,
+        Some(_) => return Err("f32, bf16x3 or bf16".into()),
+    };
+    println!("{} on one thread, width {hidden}, products in {precision:?}", isa.name());
     let rows = 256;
     println!("linear: inputs outputs activation");
     for (inputs, outputs, act) in [
@@ -37,8 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         (4 * hidden, hidden, Activation::None),
     ] {
         let weight = vec![0.01; inputs * outputs];
-        let linear =
-            Linear::new(isa, Precision::F32, inputs, outputs, &weight, &vec![0.0; outputs])?;
+        let linear = Linear::new(isa, precision, inputs, outputs, &weight, &vec![0.0; outputs])?;
         let input = vec![0.3; rows * inputs];
         let mut output = vec![0.0; rows * outputs];
         let mut scratch = vec![0.0; linear.scratch_len(rows)];

@@ -21,6 +21,7 @@ pub(super) struct Scratch {
     mixed: Vec<f32>,
     sum: Vec<f32>,
     wide: Vec<f32>,
+    projections: Vec<f32>,
     linear: Vec<f32>,
     attention: Vec<f32>,
     positions: Vec<u32>,
@@ -32,6 +33,13 @@ pub(super) struct Whole {
     rows: Vec<f32>,
     /// Queries, keys and values of this layer and of the next.
     projections: [Vec<f32>; 2],
+}
+
+/// Queries, keys and values side by side, of all rows from `first` on.
+#[derive(Clone, Copy)]
+pub(super) struct Projections<'a> {
+    pub rows: &'a [f32],
+    pub first: usize,
 }
 
 /// One worker's share of the rows, and where its results go.
@@ -54,27 +62,12 @@ pub(super) fn run(plan: &TextPlan, batch: &TextBatch, output: &mut [f32]) {
     let (n, features) = (batch.tokens(), plan.features);
     // One or more a worker, of equal size.
     let count = n.div_ceil(CHUNK_ROWS).next_multiple_of(rayon::current_num_threads());
-    let chunks = chunks(batch, n.div_ceil(count.max(1)));
+    let size = n.div_ceil(count.max(1));
     let mut whole = take(&plan.whole);
     reserve(&mut whole.rows, n * features);
-    for projections in &mut whole.projections {
-        reserve(projections, n * 3 * features);
-    }
-    let [mut next, mut current] = whole.projections.each_mut();
-    each_chunk(plan, &chunks, &mut whole.rows, next, |task, scratch| {
-        embed_chunk(plan, batch, task.chunk, scratch, task.rows);
-        project(plan.layers.first(), task, scratch);
-    });
-    for (i, layer) in plan.layers.iter().enumerate() {
-        std::mem::swap(&mut next, &mut current);
-        let from = &current[..n * 3 * features];
-        each_chunk(plan, &chunks, &mut whole.rows, next, |task, scratch| {
-            let Scratch { mixed, attention, .. } = scratch;
-            reserve(mixed, task.rows.len());
-            attend(&layer.attention, batch, from, task.chunk, attention, mixed);
-            feed_forward(layer, task.rows, scratch);
-            project(plan.layers.get(i + 1), task, scratch);
-        });
+    match whole_sequences(batch, size, rayon::current_num_threads()) {
+        Some(chunks) => depth_first(plan, batch, &chunks, &mut whole.rows),
+        None => layer_by_layer(plan, batch, &chunks(batch, size), &mut whole),
     }
     match plan.after.split_first() {
         None => output.copy_from_slice(&whole.rows[..n * features]),
@@ -92,6 +85,85 @@ pub(super) fn run(plan: &TextPlan, batch: &TextBatch, output: &mut [f32]) {
         }
     }
     give_back(&plan.whole, whole);
+}
+
+/// Takes each chunk, of whole sequences, through all layers: nothing but weights leaves the cache.
+fn depth_first(plan: &TextPlan, batch: &TextBatch, chunks: &[Chunk], rows: &mut [f32]) {
+    let features = plan.features;
+    let mut rest = rows;
+    let mut tasks = Vec::with_capacity(chunks.len());
+    for chunk in chunks {
+        let (own, others) = rest.split_at_mut(chunk.rows.len() * features);
+        tasks.push((chunk, own));
+        rest = others;
+    }
+    tasks.into_par_iter().with_max_len(1).for_each(|(chunk, rows)| {
+        let mut scratch = take(&plan.idle);
+        let mut projections = std::mem::take(&mut scratch.projections);
+        reserve(&mut projections, 3 * rows.len());
+        embed_chunk(plan, batch, chunk, &mut scratch, rows);
+        for layer in &plan.layers {
+            let projections = &mut projections[..3 * rows.len()];
+            apply(&layer.projections, rows, Epilogue::NONE, &mut scratch.linear, projections);
+            let Scratch { mixed, attention, .. } = &mut scratch;
+            reserve(mixed, rows.len());
+            let from = Projections { rows: projections, first: chunk.rows.start };
+            attend(&layer.attention, batch, from, chunk, attention, mixed);
+            feed_forward(layer, rows, &mut scratch);
+        }
+        scratch.projections = projections;
+        give_back(&plan.idle, scratch);
+    });
+}
+
+/// Takes all rows through one layer after the other, as a sequence that is cut into several chunks
+/// demands: every query needs all keys.
+fn layer_by_layer(plan: &TextPlan, batch: &TextBatch, chunks: &[Chunk], whole: &mut Whole) {
+    let (n, features) = (batch.tokens(), plan.features);
+    for projections in &mut whole.projections {
+        reserve(projections, n * 3 * features);
+    }
+    let [mut next, mut current] = whole.projections.each_mut();
+    each_chunk(plan, chunks, &mut whole.rows, next, |task, scratch| {
+        embed_chunk(plan, batch, task.chunk, scratch, task.rows);
+        project(plan.layers.first(), task, scratch);
+    });
+    for (i, layer) in plan.layers.iter().enumerate() {
+        std::mem::swap(&mut next, &mut current);
+        let from = Projections { rows: &current[..n * 3 * features], first: 0 };
+        each_chunk(plan, chunks, &mut whole.rows, next, |task, scratch| {
+            let Scratch { mixed, attention, .. } = scratch;
+            reserve(mixed, task.rows.len());
+            attend(&layer.attention, batch, from, task.chunk, attention, mixed);
+            feed_forward(layer, task.rows, scratch);
+            project(plan.layers.get(i + 1), task, scratch);
+        });
+    }
+}
+
+/// Neighbouring sequences, about `size` rows at a time; `None` where whole sequences would leave
+/// workers without work for long.
+fn whole_sequences(batch: &TextBatch, size: usize, workers: usize) -> Option<Vec<Chunk>> {
+    let mut chunks: Vec<Chunk> = Vec::new();
+    for range in batch.sequences().filter(|range| !range.is_empty()) {
+        match chunks.last_mut() {
+            // Nearer to the size with it than without it.
+            Some(chunk) if chunk.rows.len() + range.len() / 2 <= size => {
+                chunk.rows.end = range.end;
+                chunk.sequences.push(range);
+            }
+            _ => chunks.push(Chunk { rows: range.clone(), sequences: vec![range] }),
+        }
+    }
+    // Chunks in order, each to whoever is free.
+    let mut busy = vec![0; workers.max(1)];
+    for chunk in &chunks {
+        if let Some(least) = busy.iter_mut().min() {
+            *least += chunk.rows.len();
+        }
+    }
+    let longest = busy.into_iter().max().unwrap_or(0);
+    (longest * workers <= batch.tokens() + batch.tokens() / 8).then_some(chunks)
 }
 
 /// Cuts the rows into chunks of about `size`, where possible at the end of a sequence: the keys of a
@@ -201,15 +273,16 @@ pub(super) fn apply(
     linear.run(rows, input, epilogue, scratch, output);
 }
 
-/// The sequence of tokens `range`, whose queries, keys and values stand side by side in `rows`.
+/// The sequence of tokens `range`.
 pub(super) fn sequence<'a>(
     batch: &'a TextBatch,
-    rows: &'a [f32],
+    projections: Projections<'a>,
     range: &Range<usize>,
     width: usize,
 ) -> Sequence<'a> {
     let step = 3 * width;
-    let rows = &rows[range.start * step..range.end * step];
+    let Projections { rows, first } = projections;
+    let rows = &rows[(range.start - first) * step..(range.end - first) * step];
     let keep = &batch.keep()[range.clone()];
     Sequence {
         queries: rows,
@@ -225,7 +298,7 @@ pub(super) fn sequence<'a>(
 pub(super) fn attend(
     attention: &Attention,
     batch: &TextBatch,
-    projections: &[f32],
+    projections: Projections<'_>,
     chunk: &Chunk,
     scratch: &mut Vec<f32>,
     mixed: &mut [f32],

@@ -9,7 +9,7 @@ use super::{Layer, Matrix, Norm, SavedLayer, TextTrainer, size};
 use crate::TextBatch;
 use crate::blocks::TokenPool;
 use crate::cpu::execute::{give_back, reserve, take};
-use crate::cpu::text::execute::{Chunk, positions, sequence};
+use crate::cpu::text::execute::{Chunk, Projections, positions, sequence};
 
 /// Buffers of the backward pass, reused from layer to layer and step to step.
 #[derive(Default)]
@@ -204,7 +204,7 @@ fn attention(trainer: &mut TextTrainer, batch: &TextBatch, i: usize) {
     let mixed = &work.mixed;
     (ranges, parts).into_par_iter().with_max_len(1).for_each(|(range, output)| {
         let mut held = take(idle);
-        let sequence = sequence(batch, projections, &range, f);
+        let sequence = sequence(batch, Projections { rows: projections, first: 0 }, &range, f);
         reserve(&mut held.attention, attention.backward_scratch_len(range.len()));
         let gradient = &mixed[range.start * f..range.end * f];
         attention.backward(&sequence, gradient, &mut held.attention, output, 3 * f);

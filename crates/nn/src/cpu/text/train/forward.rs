@@ -5,7 +5,9 @@ use rayon::prelude::*;
 
 use super::{Embed, Layer, SavedLayer, Scratch, TextTrainer, size};
 use crate::cpu::execute::{give_back, reserve, take};
-use crate::cpu::text::execute::{Chunk, apply, attend, chunks, positions, token_pool, unit_length};
+use crate::cpu::text::execute::{
+    Chunk, Projections, apply, attend, chunks, positions, token_pool, unit_length,
+};
 use crate::{Result, TextBatch};
 
 /// Rows of a chunk: an eighth of the batch, between these bounds. No function of the threads, because
@@ -124,7 +126,14 @@ fn layer(trainer: &mut TextTrainer, batch: &TextBatch, chunks: &[Chunk], i: usiz
         |(chunk, mixed, sum, attended, inner, total, next, next_projections)| {
             let mut scratch = take(idle);
             let Scratch { attention, linear, wide } = &mut scratch;
-            attend(&layer.attention, batch, projections, chunk, attention, mixed);
+            attend(
+                &layer.attention,
+                batch,
+                Projections { rows: projections, first: 0 },
+                chunk,
+                attention,
+                mixed,
+            );
             let input = &input[chunk.rows.start * f..chunk.rows.end * f];
             apply(&layer.output.forward, mixed, plus(input), linear, sum);
             layer.attention_norm.kernel(tensors).apply_to(isa, sum, attended);
