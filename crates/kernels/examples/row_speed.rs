@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     println!("attention of a whole sequence: tokens");
     for tokens in [12, 24, 48, 128, 256, 512] {
-        let attention = Attention::new(isa, hidden / 32, 32)?;
+        let attention = Attention::new(isa, precision, hidden / 32, 32)?;
         let rows = vec![0.1; tokens * 3 * hidden];
         let sequence = Sequence {
             queries: &rows,

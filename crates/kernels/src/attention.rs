@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::linear::{height, panel_vectors};
 use crate::simd::{Simd, dispatch, math};
 use crate::tile::{Tile, Tiles};
-use crate::{Isa, KernelError};
+use crate::{Isa, KernelError, Precision};
 
 /// Queries whose scores are held at once.
 const QUERIES: usize = 64;
@@ -18,6 +18,7 @@ const QUERIES: usize = 64;
 #[derive(Debug, Clone, Copy)]
 pub struct Attention {
     pub(crate) isa: Isa,
+    pub(crate) precision: Precision,
     pub(crate) heads: usize,
     pub(crate) head_dim: usize,
     pub(crate) scale: f32,
@@ -66,18 +67,31 @@ pub(crate) struct Layout {
 
 impl Attention {
     /// Attention of `heads` heads of `head_dim` values each; scores are scaled by `1/√head_dim`.
+    /// `precision` is that of the products; the softmax between them is computed in f32, and so are
+    /// gradients.
     ///
     /// # Errors
-    /// [`KernelError::Shape`] for a size of zero, [`KernelError::Unavailable`] for a level that
-    /// this machine lacks.
-    pub fn new(isa: Isa, heads: usize, head_dim: usize) -> Result<Self, KernelError> {
+    /// [`KernelError::Shape`] for a size of zero, [`KernelError::Unavailable`] for a level or
+    /// precision that this machine lacks.
+    pub fn new(
+        isa: Isa,
+        precision: Precision,
+        heads: usize,
+        head_dim: usize,
+    ) -> Result<Self, KernelError> {
         if heads == 0 || head_dim == 0 {
             return Err(KernelError::Shape(format!("{heads} heads of {head_dim} values")));
         }
-        if !isa.is_available() {
+        if !isa.is_available() || (precision != Precision::F32 && isa != Isa::Amx) {
             return Err(KernelError::Unavailable(isa));
         }
-        Ok(Self { isa, heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt() })
+        let scale = 1.0 / (head_dim as f32).sqrt();
+        Ok(Self { isa, precision, heads, head_dim, scale })
+    }
+
+    /// Whether products run on matrix tiles.
+    fn on_tiles(&self) -> bool {
+        self.isa == Isa::Amx
     }
 
     /// Values of a token's output row: all heads side by side.
@@ -100,6 +114,10 @@ impl Attention {
 
     /// Values of scratch that [`Attention::run`] needs for a sequence of `tokens`.
     pub fn scratch_len(&self, tokens: usize) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if self.on_tiles() {
+            return crate::amx::attention_scratch_len(self, tokens);
+        }
         // A mask can only lower the number of keys, but fewer keys may have wider panels.
         let lanes = Tiles::of(self.isa).max_vectors() * Tiles::of(self.isa).lanes();
         let keys = tokens + lanes;
@@ -125,6 +143,12 @@ impl Attention {
         let keys = sequence.kept().count();
         if keys == 0 {
             output[..queries.len() * self.width()].fill(0.0);
+            return;
+        }
+        #[cfg(target_arch = "x86_64")]
+        if self.on_tiles() {
+            // SAFETY: `new` saw that the level is available; the lengths were checked above.
+            unsafe { crate::amx::attend(self, sequence, queries, keys, scratch, output) };
             return;
         }
         let layout = self.layout(keys);

@@ -7,7 +7,7 @@ use offshoot_kernels::{
     embed, scatter,
 };
 use proptest::prelude::*;
-use support::{below, cases};
+use support::{below, cases, levels};
 
 /// Deterministic values in −1..1.
 fn values(n: usize, salt: usize) -> Vec<f32> {
@@ -174,13 +174,18 @@ proptest! {
                 expected.extend(attention(&sequence, head, head_dim, query));
             }
         }
-        for isa in Isa::available() {
-            let kernel = Attention::new(isa, heads, head_dim).unwrap();
+        for (isa, precision) in levels() {
+            // Scores of up to a hundred are sums of rounded products, and weights their exponentials.
+            let bound = match precision {
+                Precision::F32 => 2e-5,
+                Precision::Bf16x3 => 1e-4,
+                Precision::Bf16 => 4e-2,
+            };
+            let kernel = Attention::new(isa, precision, heads, head_dim).unwrap();
             let mut scratch = vec![f32::NAN; kernel.scratch_len(tokens)];
             let mut output = vec![f32::NAN; (tokens - first) * width];
             kernel.run(&sequence, first..tokens, &mut scratch, &mut output);
-            // Scores of up to a hundred are sums of rounded products, and weights their exponentials.
-            close(&output, &expected, 2e-5)?;
+            close(&output, &expected, bound)?;
             let mut alone = vec![f32::NAN; width];
             kernel.run(&sequence, tokens - 1..tokens, &mut scratch, &mut alone);
             prop_assert!(alone[..] == output[(tokens - 1 - first) * width..], "{:?}", isa);
@@ -287,7 +292,7 @@ fn wrong_sizes_and_levels_are_refused() {
     assert!(linear(6, 1).is_err());
     let bf16 = Linear::new(Isa::Portable, Precision::Bf16, 1, 1, &[1.0], &[1.0]);
     assert!(bf16.is_err_and(|e| e.to_string().contains("not available")));
-    assert!(Attention::new(Isa::Portable, 0, 4).is_err());
+    assert!(Attention::new(Isa::Portable, Precision::F32, 0, 4).is_err());
 }
 
 #[test]
@@ -358,7 +363,7 @@ fn the_gradient_of_attention_is_the_slope() {
                 .sum()
         };
         for isa in Isa::available() {
-            let kernel = Attention::new(isa, heads, d).unwrap();
+            let kernel = Attention::new(isa, Precision::F32, heads, d).unwrap();
             let mut scratch = vec![f32::NAN; kernel.backward_scratch_len(tokens)];
             let mut output = vec![f32::NAN; tokens * step];
             let whole = Sequence {
@@ -378,7 +383,7 @@ fn the_gradient_of_attention_is_the_slope() {
         }
     }
     // Where no key counts, neither does any gradient.
-    let kernel = Attention::new(Isa::detect(), 1, 4).unwrap();
+    let kernel = Attention::new(Isa::detect(), Precision::F32, 1, 4).unwrap();
     let rows = values(24, 3);
     let sequence = Sequence {
         queries: &rows,

@@ -10,7 +10,7 @@ use std::arch::x86_64::*;
 use rayon::prelude::*;
 
 use super::product::{self, DEPTH, Product, SIDE, TILE_BYTES};
-use super::{Configured, split};
+use super::{Configured, aligned, split};
 use crate::Clamp;
 use crate::conv::{Geometry, Weights};
 
@@ -247,15 +247,6 @@ impl TileConv {
             }
         }
     }
-}
-
-/// The part of `scratch` that begins at a cache line, and what follows its `len` values.
-fn aligned(scratch: &mut [f32], len: usize) -> (*mut u8, *mut f32) {
-    assert!(scratch.len() >= len, "convolution scratch is too short");
-    let skip = scratch.as_ptr().align_offset(64).min(15);
-    let scratch = &mut scratch[skip..len];
-    let end = scratch.as_mut_ptr_range().end;
-    (scratch.as_mut_ptr().cast(), end)
 }
 
 /// One call of a convolution.

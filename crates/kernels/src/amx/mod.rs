@@ -5,11 +5,13 @@
 //! operands split into the sum of two bf16 values, three such products give the f32 product to
 //! about 2⁻¹⁷ relative, still several times as fast as AVX-512 (measured in `benches/`).
 
+mod attention;
 mod conv;
 mod product;
 mod split;
 mod weight_grad;
 
+pub(crate) use attention::{run as attend, scratch_len as attention_scratch_len};
 pub(crate) use conv::TileConv;
 pub(crate) use weight_grad::TileWeightGrad;
 
@@ -114,4 +116,13 @@ impl Drop for Configured {
         // not be saved at task switches.
         unsafe { asm!("tilerelease", options(nomem, nostack)) };
     }
+}
+
+/// The part of `scratch` that begins at a cache line, and what follows its `len` values.
+fn aligned(scratch: &mut [f32], len: usize) -> (*mut u8, *mut f32) {
+    assert!(scratch.len() >= len, "scratch for tiles is too short");
+    let skip = scratch.as_ptr().align_offset(64).min(15);
+    let scratch = &mut scratch[skip..len];
+    let end = scratch.as_mut_ptr_range().end;
+    (scratch.as_mut_ptr().cast(), end)
 }

@@ -194,6 +194,99 @@ pub(super) unsafe fn rows<const PARTS: usize>(
     }
 }
 
+/// Sixteen pixels (null: zeros) as columns: 16 lines of pairs of channels, from `first` on.
+///
+/// # Safety
+/// As [`split`]; pixels that are not null hold `held` channels from `first` on; `to` holds 1024 bytes
+/// for each part, `low` bytes apart.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn across<const PARTS: usize>(
+    pixels: &[*const f32; 16],
+    first: usize,
+    held: usize,
+    to: *mut u8,
+    low: usize,
+) {
+    let masks = halves(held);
+    let mut rows = [[_mm512_setzero_ps(); 2]; 16];
+    // SAFETY: as the caller vouches; masked lanes are not read.
+    unsafe {
+        for (row, pixel) in rows.iter_mut().zip(pixels) {
+            if !pixel.is_null() {
+                *row = two_vectors(pixel.add(first), masks);
+            }
+        }
+        for part in 0..PARTS {
+            let mut lines = [_mm512_setzero_si512(); 16];
+            for (line, row) in lines.iter_mut().zip(&mut rows) {
+                let [a, b] = *row;
+                *line = bits(_mm512_cvtne2ps_pbh(b, a));
+                row[0] = _mm512_sub_ps(a, back(_mm512_castsi512_si256(*line)));
+                row[1] = _mm512_sub_ps(b, back(_mm512_extracti64x4_epi64::<1>(*line)));
+            }
+            transpose(&mut lines);
+            for (i, &line) in lines.iter().enumerate() {
+                _mm512_storeu_si512(to.add(part * low + i * 64).cast(), line);
+            }
+        }
+    }
+}
+
+/// Masks of the two halves of 32 lanes, of which `held` count.
+#[inline]
+fn halves(held: usize) -> [__mmask16; 2] {
+    let mask = |lanes: usize| ((1u32 << lanes.min(16)) - 1) as __mmask16;
+    [mask(held), mask(held.saturating_sub(16))]
+}
+
+/// Up to 32 values, zeros where the masks leave lanes out.
+///
+/// # Safety
+/// The lanes that count are readable.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn two_vectors(from: *const f32, masks: [__mmask16; 2]) -> [__m512; 2] {
+    // SAFETY: masked lanes are not read; their address is formed without claiming that it is valid.
+    unsafe {
+        let a = _mm512_maskz_loadu_ps(masks[0], from);
+        [a, _mm512_maskz_loadu_ps(masks[1], from.wrapping_add(16))]
+    }
+}
+
+/// Rows of values, `step` apart.
+pub(super) struct Rows {
+    pub from: *const f32,
+    pub step: usize,
+    pub rows: usize,
+}
+
+/// Rows of `channels` values times `scale`, in planes as [`pixels`] writes them.
+///
+/// # Safety
+/// As [`pixels`].
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn scaled<const PARTS: usize>(
+    values: &Rows,
+    channels: usize,
+    scale: f32,
+    to: *mut u8,
+    low: usize,
+    plane: usize,
+) {
+    let scale = _mm512_set1_ps(scale);
+    // SAFETY: as the caller vouches.
+    unsafe {
+        for block in 0..channels.div_ceil(32) {
+            let masks = halves(channels - block * 32);
+            for row in 0..values.rows {
+                let [a, b] = two_vectors(values.from.add(row * values.step + block * 32), masks);
+                let at = to.add(block * plane + row * 64);
+                split::<PARTS>(_mm512_mul_ps(a, scale), _mm512_mul_ps(b, scale), at, low);
+            }
+        }
+    }
+}
+
 /// 32 pixels as a left operand: 16 rows, a channel each, of 32 pixels.
 ///
 /// # Safety

@@ -131,7 +131,7 @@ impl<'a> Packing<'a> {
         Ok(Layer {
             isa,
             projections: Linear::new(isa, precision, features, 3 * features, &weight, &bias)?,
-            attention: Attention::new(isa, heads, features / heads)?,
+            attention: Attention::new(isa, precision, heads, features / heads)?,
             output: self.linear(&layer.output, features, features)?,
             attention_norm: self.norm(&layer.attention_norm, features)?,
             expand: self.linear(&layer.expand, features, hidden)?,

@@ -110,7 +110,7 @@ impl Lowering<'_> {
         let one = std::slice::from_ref::<String>;
         Ok(Layer {
             projections: self.matrix(&layer.projections, features, features)?,
-            attention: Attention::new(self.isa, heads, features / heads)?,
+            attention: Attention::new(self.isa, self.precision, heads, features / heads)?,
             output: self.matrix(one(&layer.output), features, features)?,
             attention_norm: self.norm(&layer.attention_norm, features)?,
             expand: self.matrix(one(&layer.expand), features, hidden)?,
