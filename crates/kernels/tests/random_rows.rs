@@ -5,7 +5,7 @@ mod support;
 
 use offshoot_kernels::{
     Activation, AdamW, Attention, CrossEntropy, Epilogue, Isa, LayerNorm, Linear, LinearGrad,
-    Sequence, Sgd, embed, scatter,
+    Precision, Sequence, Sgd, embed, scatter,
 };
 use proptest::prelude::*;
 use support::{below, cases, levels, values};
@@ -103,7 +103,7 @@ proptest! {
         let keep = (masked > 0).then_some(&keep[..]);
         let sequence = Sequence { queries, keys, values, step, tokens, keep };
         for isa in Isa::available() {
-            let kernel = Attention::new(isa, heads, d).unwrap();
+            let kernel = Attention::new(isa, Precision::F32, heads, d).unwrap();
             let mut scratch = vec![f32::NAN; kernel.scratch_len(tokens)];
             let mut output = vec![f32::NAN; tokens * width];
             kernel.run(&sequence, 0..tokens, &mut scratch, &mut output);
