@@ -29,7 +29,9 @@ mod tile;
 pub use activation::Activation;
 pub use attention::{Attention, Sequence};
 pub use batch_norm::{BatchNorm, NormInput, merge_moments};
-pub use conv::{Conv, ConvGrad, Order, Window, images_of};
+pub use conv::{
+    Conv, ConvGrad, GroupSizes, GroupedConv, GroupedConvGrad, Order, Window, images_of,
+};
 pub use depthwise::Depthwise;
 pub use depthwise_grad::DepthwiseGrad;
 pub use embedding::{embed, scatter};

@@ -68,7 +68,7 @@ pub struct Conv {
     pub stride: usize,
     /// Zero padding.
     pub padding: Padding,
-    /// 1 (dense) or `inputs` (depthwise).
+    /// 1 (dense), `inputs` (depthwise), or any number that divides `inputs` and `outputs`.
     pub groups: usize,
     /// Whether `key.bias` exists.
     pub bias: bool,

@@ -180,9 +180,7 @@ impl ConvGrad {
     /// Parts over whose images sums of the weights' gradient are formed side by side: a power of
     /// two that depends on sizes alone.
     pub fn parts(&self, images: usize) -> usize {
-        let fitting = PARTIAL_BYTES / (4 * self.sums_len());
-        let parts = fitting.clamp(PARTS.start, PARTS.end).min(images).max(1);
-        1 << parts.ilog2()
+        parts_of(self.sums_len(), images)
     }
 
     /// Values of one part's sums.
@@ -264,7 +262,7 @@ impl ConvGrad {
         self.collect_from(&sums, dw);
     }
 
-    fn collect_from(&self, parts: &[&[f32]], dw: &mut [f32]) {
+    pub(super) fn collect_from(&self, parts: &[&[f32]], dw: &mut [f32]) {
         let Geometry { inputs, outputs, .. } = self.geometry;
         // A tile's sums have more columns than there are outputs.
         let (row, rows_of_tap) = match &self.engine {
@@ -285,6 +283,13 @@ impl ConvGrad {
             }
         });
     }
+}
+
+/// Parts for so many sums: a power of two.
+pub(super) fn parts_of(sums_len: usize, images: usize) -> usize {
+    let fitting = PARTIAL_BYTES / (4 * sums_len);
+    let parts = fitting.clamp(PARTS.start, PARTS.end).min(images).max(1);
+    1 << parts.ilog2()
 }
 
 /// The images of part `part` of `parts`.

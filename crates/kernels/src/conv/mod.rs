@@ -4,10 +4,12 @@
 //! whose left operand is read straight from the (zero-padded) image: nothing is unfolded.
 
 mod grad;
+mod groups;
 mod vector;
 mod vector_grad;
 
 pub use grad::{ConvGrad, images_of};
+pub use groups::{GroupSizes, GroupedConv, GroupedConvGrad};
 
 #[cfg(target_arch = "x86_64")]
 use crate::amx::TileConv;

@@ -28,6 +28,7 @@ mod mobilenet_v2;
 mod resnet18;
 mod resnet34;
 mod resnet50;
+mod resnext50_32x4d;
 mod roberta_base;
 mod vgg16_bn;
 
@@ -63,6 +64,7 @@ pub fn pictures() -> &'static [Entry] {
         Entry { name: "resnet18", recipe: resnet18::recipe },
         Entry { name: "resnet34", recipe: resnet34::recipe },
         Entry { name: "resnet50", recipe: resnet50::recipe },
+        Entry { name: "resnext50_32x4d", recipe: resnext50_32x4d::recipe },
         Entry { name: "vgg16_bn", recipe: vgg16_bn::recipe },
     ]
 }

@@ -68,12 +68,29 @@ pub(super) fn basic_block(key: &str, inputs: usize, width: usize, stride: usize)
 
 /// 1×1 down, 3×3, 1×1 up to four times the width.
 pub(super) fn bottleneck(key: &str, inputs: usize, width: usize, stride: usize) -> (Block, usize) {
+    let window = Window::dense(width, width, 3, stride);
+    (around(key, inputs, window, 4 * width), 4 * width)
+}
+
+/// A bottleneck whose 3×3 convolution is twice as wide, in 32 groups: `32x4d` of ResNeXt.
+pub(super) fn grouped_bottleneck(
+    key: &str,
+    inputs: usize,
+    width: usize,
+    stride: usize,
+) -> (Block, usize) {
+    let window = Window { groups: 32, ..Window::dense(2 * width, 2 * width, 3, stride) };
+    (around(key, inputs, window, 4 * width), 4 * width)
+}
+
+/// 1×1 to the window's channels, the window, 1×1 to `outputs`.
+fn around(key: &str, inputs: usize, window: Window, outputs: usize) -> Block {
     let body = vec![
-        conv(key, 1, Window::dense(inputs, width, 1, 1)),
-        conv(key, 2, Window::dense(width, width, 3, stride)),
-        linear_conv(key, 3, Window::dense(width, 4 * width, 1, 1)),
+        conv(key, 1, Window::dense(inputs, window.inputs, 1, 1)),
+        conv(key, 2, window),
+        linear_conv(key, 3, Window::dense(window.outputs, outputs, 1, 1)),
     ];
-    (residual(key, body, stride), 4 * width)
+    residual(key, body, window.stride)
 }
 
 fn conv(key: &str, n: usize, window: Window) -> ConvNormAct {

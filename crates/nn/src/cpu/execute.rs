@@ -106,6 +106,7 @@ fn run_op(
             conv.run(images, from, op.residual.map(buffer), op.clamp, scratch, to);
         }
         Kernel::Depthwise(conv) => conv.run(images, from, op.clamp, to),
+        Kernel::Grouped(conv) => conv.run(images, from, op.clamp, scratch, to),
         Kernel::MaxPool { window, channels } => {
             let len = window.input[0] * window.input[1] * channels;
             for (from, to) in from.chunks_exact(len).zip(to.chunks_exact_mut(op.len)) {

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use offshoot_kernels::{Clamp, Conv, Depthwise, Isa, KernelError, Precision, Window};
+use offshoot_kernels::{
+    Clamp, Conv, Depthwise, GroupSizes, GroupedConv, Isa, KernelError, Order, Precision, Window,
+};
 
 use super::clamp;
 use super::fold::{array, fold};
@@ -19,6 +21,7 @@ impl From<KernelError> for NnError {
 pub(super) enum Kernel {
     Conv(Conv),
     Depthwise(Depthwise),
+    Grouped(GroupedConv),
     MaxPool {
         window: Window,
         channels: usize,
@@ -53,6 +56,7 @@ impl Op {
     fn scratch_len(&self, images: usize) -> usize {
         match &self.kernel {
             Kernel::Conv(conv) => conv.scratch_len(images),
+            Kernel::Grouped(conv) => conv.scratch_len(images),
             _ => 0,
         }
     }
@@ -256,10 +260,16 @@ impl Lowering<'_> {
         } else if conv.groups == conv.inputs && conv.inputs == conv.outputs && residual.is_none() {
             let conv = Depthwise::new(self.isa, window, channels, &weight, &bias)?;
             Kernel::Depthwise(conv)
+        } else if residual.is_none() {
+            let sizes =
+                GroupSizes { inputs: conv.inputs, outputs: conv.outputs, groups: conv.groups };
+            let mut grouped = GroupedConv::planned(self.isa, self.precision, window, sizes)?;
+            grouped.pack(Order::Oihw, &weight, &bias)?;
+            Kernel::Grouped(grouped)
         } else {
             return Err(NnError::Unsupported(format!(
-                "`{}` has {} groups of {} channels",
-                conv.key, conv.groups, conv.inputs
+                "`{}`: a residual sum right after a convolution of {} groups",
+                conv.key, conv.groups
             )));
         };
         let act = clamp(act)?;

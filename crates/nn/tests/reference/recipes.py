@@ -1,7 +1,7 @@
 """Reference outputs of every backbone, stage by stage, from PyTorch.
 
     pip install torch torchvision timm numpy
-    python recipes.py            # rewrites recipes/*.json beside this file
+    python recipes.py [RECIPE…]  # rewrites recipes/*.json beside this file, or these of them
 
 The networks are those of timm and torchvision; the digit networks of ccexam 1.0.0 are written out
 below. All run in double precision and evaluation mode, so what is stored is the true value to within
@@ -29,6 +29,7 @@ and the values at the flat indices splitmix64(k) mod length, k = 0..63.
 import json
 import math
 import pathlib
+import sys
 
 import numpy as np
 import timm
@@ -179,6 +180,7 @@ RECIPES = {
     "resnet18": (resnet, [(2, 64, 64, 3), (1, 71, 83, 3)]),
     "resnet34": (resnet, [(2, 64, 64, 3), (1, 71, 83, 3)]),
     "resnet50": (resnet, [(2, 64, 64, 3), (1, 71, 83, 3)]),
+    "resnext50_32x4d": (resnet, [(2, 64, 64, 3), (1, 71, 83, 3)]),
     "vgg16_bn": (vgg, [(2, 32, 32, 3), (1, 37, 51, 3)]),
     "craft_vgg16_bn": (vgg, [(2, 32, 32, 3), (1, 37, 51, 3)]),
     "digits_mnist": (digits, [(3, 28, 28, 1)]),
@@ -209,7 +211,8 @@ def summary(name, x):
 def main():
     folder = pathlib.Path(__file__).parent / "recipes"
     folder.mkdir(exist_ok=True)
-    for name, (build, shapes) in RECIPES.items():
+    for name in sys.argv[1:] or RECIPES:
+        build, shapes = RECIPES[name]
         model, run = build(name)
         state = {
             key: value if value.dim() == 0 else filled(key, tuple(value.shape))

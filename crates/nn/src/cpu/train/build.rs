@@ -1,7 +1,8 @@
 //! From a recipe's blocks to layers over numbered tensors.
 
 use offshoot_kernels::{
-    BatchNorm, Conv, ConvGrad, Depthwise, DepthwiseGrad, Isa, Precision, Window,
+    BatchNorm, Conv, ConvGrad, Depthwise, DepthwiseGrad, GroupSizes, GroupedConv, GroupedConvGrad,
+    Isa, Precision, Window,
 };
 
 use super::conv::ConvLayer;
@@ -189,25 +190,32 @@ impl Builder<'_> {
         };
         let window = lower::window(shape, conv.kernel, conv.stride, conv.padding)?;
         let channels = conv.outputs;
-        let kernel = if conv.groups == 1 && inputs == conv.inputs {
+        if inputs != conv.inputs {
+            return Err(NnError::Unsupported(format!(
+                "`{}` expects {} channels, got {inputs}",
+                conv.key, conv.inputs
+            )));
+        }
+        if conv.groups != 1 && residual.is_some() && block.norm.is_none() {
+            return Err(NnError::Unsupported(format!(
+                "`{}`: a residual sum right after a convolution of {} groups",
+                conv.key, conv.groups
+            )));
+        }
+        let kernel = if conv.groups == 1 {
             self.dense(window, inputs, channels)?
-        } else if conv.groups == inputs && conv.inputs == inputs && channels == inputs {
-            if residual.is_some() && block.norm.is_none() {
-                return Err(NnError::Unsupported(format!(
-                    "`{}`: a residual sum right after a depthwise convolution",
-                    conv.key
-                )));
-            }
+        } else if conv.groups == inputs && channels == inputs {
             let zeros = vec![0.0; channels * conv.kernel * conv.kernel];
             let bias = &zeros[..channels];
             let forward = Box::new(Depthwise::new(self.isa, window, channels, &zeros, bias)?);
             let gradient = Box::new(DepthwiseGrad::new(self.isa, window, channels)?);
             Kernel::Depthwise { forward, gradient }
         } else {
-            return Err(NnError::Unsupported(format!(
-                "`{}` has {} groups and {} inputs, for {inputs} channels",
-                conv.key, conv.groups, conv.inputs
-            )));
+            let sizes = GroupSizes { inputs, outputs: channels, groups: conv.groups };
+            let (isa, precision) = (self.isa, self.precision);
+            let forward = Box::new(GroupedConv::planned(isa, precision, window, sizes)?);
+            let gradient = Box::new(GroupedConvGrad::new(isa, precision, window, sizes)?);
+            Kernel::Grouped { forward, gradient }
         };
         let of_weight = vec![channels, inputs / conv.groups, conv.kernel, conv.kernel];
         let weight = self.param(format!("{}.weight", conv.key), of_weight)?;

@@ -1,6 +1,8 @@
 //! The convolutions that a layer may hold, forward and backward.
 
-use offshoot_kernels::{Clamp, Conv, ConvGrad, Depthwise, DepthwiseGrad, Order};
+use offshoot_kernels::{
+    Clamp, Conv, ConvGrad, Depthwise, DepthwiseGrad, GroupedConv, GroupedConvGrad, Order,
+};
 
 use super::buffers::Buffers;
 use crate::Result;
@@ -9,6 +11,7 @@ use crate::Result;
 pub(super) enum Kernel {
     Dense { forward: Box<Conv>, gradient: Box<ConvGrad> },
     Depthwise { forward: Box<Depthwise>, gradient: Box<DepthwiseGrad> },
+    Grouped { forward: Box<GroupedConv>, gradient: Box<GroupedConvGrad> },
 }
 
 /// Bytes of activations that a worker passes through several kernels while they are in its cache.
@@ -21,6 +24,7 @@ impl Kernel {
         let weights = match self {
             Self::Dense { gradient, .. } => 4 * gradient.sums_len(),
             Self::Depthwise { .. } => 0,
+            Self::Grouped { gradient, .. } => 4 * gradient.sums_len(),
         };
         (CACHED.max(2 * weights) / (4 * values)).max(1)
     }
@@ -30,6 +34,7 @@ impl Kernel {
         match self {
             Self::Dense { gradient, .. } => gradient.parts(images),
             Self::Depthwise { gradient, .. } => gradient.parts(images),
+            Self::Grouped { gradient, .. } => gradient.parts(images),
         }
     }
 
@@ -37,6 +42,7 @@ impl Kernel {
         match self {
             Self::Dense { gradient, .. } => gradient.sums_len(),
             Self::Depthwise { gradient, .. } => gradient.sums_len(),
+            Self::Grouped { gradient, .. } => gradient.sums_len(),
         }
     }
 
@@ -46,6 +52,7 @@ impl Kernel {
                 gradient.add_scratch_len().max(gradient.input_scratch_len(images))
             }
             Self::Depthwise { .. } => 0,
+            Self::Grouped { gradient, .. } => gradient.scratch_len(images),
         }
     }
 
@@ -53,6 +60,7 @@ impl Kernel {
         match self {
             Self::Dense { gradient, .. } => gradient.collect(sums, dw),
             Self::Depthwise { gradient, .. } => gradient.collect(sums, dw),
+            Self::Grouped { gradient, .. } => gradient.collect(sums, dw),
         }
     }
 
@@ -71,8 +79,13 @@ impl Kernel {
                     forward.run(images, x, residual, clamp, scratch, y);
                 });
             }
-            // Building refuses a residual sum right after a depthwise convolution without a norm.
+            // Building refuses a residual sum right after one of these without a norm.
             Self::Depthwise { forward, .. } => forward.run(images, x, clamp, y),
+            Self::Grouped { forward, .. } => {
+                buffers.with_scratch(forward.scratch_len(images), |scratch| {
+                    forward.run(images, x, clamp, scratch, y);
+                });
+            }
         }
     }
 
@@ -81,6 +94,7 @@ impl Kernel {
         match self {
             Self::Dense { gradient, .. } => gradient.add(images, x, dy, scratch, sums),
             Self::Depthwise { gradient, .. } => gradient.add(images, x, dy, sums),
+            Self::Grouped { gradient, .. } => gradient.add(images, x, dy, scratch, sums),
         }
     }
 
@@ -96,6 +110,7 @@ impl Kernel {
         match self {
             Self::Dense { gradient, .. } => gradient.input(images, dy, add, scratch, dx),
             Self::Depthwise { gradient, .. } => gradient.input(images, dy, add, dx),
+            Self::Grouped { gradient, .. } => gradient.input(images, dy, add, scratch, dx),
         }
     }
 
@@ -107,6 +122,10 @@ impl Kernel {
                 gradient.pack(weight)?;
             }
             Self::Depthwise { forward, gradient } => {
+                forward.pack(Order::Hwio, weight, bias)?;
+                gradient.pack(weight)?;
+            }
+            Self::Grouped { forward, gradient } => {
                 forward.pack(Order::Hwio, weight, bias)?;
                 gradient.pack(weight)?;
             }
