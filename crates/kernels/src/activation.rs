@@ -202,7 +202,7 @@ unsafe fn bent<S: Simd>(x: S::V) -> S::V {
 /// # Safety
 /// As [`Simd`].
 #[inline(always)]
-unsafe fn sigmoid<S: Simd>(x: S::V) -> S::V {
+pub(crate) unsafe fn sigmoid<S: Simd>(x: S::V) -> S::V {
     // SAFETY: passed on.
     unsafe {
         let e = math::exp::<S>(S::sub(S::splat(0.0), x));

@@ -23,6 +23,7 @@ pub mod mapped;
 mod optimiser;
 mod pool;
 mod simd;
+mod squeeze_excite;
 mod stored;
 mod tile;
 
@@ -42,6 +43,7 @@ pub use linear_grad::LinearGrad;
 pub use loss::CrossEntropy;
 pub use optimiser::{AdamW, Sgd};
 pub use pool::{max_pool, max_pool_backward, mean_pool, mean_pool_backward};
+pub use squeeze_excite::{ExciteGradients, SqueezeExcite};
 pub use stored::{Stored, StoredMut, round_to_bf16};
 
 /// Activation as a clamp: every activation of the convolutional recipes is one.
