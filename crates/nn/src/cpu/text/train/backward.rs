@@ -29,6 +29,8 @@ pub(super) struct Work {
     partials: Vec<f32>,
     /// Scratch for sums over all rows.
     scratch: Vec<f32>,
+    /// Words of the last step: whose gradients are not zero.
+    words: Vec<u32>,
 }
 
 /// Fills the gradients of `trainer.tensors`.
@@ -265,12 +267,19 @@ fn tables(trainer: &mut TextTrainer, batch: &TextBatch, chunks: &[Chunk]) {
     norm.backward(isa, &saved.embed[..n * f], rows, d_weight, d_bias);
     tensors[weight].gradient.copy_from_slice(d_weight);
     tensors[bias].gradient.copy_from_slice(d_bias);
+    // Of the many words, only those of the last step have a gradient to forget.
+    let words = &mut tensors[tables.words].gradient;
+    for &id in &work.words {
+        words[id as usize * f..][..f].fill(0.0);
+    }
+    work.words.clear();
+    work.words.extend_from_slice(batch.ids());
+    scatter(f, batch.ids(), rows, words);
     let mut add = |table: usize, ids: &[u32]| {
         let gradient = &mut tensors[table].gradient;
         gradient.fill(0.0);
         scatter(f, ids, rows, gradient);
     };
-    add(tables.words, batch.ids());
     if let Some(types) = tables.types {
         add(types, batch.types());
     }
