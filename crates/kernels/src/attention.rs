@@ -18,6 +18,8 @@ const QUERIES: usize = 64;
 #[derive(Debug, Clone, Copy)]
 pub struct Attention {
     pub(crate) isa: Isa,
+    /// Chooses between forms of the matrix tiles' products; vectors know f32 only.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) precision: Precision,
     pub(crate) heads: usize,
     pub(crate) head_dim: usize,
@@ -86,10 +88,18 @@ impl Attention {
             return Err(KernelError::Unavailable(isa));
         }
         let scale = 1.0 / (head_dim as f32).sqrt();
-        Ok(Self { isa, precision, heads, head_dim, scale })
+        Ok(Self {
+            isa,
+            #[cfg(target_arch = "x86_64")]
+            precision,
+            heads,
+            head_dim,
+            scale,
+        })
     }
 
     /// Whether products run on matrix tiles.
+    #[cfg(target_arch = "x86_64")]
     fn on_tiles(&self) -> bool {
         self.isa == Isa::Amx
     }

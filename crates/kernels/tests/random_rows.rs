@@ -28,6 +28,15 @@ fn close(actual: &[f32], expected: &[f64], tolerance: f64) -> Result<(), TestCas
     Ok(())
 }
 
+/// How far attention may stray: scores are sums of products in its precision.
+fn bound(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 2e-5,
+        Precision::Bf16x3 => 1e-4,
+        Precision::Bf16 => 4e-2,
+    }
+}
+
 /// Output and gradients of one sequence by the definition: `[tokens, width]` each.
 struct Attended {
     output: Vec<f64>,
@@ -102,12 +111,12 @@ proptest! {
         let [queries, keys, values] = &spread;
         let keep = (masked > 0).then_some(&keep[..]);
         let sequence = Sequence { queries, keys, values, step, tokens, keep };
-        for isa in Isa::available() {
-            let kernel = Attention::new(isa, Precision::F32, heads, d).unwrap();
+        for (isa, precision) in levels() {
+            let kernel = Attention::new(isa, precision, heads, d).unwrap();
             let mut scratch = vec![f32::NAN; kernel.scratch_len(tokens)];
             let mut output = vec![f32::NAN; tokens * width];
             kernel.run(&sequence, 0..tokens, &mut scratch, &mut output);
-            close(&output, &expected.output, 2e-5)?;
+            close(&output, &expected.output, bound(precision))?;
             let mut scratch = vec![f32::NAN; kernel.backward_scratch_len(tokens)];
             let to_step = 3 * width + gap;
             let mut output = vec![f32::NAN; tokens * to_step];
@@ -347,5 +356,29 @@ proptest! {
         }
         close(&p, &expected_p, 2e-5)?;
         close(&q, &expected_q, 2e-6)?;
+    }
+}
+
+/// More keys, or more values of a head, than matrix tiles sum in one pass.
+#[test]
+fn attention_over_long_sequences_and_wide_heads() {
+    let shapes = if cfg!(miri) { [(40, 3), (3, 40)] } else { [(2100, 3), (3, 2100)] };
+    for (tokens, d) in shapes {
+        let mut rows = [1, 2, 3].map(|salt| real(tokens * d, salt));
+        // Enough for a few keys to matter more than the others.
+        rows[0].iter_mut().for_each(|x| *x *= 4.0);
+        let [queries, keys, values] = &rows;
+        let exact = [&wide(queries)[..], &wide(keys), &wide(values)];
+        let expected = attend(exact, &vec![0.0; tokens * d], &vec![true; tokens], 1, d).output;
+        let first = tokens - 3;
+        let sequence = Sequence { queries, keys, values, step: d, tokens, keep: None };
+        for (isa, precision) in levels() {
+            let kernel = Attention::new(isa, precision, 1, d).unwrap();
+            let mut scratch = vec![f32::NAN; kernel.scratch_len(tokens)];
+            let mut output = vec![f32::NAN; 3 * d];
+            kernel.run(&sequence, first..tokens, &mut scratch, &mut output);
+            let close = close(&output, &expected[first * d..], bound(precision));
+            assert!(close.is_ok(), "{isa:?} {precision:?}, {tokens} tokens of {d}: {close:?}");
+        }
     }
 }
