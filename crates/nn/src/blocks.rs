@@ -83,7 +83,22 @@ pub struct BatchNorm {
     pub eps: f32,
 }
 
-/// Convolution, optional norm, activation.
+/// Squeeze-and-excitation (Hu et al. 2018, arXiv:1709.01507): the means of all channels pass a 1×1
+/// convolution to `hidden` channels, `act`, a 1×1 convolution back and the logistic function; every
+/// channel is multiplied by what comes out for it. Both convolutions have a bias.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SqueezeExcite {
+    /// Key of the first convolution, weight `[hidden, channels, 1, 1]`.
+    pub reduce: String,
+    /// Key of the second, weight `[channels, hidden, 1, 1]`.
+    pub expand: String,
+    /// Channels between them.
+    pub hidden: usize,
+    /// After the first.
+    pub act: Act,
+}
+
+/// Convolution, optional norm, activation, optional squeeze-and-excitation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConvNormAct {
     /// Convolution.
@@ -92,6 +107,8 @@ pub struct ConvNormAct {
     pub norm: Option<BatchNorm>,
     /// Activation.
     pub act: Act,
+    /// After the activation.
+    pub excite: Option<SqueezeExcite>,
 }
 
 /// How a residual block's input reaches the sum.

@@ -258,6 +258,13 @@ fn of_conv(layer: &ConvNormAct, out: &mut Vec<Parameter>) {
         push(&norm.key, "running_mean", vec![conv.outputs], Role::RunningMean);
         push(&norm.key, "running_var", vec![conv.outputs], Role::RunningVar);
     }
+    if let Some(excite) = &layer.excite {
+        let (channels, hidden) = (conv.outputs, excite.hidden);
+        push(&excite.reduce, "weight", vec![hidden, channels, 1, 1], Role::Weight);
+        push(&excite.reduce, "bias", vec![hidden], Role::Bias);
+        push(&excite.expand, "weight", vec![channels, hidden, 1, 1], Role::Weight);
+        push(&excite.expand, "bias", vec![channels], Role::Bias);
+    }
 }
 
 fn of_linear(linear: &Linear, out: &mut Vec<Parameter>) {
@@ -312,22 +319,27 @@ fn conv_output(conv: &Conv, shape: Shape) -> Option<Shape> {
 /// Zero where the block cannot take the shape.
 fn block_macs(block: &Block, shape: Shape) -> u64 {
     match block {
-        Block::Conv(layer) => conv_macs(&layer.conv, shape),
+        Block::Conv(layer) => layer_macs(layer, shape),
         Block::Residual(residual) => {
             let mut total = 0;
             let mut at = shape;
             for layer in &residual.body {
-                total += conv_macs(&layer.conv, at);
+                total += layer_macs(layer, at);
                 at = conv_output(&layer.conv, at).unwrap_or(at);
             }
             if let Shortcut::Project(layer) = &residual.shortcut {
-                total += conv_macs(&layer.conv, shape);
+                total += layer_macs(layer, shape);
             }
             total
         }
         Block::Linear(linear) => (linear.inputs * linear.outputs) as u64,
         _ => 0,
     }
+}
+
+fn layer_macs(layer: &ConvNormAct, shape: Shape) -> u64 {
+    let excite = layer.excite.as_ref().map_or(0, |e| 2 * e.hidden * layer.conv.outputs);
+    conv_macs(&layer.conv, shape) + excite as u64
 }
 
 fn conv_macs(conv: &Conv, shape: Shape) -> u64 {
@@ -353,6 +365,7 @@ mod tests {
             ("efficientnet_lite0", 4_652_008, 385_187_552),
             ("efficientnet_lite1", 5_416_680, 600_185_232),
             ("efficientnet_lite2", 6_092_072, 859_736_272),
+            ("efficientnet_b0", 5_288_548, 385_814_752),
             ("mobilenet_v2", 3_504_872, 300_774_272),
             ("resnet18", 11_689_512, 1_814_073_344),
             ("resnet34", 21_797_672, 3_663_761_408),

@@ -47,6 +47,7 @@ impl Style {
             conv: Conv { key: conv, inputs, outputs, kernel, stride, padding, groups, bias: false },
             norm: Some(BatchNorm { key: norm, eps: self.eps }),
             act: self.act,
+            excite: None,
         }
     }
 

@@ -18,6 +18,7 @@ mod digits_mnist;
 mod digits_svhn;
 mod digits_usps;
 mod distilbert;
+mod efficientnet_b0;
 mod efficientnet_lite0;
 mod efficientnet_lite1;
 mod efficientnet_lite2;
@@ -57,6 +58,7 @@ pub fn pictures() -> &'static [Entry] {
         Entry { name: "digits_mnist", recipe: digits_mnist::recipe },
         Entry { name: "digits_svhn", recipe: digits_svhn::recipe },
         Entry { name: "digits_usps", recipe: digits_usps::recipe },
+        Entry { name: "efficientnet_b0", recipe: efficientnet_b0::recipe },
         Entry { name: "efficientnet_lite0", recipe: efficientnet_lite0::recipe },
         Entry { name: "efficientnet_lite1", recipe: efficientnet_lite1::recipe },
         Entry { name: "efficientnet_lite2", recipe: efficientnet_lite2::recipe },

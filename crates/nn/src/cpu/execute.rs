@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use offshoot_kernels::{max_pool, mean_pool};
+use offshoot_kernels::{Activation, Isa, max_pool, mean_pool};
 use rayon::prelude::*;
 
 use super::Plan;
@@ -80,17 +80,18 @@ fn run_group(
     let ops = &plan.ops[segment.ops.clone()];
     for (i, op) in ops.iter().enumerate() {
         if i + 1 == ops.len() {
-            run_op(op, images, input, &scratch.slots, &mut scratch.conv, output);
+            run_op(plan.isa, op, images, input, &scratch.slots, &mut scratch.conv, output);
         } else {
             let mut to = std::mem::take(&mut scratch.slots[op.to]);
             reserve(&mut to, images * segment.slots[op.to]);
-            run_op(op, images, input, &scratch.slots, &mut scratch.conv, &mut to);
+            run_op(plan.isa, op, images, input, &scratch.slots, &mut scratch.conv, &mut to);
             scratch.slots[op.to] = to;
         }
     }
 }
 
 fn run_op(
+    isa: Isa,
     op: &Op,
     images: usize,
     input: &[f32],
@@ -127,6 +128,15 @@ fn run_op(
                     }
                 }
             }
+        }
+    }
+    if op.act == Activation::None && op.excite.is_none() {
+        return;
+    }
+    for image in to.chunks_exact_mut(op.len) {
+        op.act.apply(isa, image);
+        if let Some(excite) = &op.excite {
+            excite.run(&mut scratch[..excite.kept_len()], image);
         }
     }
 }

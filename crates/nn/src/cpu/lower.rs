@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use offshoot_kernels::{
-    Clamp, Conv, Depthwise, GroupSizes, GroupedConv, Isa, KernelError, Order, Precision, Window,
+    Activation, Clamp, Conv, Depthwise, GroupSizes, GroupedConv, Isa, KernelError, Order,
+    Precision, SqueezeExcite, Window,
 };
 
-use super::clamp;
 use super::fold::{array, fold};
-use crate::blocks::{Act, Block, ConvNormAct, Linear, Padding, Residual, Shortcut};
+use super::{activation, split};
+use crate::blocks::{self, Act, Block, ConvNormAct, Linear, Padding, Residual, Shortcut};
 use crate::{NnError, Params, Result, Shape};
 
 impl From<KernelError> for NnError {
@@ -44,6 +45,9 @@ pub(super) type Slot = usize;
 pub(super) struct Op {
     pub kernel: Kernel,
     pub clamp: Clamp,
+    /// On the output while it is in the cache.
+    pub act: Activation,
+    pub excite: Option<Box<SqueezeExcite>>,
     /// Buffers that are read and written; `None` is the current segment's input.
     pub from: Option<Slot>,
     pub residual: Option<Option<Slot>>,
@@ -54,11 +58,12 @@ pub(super) struct Op {
 
 impl Op {
     fn scratch_len(&self, images: usize) -> usize {
-        match &self.kernel {
+        let of_kernel = match &self.kernel {
             Kernel::Conv(conv) => conv.scratch_len(images),
             Kernel::Grouped(conv) => conv.scratch_len(images),
             _ => 0,
-        }
+        };
+        of_kernel.max(self.excite.as_ref().map_or(0, |excite| excite.kept_len()))
     }
 }
 
@@ -191,7 +196,9 @@ impl Lowering<'_> {
                 let conv = linear(self.isa, self.params, layer)?;
                 let output = Shape::Vector(layer.outputs);
                 self.push(Kernel::Conv(conv), None, 0, output);
-                self.last_mut().clamp = clamp(layer.act)?;
+                let (clamp, act) = split(layer.act);
+                let op = self.last_mut();
+                (op.clamp, op.act) = (clamp, act);
                 Ok(output)
             }
             _ => Err(NnError::Unsupported(format!("{block:?} cannot follow {shape:?}"))),
@@ -204,6 +211,9 @@ impl Lowering<'_> {
         };
         if last.act != Act::None {
             return Err(NnError::Unsupported("an activation before the residual sum".into()));
+        }
+        if last.excite.is_some() && block.shortcut != Shortcut::None {
+            return Err(NnError::Unsupported("squeeze-excite before the residual sum".into()));
         }
         // Slot 0 and 1 take turns; slot 2 holds the projected shortcut.
         let shortcut = match &block.shortcut {
@@ -272,17 +282,35 @@ impl Lowering<'_> {
                 conv.key, conv.groups
             )));
         };
-        let act = clamp(act)?;
+        let excite = match &block.excite {
+            Some(excite) => Some(Box::new(self.excite(excite, conv.outputs)?)),
+            None => None,
+        };
         self.push(kernel, from, to, output);
         let op = self.last_mut();
-        op.clamp = act;
+        (op.clamp, op.act) = split(act);
+        op.excite = excite;
         op.residual = residual;
         Ok(output)
     }
 
+    fn excite(&self, excite: &blocks::SqueezeExcite, channels: usize) -> Result<SqueezeExcite> {
+        let hidden = excite.hidden;
+        let layer = |key: &str, outputs: usize| {
+            let weight = array(self.params, &format!("{key}.weight"), hidden * channels)?;
+            let bias = array(self.params, &format!("{key}.bias"), outputs)?;
+            Ok::<_, NnError>([weight, bias])
+        };
+        let mut kernel = SqueezeExcite::new(self.isa, channels, hidden, activation(excite.act))?;
+        let (reduce, expand) = (layer(&excite.reduce, hidden)?, layer(&excite.expand, channels)?);
+        kernel.pack(Order::Oihw, reduce, expand)?;
+        Ok(kernel)
+    }
+
     fn push(&mut self, kernel: Kernel, from: Option<Slot>, to: Slot, output: Shape) {
         let len = output.len();
-        self.ops.push(Op { kernel, clamp: Clamp::NONE, from, residual: None, to, len });
+        let (clamp, act) = (Clamp::NONE, Activation::None);
+        self.ops.push(Op { kernel, clamp, act, excite: None, from, residual: None, to, len });
     }
 
     fn last_mut(&mut self) -> &mut Op {

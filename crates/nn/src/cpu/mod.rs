@@ -14,7 +14,7 @@ pub mod train;
 
 use std::sync::Mutex;
 
-use offshoot_kernels::{Clamp, Conv, Isa, Precision};
+use offshoot_kernels::{Activation, Clamp, Conv, Isa, Precision};
 
 use crate::blocks::{Act, Linear};
 use crate::{NnError, Params, Recipe, Result, Shape};
@@ -43,7 +43,7 @@ pub struct Plan {
     output: Shape,
     ops: Vec<Op>,
     segments: Vec<Segment>,
-    head: Option<(Conv, Clamp)>,
+    head: Option<(Conv, Clamp, Activation)>,
     /// Scratch of workers that have finished; taken up again by the next group of images.
     idle: Mutex<Vec<Scratch>>,
     /// Buffers for the whole batch between segments, likewise.
@@ -64,7 +64,8 @@ impl Plan {
         let head = match &recipe.head {
             Some(linear) if last == recipe.stages.len() && has_head(linear, params) => {
                 let conv = lower::linear(isa, params, linear)?;
-                Some((conv, clamp(linear.act)?))
+                let (clamp, act) = split(linear.act);
+                Some((conv, clamp, act))
             }
             _ => None,
         };
@@ -108,7 +109,7 @@ impl Plan {
 
     /// Classes of the source's own head, when the checkpoint holds it.
     pub fn source_classes(&self) -> Option<usize> {
-        self.head.as_ref().map(|(head, _)| head.output_len())
+        self.head.as_ref().map(|(head, ..)| head.output_len())
     }
 
     /// Runs `n` normalised images `[n, height, width, channels]`; writes `[n, feature_dim]`.
@@ -129,7 +130,7 @@ impl Plan {
         features: &mut [f32],
         logits: &mut [f32],
     ) -> Result<()> {
-        let (head, clamp) = self
+        let (head, clamp, act) = self
             .head
             .as_ref()
             .ok_or_else(|| NnError::Unsupported("the source has no classifier".into()))?;
@@ -137,6 +138,7 @@ impl Plan {
         self.features(input, n, features)?;
         let mut scratch = vec![0.0; head.scratch_len(n)];
         head.run(n, features, None, *clamp, &mut scratch, logits);
+        act.apply(self.isa, logits);
         Ok(())
     }
 }
@@ -167,11 +169,25 @@ fn has_head(linear: &Linear, params: &Params) -> bool {
     params.contains_key(&format!("{}.weight", linear.key))
 }
 
-fn clamp(act: Act) -> Result<Clamp> {
+/// An activation as the clamp that a convolution applies before it writes, and the function that
+/// follows while the image is in the cache.
+fn split(act: Act) -> (Clamp, Activation) {
     match act {
-        Act::None => Ok(Clamp::NONE),
-        Act::Relu => Ok(Clamp::RELU),
-        Act::Relu6 => Ok(Clamp::RELU6),
-        smooth => Err(NnError::Unsupported(format!("{smooth:?} after a convolution"))),
+        Act::None => (Clamp::NONE, Activation::None),
+        Act::Relu => (Clamp::RELU, Activation::None),
+        Act::Relu6 => (Clamp::RELU6, Activation::None),
+        smooth => (Clamp::NONE, activation(smooth)),
+    }
+}
+
+fn activation(act: Act) -> Activation {
+    match act {
+        Act::None => Activation::None,
+        Act::Relu => Activation::Relu,
+        Act::Relu6 => Activation::Relu6,
+        Act::Gelu => Activation::Gelu,
+        Act::GeluTanh => Activation::GeluTanh,
+        Act::Silu => Activation::Silu,
+        Act::Tanh => Activation::Tanh,
     }
 }

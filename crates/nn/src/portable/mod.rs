@@ -9,7 +9,9 @@ mod training;
 pub use text::run_text;
 pub use training::{Gradients, gradients};
 
-use crate::blocks::{Act, BatchNorm, Block, ConvNormAct, Linear, Residual, Shortcut};
+use crate::blocks::{
+    Act, BatchNorm, Block, ConvNormAct, Linear, Residual, Shortcut, SqueezeExcite,
+};
 use crate::{Array, NnError, Params, Recipe, Result};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData, activation, module};
@@ -130,7 +132,25 @@ impl Network<'_> {
             Some(norm) => self.batch_norm(norm, conv.outputs, y)?,
             None => y,
         };
-        Ok(activate(layer.act, y))
+        let y = activate(layer.act, y);
+        match &layer.excite {
+            Some(excite) => self.excite(excite, conv.outputs, y),
+            None => Ok(y),
+        }
+    }
+
+    fn excite(&self, excite: &SqueezeExcite, channels: usize, x: Tensor<4>) -> Result<Tensor<4>> {
+        let pointwise = |key: &str, inputs: usize, outputs: usize, x: Tensor<4>| {
+            let weight = self.param::<4>(key, "weight", [outputs, inputs, 1, 1])?;
+            let bias = self.param::<1>(key, "bias", [outputs])?;
+            let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
+            Ok::<_, NnError>(module::conv2d(x, weight, Some(bias), options))
+        };
+        let means = x.clone().mean_dim(3).mean_dim(2);
+        let hidden = pointwise(&excite.reduce, channels, excite.hidden, means)?;
+        let hidden = activate(excite.act, hidden);
+        let gates = pointwise(&excite.expand, excite.hidden, channels, hidden)?;
+        Ok(x * activation::sigmoid(gates))
     }
 
     /// `(x − μ) / √(σ² + ε) · γ + β` with the running statistics.

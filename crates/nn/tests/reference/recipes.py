@@ -126,8 +126,8 @@ def sequence(parts):
     return run
 
 
-def efficientnet_lite(name):
-    m = timm.create_model(f"tf_{name}")
+def efficientnet(name):
+    m = timm.create_model(f"tf_{name}" if "lite" in name else name)
     stages = [(f"stage{i + 1}", stage) for i, stage in enumerate(m.blocks)]
     stem = ("stem", lambda x: m.bn1(m.conv_stem(x)))
     top = ("top", lambda x: m.bn2(m.conv_head(x)))
@@ -173,9 +173,10 @@ def digits(name):
 
 # Builder and input shapes [n, h, w, c]; the second is odd in both directions where that is legal.
 RECIPES = {
-    "efficientnet_lite0": (efficientnet_lite, [(2, 64, 64, 3), (1, 75, 67, 3)]),
-    "efficientnet_lite1": (efficientnet_lite, [(2, 64, 64, 3), (1, 75, 67, 3)]),
-    "efficientnet_lite2": (efficientnet_lite, [(2, 64, 64, 3), (1, 75, 67, 3)]),
+    "efficientnet_b0": (efficientnet, [(2, 64, 64, 3), (1, 75, 67, 3)]),
+    "efficientnet_lite0": (efficientnet, [(2, 64, 64, 3), (1, 75, 67, 3)]),
+    "efficientnet_lite1": (efficientnet, [(2, 64, 64, 3), (1, 75, 67, 3)]),
+    "efficientnet_lite2": (efficientnet, [(2, 64, 64, 3), (1, 75, 67, 3)]),
     "mobilenet_v2": (mobilenet_v2, [(2, 64, 64, 3), (1, 75, 67, 3)]),
     "resnet18": (resnet, [(2, 64, 64, 3), (1, 71, 83, 3)]),
     "resnet34": (resnet, [(2, 64, 64, 3), (1, 71, 83, 3)]),

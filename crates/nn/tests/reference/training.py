@@ -5,7 +5,7 @@
 
 Networks, weights and inputs are those of recipes.py, in double precision, and dropout is off. Batch
 norms use the running statistics, and learn all the same (`running`), or the batch's (`batch`, for the
-small networks). The deep networks use the batch's without activations (`smooth`): over few pixels, one
+small networks). The deep networks use the batch's without ReLUs (`smooth`): over few pixels, one
 activation that rounding takes to the other side of a kink moves gradients by percents. The loss of a
 network is the sum of its feature vector times the array called `probe` (as big as the features). A
 gradient jumps where a ReLU's input is zero (or six), and single precision may end up on the other side;

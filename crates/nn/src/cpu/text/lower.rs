@@ -2,7 +2,8 @@
 
 use offshoot_kernels::{Activation, Attention, Isa, LayerNorm, Linear, Precision};
 
-use crate::blocks::{self, Act, Block, EncoderLayer, TokenEmbed, TokenPool};
+use crate::blocks::{self, Block, EncoderLayer, TokenEmbed, TokenPool};
+use crate::cpu::activation;
 use crate::cpu::fold::array;
 use crate::{NnError, Params, Result};
 
@@ -153,17 +154,5 @@ impl<'a> Packing<'a> {
             bias: self.read(&norm.key, "bias", features)?.to_vec(),
             eps: norm.eps,
         })
-    }
-}
-
-pub(super) fn activation(act: Act) -> Activation {
-    match act {
-        Act::None => Activation::None,
-        Act::Relu => Activation::Relu,
-        Act::Relu6 => Activation::Relu6,
-        Act::Gelu => Activation::Gelu,
-        Act::GeluTanh => Activation::GeluTanh,
-        Act::Silu => Activation::Silu,
-        Act::Tanh => Activation::Tanh,
     }
 }

@@ -247,6 +247,15 @@ impl Buffers {
         self.gradients[id] = Some(gradient);
     }
 
+    /// Adds to what other layers gave the tensor, or is the first.
+    pub fn add_gradient(&mut self, id: TensorId, mut gradient: Buffer) {
+        if let Some(other) = self.take_gradient(id) {
+            gradient.iter_mut().zip(&*other).for_each(|(sum, other)| *sum += other);
+            self.give_back(other);
+        }
+        self.set_gradient(id, gradient);
+    }
+
     pub fn clear_gradients(&mut self) {
         for id in 0..self.gradients.len() {
             let old = [self.gradients[id].take(), self.sums[id].take()];

@@ -1,19 +1,21 @@
 //! From a recipe's blocks to layers over numbered tensors.
 
 use offshoot_kernels::{
-    BatchNorm, Conv, ConvGrad, Depthwise, DepthwiseGrad, GroupSizes, GroupedConv, GroupedConvGrad,
-    Isa, Precision, Window,
+    Activation, BatchNorm, Conv, ConvGrad, Depthwise, DepthwiseGrad, GroupSizes, GroupedConv,
+    GroupedConvGrad, Isa, Precision, SqueezeExcite, Window,
 };
 
+use super::activation::ActLayer;
 use super::conv::ConvLayer;
+use super::excite::ExciteLayer;
 use super::kernel::Kernel;
 use super::layer::{Layer, ShapeKind, ShapeLayer};
 use super::norm::Norm;
 use super::param::Param;
 use super::{TensorId, TrainOptions};
-use crate::blocks::{Act, Block, ConvNormAct, Linear, Residual, Shortcut};
+use crate::blocks::{self, Act, Block, ConvNormAct, Linear, Residual, Shortcut};
 use crate::cpu::fold::array;
-use crate::cpu::{clamp, lower};
+use crate::cpu::{activation, lower, split};
 use crate::{NnError, Params, Result, Shape, Stage};
 
 pub(super) struct Built {
@@ -62,9 +64,13 @@ pub(super) fn build(
     }
     let mut derived = vec![false; tensors.len()];
     for layer in &mut layers {
-        if let Layer::Conv(conv) = layer {
-            conv.sole_reader = readers[conv.input] == 1;
-            derived[conv.input] = conv.sole_reader;
+        match layer {
+            Layer::Conv(conv) => {
+                conv.sole_reader = readers[conv.input] == 1;
+                derived[conv.input] = conv.sole_reader;
+            }
+            Layer::Act(act) => derived[act.input] = readers[act.input] == 1,
+            Layer::Shape(_) | Layer::Excite(_) => {}
         }
     }
     let mut from_norm = vec![false; tensors.len()];
@@ -78,10 +84,11 @@ pub(super) fn build(
     if options.precision == Precision::Bf16 {
         narrow.clone_from(&derived);
         for layer in &layers {
-            if let Layer::Conv(conv) = layer
-                && let Some(before) = conv.before_norm
-            {
-                narrow[before] = true;
+            match layer {
+                Layer::Conv(conv) => conv.before_norm.into_iter().for_each(|id| narrow[id] = true),
+                // It passes its output's gradient on in place.
+                Layer::Act(act) => narrow[act.input] = false,
+                Layer::Shape(_) | Layer::Excite(_) => {}
             }
         }
     }
@@ -156,6 +163,9 @@ impl Builder<'_> {
         };
         if last.act != Act::None {
             return Err(NnError::Unsupported("an activation before the residual sum".into()));
+        }
+        if last.excite.is_some() && block.shortcut != Shortcut::None {
+            return Err(NnError::Unsupported("squeeze-excite before the residual sum".into()));
         }
         let shortcut = match &block.shortcut {
             Shortcut::None => None,
@@ -244,6 +254,7 @@ impl Builder<'_> {
             }
         };
         let output_shape = lower::map(window.output, channels);
+        let (clamp, smooth) = split(act);
         let before_norm = norm.is_some().then(|| self.tensor(output_shape.len()));
         let output = self.tensor(output_shape.len());
         self.layers.push(Layer::Conv(Box::new(ConvLayer {
@@ -251,7 +262,7 @@ impl Builder<'_> {
             weight,
             bias,
             norm,
-            act: clamp(act)?,
+            act: clamp,
             input,
             before_norm,
             residual,
@@ -261,7 +272,42 @@ impl Builder<'_> {
             channels,
             stale: true,
         })));
-        Ok((output, output_shape))
+        let output = self.smooth(smooth, output);
+        match &block.excite {
+            Some(excite) => Ok((self.excite(excite, channels, output)?, output_shape)),
+            None => Ok((output, output_shape)),
+        }
+    }
+
+    /// The activation's layer, where there is one.
+    fn smooth(&mut self, act: Activation, input: TensorId) -> TensorId {
+        if act == Activation::None {
+            return input;
+        }
+        let output = self.tensor(self.tensors[input]);
+        self.layers.push(Layer::Act(ActLayer { isa: self.isa, act, input, output }));
+        output
+    }
+
+    fn excite(
+        &mut self,
+        excite: &blocks::SqueezeExcite,
+        channels: usize,
+        input: TensorId,
+    ) -> Result<TensorId> {
+        let hidden = excite.hidden;
+        let mut layer = |key: &str, inputs: usize, outputs: usize| {
+            let weight = self.param(format!("{key}.weight"), vec![outputs, inputs, 1, 1])?;
+            Ok::<_, NnError>([weight, self.param(format!("{key}.bias"), vec![outputs])?])
+        };
+        let reduce = layer(&excite.reduce, channels, hidden)?;
+        let expand = layer(&excite.expand, hidden, channels)?;
+        let kernel = SqueezeExcite::new(self.isa, channels, hidden, activation(excite.act))?;
+        let output = self.tensor(self.tensors[input]);
+        let kept = Vec::new();
+        let layer = ExciteLayer { kernel, reduce, expand, input, output, kept, stale: true };
+        self.layers.push(Layer::Excite(Box::new(layer)));
+        Ok(output)
     }
 
     fn dense(&self, window: Window, inputs: usize, outputs: usize) -> Result<Kernel> {
@@ -279,13 +325,14 @@ impl Builder<'_> {
         let weight =
             self.param(format!("{}.weight", block.key), vec![block.outputs, block.inputs])?;
         let bias = Some(self.param(format!("{}.bias", block.key), vec![block.outputs])?);
+        let (clamp, smooth) = split(block.act);
         let output = self.tensor(block.outputs);
         self.layers.push(Layer::Conv(Box::new(ConvLayer {
             kernel,
             weight,
             bias,
             norm: None,
-            act: clamp(block.act)?,
+            act: clamp,
             input,
             before_norm: None,
             residual: None,
@@ -295,6 +342,6 @@ impl Builder<'_> {
             channels: block.outputs,
             stale: true,
         })));
-        Ok((output, Shape::Vector(block.outputs)))
+        Ok((self.smooth(smooth, output), Shape::Vector(block.outputs)))
     }
 }

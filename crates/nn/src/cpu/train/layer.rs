@@ -3,8 +3,10 @@
 use offshoot_kernels::{Window, max_pool, max_pool_backward, mean_pool, mean_pool_backward};
 use rayon::prelude::*;
 
+use super::activation::ActLayer;
 use super::buffers::Buffers;
 use super::conv::ConvLayer;
+use super::excite::ExciteLayer;
 use super::param::Param;
 use super::{NormMode, TensorId};
 use crate::{NnError, Params, Result};
@@ -13,6 +15,8 @@ use crate::{NnError, Params, Result};
 pub(super) enum Layer {
     Conv(Box<ConvLayer>),
     Shape(ShapeLayer),
+    Act(ActLayer),
+    Excite(Box<ExciteLayer>),
 }
 
 /// A layer without parameters.
@@ -35,6 +39,8 @@ impl Layer {
         match self {
             Self::Conv(layer) => layer.input,
             Self::Shape(layer) => layer.input,
+            Self::Act(layer) => layer.input,
+            Self::Excite(layer) => layer.input,
         }
     }
 
@@ -42,7 +48,7 @@ impl Layer {
     pub fn reads(&self) -> impl Iterator<Item = TensorId> {
         let residual = match self {
             Self::Conv(layer) => layer.residual,
-            Self::Shape(_) => None,
+            Self::Shape(_) | Self::Act(_) | Self::Excite(_) => None,
         };
         std::iter::once(self.input()).chain(residual)
     }
@@ -60,6 +66,11 @@ impl Layer {
                 layer.forward(n, buffers);
                 Ok(())
             }
+            Self::Act(layer) => {
+                layer.forward(n, buffers);
+                Ok(())
+            }
+            Self::Excite(layer) => layer.forward(n, params, buffers),
         }
     }
 
@@ -75,12 +86,16 @@ impl Layer {
         match self {
             Self::Conv(layer) => layer.backward(n, wanted, params, buffers, norm),
             Self::Shape(layer) => layer.backward(n, buffers),
+            Self::Act(layer) => layer.backward(n, buffers),
+            Self::Excite(layer) => layer.backward(n, params, buffers),
         }
     }
 
     pub fn weights_moved(&mut self) {
-        if let Self::Conv(layer) = self {
-            layer.stale = true;
+        match self {
+            Self::Conv(layer) => layer.stale = true,
+            Self::Excite(layer) => layer.stale = true,
+            Self::Shape(_) | Self::Act(_) => {}
         }
     }
 
@@ -88,7 +103,7 @@ impl Layer {
     pub fn statistics(&self) -> Params {
         match self {
             Self::Conv(layer) => layer.norm.as_ref().map_or_else(Params::new, |n| n.statistics()),
-            Self::Shape(_) => Params::new(),
+            Self::Shape(_) | Self::Act(_) | Self::Excite(_) => Params::new(),
         }
     }
 }
@@ -127,12 +142,7 @@ impl ShapeLayer {
             });
         }
         buffers.give_back(dy);
-        // No recipe reads a pool's input twice, but a sum is a sum.
-        if let Some(other) = buffers.take_gradient(self.input) {
-            dx.iter_mut().zip(&*other).for_each(|(dx, other)| *dx += other);
-            buffers.give_back(other);
-        }
-        buffers.set_gradient(self.input, dx);
+        buffers.add_gradient(self.input, dx);
         Ok(())
     }
 }

@@ -9,10 +9,12 @@
 //! Sums over images or pixels are formed over parts that depend on sizes alone and merged in order,
 //! so that results have the same bits for any number of threads.
 
+mod activation;
 mod backward;
 mod buffers;
 mod build;
 mod conv;
+mod excite;
 mod kernel;
 mod layer;
 mod norm;

@@ -5,8 +5,8 @@ use offshoot_kernels::{Attention, Isa, Linear, LinearGrad, Order, Precision};
 use super::tensors::Tensor;
 use super::{Embed, Layer, Matrix, Norm, Saved, TextTrainer, TrainOptions};
 use crate::blocks::{self, Block, EncoderLayer, TokenEmbed};
+use crate::cpu::activation;
 use crate::cpu::text::TextPlan;
-use crate::cpu::text::lower::activation;
 use crate::cpu::{PlanOptions, stages_until};
 use crate::{NnError, Params, Recipe, Result, Role};
 
