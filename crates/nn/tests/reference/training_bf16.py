@@ -15,7 +15,10 @@ import torch
 
 from training import filled, one_pass
 
-RECIPES = ("digits_mnist", "digits_usps", "digits_svhn", "mobilenet_v2", "efficientnet_lite0", "resnet18", "vgg16_bn")
+RECIPES = (
+    "digits_mnist", "digits_usps", "digits_svhn", "mobilenet_v2", "efficientnet_b0", "efficientnet_lite0",
+    "resnet18", "resnext50_32x4d", "vgg16_bn",
+)  # fmt: skip
 
 
 def error(case):
