@@ -1,10 +1,14 @@
-//! Speed of each kernel on one thread, for the shapes of MobileNetV2 and ResNet.
+//! Speed of each kernel on one thread, for the shapes of MobileNetV2, ResNet, ResNeXt and
+//! EfficientNet-B0.
 //!
 //! `cargo run --release -p offshoot-kernels --example kernel_speed [isa]`
 
 use std::time::Instant;
 
-use offshoot_kernels::{Clamp, Conv, ConvGrad, Depthwise, Isa, Precision, Window};
+use offshoot_kernels::{
+    Activation, Clamp, Conv, ConvGrad, Depthwise, GroupSizes, GroupedConv, GroupedConvGrad, Isa,
+    KernelError, Order, Precision, SqueezeExcite, Window,
+};
 
 fn median(mut run: impl FnMut()) -> f64 {
     run();
@@ -115,6 +119,75 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             2.0 * conv.multiply_adds() as f64 / seconds * 1e-9,
             4.0 * (input.len() + output.len()) as f64 / seconds * 1e-9
         );
+    }
+    grouped(isa)?;
+    excited(isa)?;
+    Ok(())
+}
+
+/// The 3×3 convolutions of ResNeXt-50 (32×4d); GFLOP/s counts what the groups need, without the
+/// zeros between them.
+fn grouped(isa: Isa) -> Result<(), KernelError> {
+    println!("32 groups: size stride channels images, forward, gradient of input, of weights");
+    for (size, stride, channels, images) in [
+        (56, 1, 128, 1),
+        (56, 2, 256, 1),
+        (28, 1, 256, 2),
+        (28, 2, 512, 2),
+        (14, 1, 512, 4),
+        (14, 2, 1024, 4),
+        (7, 1, 1024, 16),
+    ] {
+        let window = square(size, 3, stride);
+        let sizes = GroupSizes { inputs: channels, outputs: channels, groups: 32 };
+        let weight = vec![0.01; 9 * channels / 32 * channels];
+        let mut conv = GroupedConv::planned(isa, Precision::F32, window, sizes)?;
+        conv.pack(Order::Hwio, &weight, &vec![0.0; channels])?;
+        let pixels = window.output[0] * window.output[1];
+        let input = vec![0.5; images * size * size * channels];
+        let mut output = vec![0.0; images * pixels * channels];
+        let mut scratch = vec![0.0; conv.scratch_len(images)];
+        let forward = median(|| conv.run(images, &input, Clamp::RELU, &mut scratch, &mut output));
+        let mut grad = GroupedConvGrad::new(isa, Precision::F32, window, sizes)?;
+        grad.pack(&weight)?;
+        let mut scratch = vec![0.0; grad.scratch_len(images)];
+        let mut dx = vec![0.0; input.len()];
+        let by_input = median(|| grad.input(images, &output, None, &mut scratch, &mut dx));
+        let mut sums = vec![0.0; grad.sums_len()];
+        let by_weight = median(|| grad.add(images, &input, &output, &mut scratch, &mut sums));
+        let flops = 2.0 * (images * pixels * weight.len()) as f64;
+        print!("{size:4} {stride} {channels:4} {images:3}");
+        for seconds in [forward, by_input, by_weight] {
+            print!("  {:8.3} ms  {:6.1} GFLOP/s", seconds * 1e3, flops / seconds * 1e-9);
+        }
+        println!();
+    }
+    Ok(())
+}
+
+/// Bytes are those of the image, read twice and written once, or of three images and one.
+fn excited(isa: Isa) -> Result<(), KernelError> {
+    println!("squeeze-excite: size channels hidden, forward, gradient of input");
+    for (size, channels, hidden) in
+        [(112, 32, 8), (56, 96, 4), (28, 240, 10), (14, 480, 20), (7, 1152, 48)]
+    {
+        let kernel = SqueezeExcite::new(isa, channels, hidden, Activation::Silu)?;
+        let len = size * size * channels;
+        let (x, dy) = (vec![0.5; len], vec![0.25; len]);
+        let (mut y, mut dx) = (vec![0.0; len], vec![0.0; len]);
+        let mut kept = vec![0.0; kernel.kept_len()];
+        let mut deltas = vec![0.0; kernel.deltas_len()];
+        let forward = median(|| {
+            kernel.gates(&x, &mut kept);
+            kernel.apply(&kept, &x, &mut y);
+        });
+        let backward = median(|| kernel.backward(&kept, &x, &dy, &mut deltas, &mut dx));
+        print!("{size:4} {channels:4} {hidden:3}");
+        for (seconds, passes) in [(forward, 3.0), (backward, 4.0)] {
+            let rate = 4.0 * passes * len as f64 / seconds * 1e-9;
+            print!("  {:8.3} ms  {rate:6.1} GB/s", seconds * 1e3);
+        }
+        println!();
     }
     Ok(())
 }
