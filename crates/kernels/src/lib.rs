@@ -1,5 +1,6 @@
 //! Kernels on channels-last `f32` images (dense, grouped and depthwise convolution,
-//! squeeze-and-excitation, pooling) and on rows of tokens (linear layers, layer norm, attention, embedding).
+//! squeeze-and-excitation, pooling) and on rows of tokens (linear layers, layer norm, attention,
+//! embedding).
 //!
 //! The only crate with `unsafe` code. Instructions are chosen at run time ([`Isa`]); every output
 //! value is computed in one fixed order, so results do not depend on batch size or threads.
