@@ -137,7 +137,7 @@ proptest! {
                 };
                 let [below, here, above] = [-1e-5, 0.0, 1e-5].map(moved);
                 let [left, right] = [(here - below) / 1e-5, (above - here) / 1e-5];
-                if (left - right).abs() < 1e-2 * (left.abs() + right.abs()) {
+                if (left - right).abs() < 1e-4 * (left.abs() + right.abs()).max(1.0) {
                     probes.push((array, at, 0.5 * (left + right)));
                 }
             }
