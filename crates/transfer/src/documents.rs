@@ -147,6 +147,8 @@ pub struct ExtractReport {
     pub seconds: f64,
     /// Which source.
     pub model: String,
+    /// In which the network computed: `f32`, `bf16x3` or `bf16`.
+    pub precision: String,
     /// Rows written.
     pub rows: usize,
     /// Values a row.

@@ -136,7 +136,7 @@ pub fn dry_run(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<DryRun> 
     train::check_plan(plan)?;
     let prepared = prepare(&plan.data, plan.seed, plan.val, plan.test, &mut watch)?;
     let before = machine::resident_bytes().unwrap_or(0);
-    let source = train::source_of(&plan.model, plan.seed, &prepared, &mut watch)?;
+    let source = train::source_of(plan, &prepared, &mut watch)?;
     let (cache, warning) = Cache::open(&plan.cache)?;
     if let Some(warning) = warning {
         watch.warn(warning)?;

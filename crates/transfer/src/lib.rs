@@ -21,6 +21,7 @@ mod machine;
 mod observe;
 mod pictures;
 pub mod plan;
+pub mod precision;
 mod predict;
 mod prepare;
 pub mod report;
@@ -51,6 +52,7 @@ pub use plan::{
     CachePlan, CheckPlan, DemoPlan, EvalPlan, ExtractPlan, FeatureFormat, Method, PredictPlan,
     TrainPlan,
 };
+pub use precision::Precision;
 pub use predict::{PredictInput, predict};
 pub use show::redraw;
 pub use train::train;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::precision::Precision;
+
 /// Where feature rows of earlier runs are kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -50,6 +52,8 @@ pub struct TrainPlan {
     pub data: PathBuf,
     /// See [`crate::source`].
     pub model: String,
+    /// In which precision the network computes.
+    pub precision: Precision,
     /// How to transfer.
     pub method: Method,
     /// An entry of the registry of heads.
@@ -88,6 +92,7 @@ impl Default for TrainPlan {
         Self {
             data: PathBuf::new(),
             model: crate::source::DEFAULT.into(),
+            precision: Precision::Auto,
             method: Method::Probe,
             head: "logistic".into(),
             class_weights: false,
@@ -143,6 +148,8 @@ pub struct ExtractPlan {
     pub data: PathBuf,
     /// See [`crate::source`].
     pub model: String,
+    /// In which precision the network computes.
+    pub precision: Precision,
     /// `(i, n)`: the i-th of n parts, counted from 0; sample k belongs to part k mod n.
     pub shard: Option<(usize, usize)>,
     /// Where to write; the extension names the format. `None` only fills the cache.

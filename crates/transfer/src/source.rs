@@ -15,6 +15,7 @@ use crate::cache::Scope;
 use crate::digest::Sha;
 use crate::engine::{Engine, Identity};
 use crate::pictures::Pictures;
+use crate::precision::{self, F32};
 use crate::run::record::ModelFacts;
 use crate::store::{Store, Stored};
 use crate::{Result, TransferError};
@@ -229,6 +230,7 @@ fn network(name: &str, weights: Weights) -> Result<Source> {
         licence,
         dim: plan.feature_dim(),
         preprocessing: pictures.description(),
+        precision: F32.into(),
     };
     let network = Some((recipe, params));
     let engine = Box::new(plan);
@@ -277,6 +279,7 @@ fn identity(name: &str, dim: usize, pictures: Pictures, preprocessing: String) -
         licence: None,
         dim,
         preprocessing,
+        precision: F32.into(),
     };
     let engine = Box::new(Identity(dim));
     Source {
@@ -317,8 +320,14 @@ pub fn reopen(facts: &ModelFacts, seed: u64, carried: &Path) -> Result<Source> {
     same_preprocessing(network(&facts.name, weights)?, facts)
 }
 
-fn same_preprocessing(source: Source, facts: &ModelFacts) -> Result<Source> {
+fn same_preprocessing(mut source: Source, facts: &ModelFacts) -> Result<Source> {
     if source.facts.preprocessing == facts.preprocessing {
+        if !precision::as_recorded(&mut source, &facts.precision)? {
+            source.notes.push(format!(
+                "the run computed in {}; this processor computes in {F32}, which is at least as exact",
+                facts.precision
+            ));
+        }
         return Ok(source);
     }
     Err(TransferError::ModelRefused(format!(

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use offshoot_transfer::report::words;
-use offshoot_transfer::{ExtractPlan, FeatureFormat, Result, TransferError, extract};
+use offshoot_transfer::{ExtractPlan, FeatureFormat, Precision, Result, TransferError, extract};
 
 use super::nearest;
 use crate::context::{Context, clean};
@@ -32,6 +32,10 @@ pub struct Extract {
     /// The I-th of N parts, counted from 0
     #[arg(long, value_name = "I/N", value_parser = shard)]
     shard: Option<(usize, usize)>,
+    /// Of the network's products: `auto` takes bf16 where the processor has tiles for it and a first
+    /// batch in both agrees, else what is as good as f32
+    #[arg(long, value_name = "PRECISION", value_parser = ["auto", "f32", "bf16x3", "bf16"])]
+    precision: Option<String>,
     /// Samples a step of the network
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     batch: Option<String>,
@@ -52,7 +56,8 @@ fn shard(text: &str) -> std::result::Result<(usize, usize), String> {
 
 impl Extract {
     pub fn flags(&self) -> Vec<(&'static str, String)> {
-        let given = [("model", &self.model), ("batch", &self.batch)];
+        let given =
+            [("model", &self.model), ("precision", &self.precision), ("batch", &self.batch)];
         given.into_iter().filter_map(|(key, v)| Some((key, v.clone()?))).collect()
     }
 
@@ -67,6 +72,7 @@ impl Extract {
         let plan = ExtractPlan {
             data: self.data,
             model: settings.model.clone(),
+            precision: Precision::from_name(&settings.precision)?,
             shard: self.shard,
             out: self.out,
             batch: settings.batch,

@@ -2,7 +2,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use offshoot_transfer::report::words;
-use offshoot_transfer::{DryRun, Method, Result, TrainPlan, TransferError, dry_run, train};
+use offshoot_transfer::{
+    DryRun, Method, Precision, Result, TrainPlan, TransferError, dry_run, train,
+};
 
 use super::{figures, gate, nearest};
 use crate::context::Context;
@@ -62,6 +64,10 @@ pub struct Train {
     /// Name of the run folder; by default of the data and the model
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// Of the network's products: `auto` takes bf16 where the processor has tiles for it and a first
+    /// batch in both agrees, else what is as good as f32
+    #[arg(long, value_name = "PRECISION", value_parser = ["auto", "f32", "bf16x3", "bf16"])]
+    precision: Option<String>,
     /// Samples a step of the network
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     batch: Option<String>,
@@ -83,6 +89,7 @@ impl Train {
     pub fn flags(&self) -> Vec<(&'static str, String)> {
         let given = [
             ("model", &self.model),
+            ("precision", &self.precision),
             ("train.method", &self.method),
             ("train.head", &self.head),
             ("train.val", &self.val),
@@ -121,6 +128,7 @@ impl Train {
         Ok(TrainPlan {
             data: self.data,
             model: settings.model.clone(),
+            precision: Precision::from_name(&settings.precision)?,
             method: method(&train.method)?,
             head: train.head.clone(),
             class_weights: train.class_weights,

@@ -67,6 +67,13 @@ pub const KEYS: &[Key] = &[
     ),
     key("model", "OFFSHOOT_MODEL", Kind::Text, "efficientnet_lite0", "source of the features"),
     key("offline", "OFFSHOOT_OFFLINE", Kind::Switch, "false", "never use the network"),
+    key(
+        "precision",
+        "OFFSHOOT_PRECISION",
+        Kind::Text,
+        "auto",
+        "of the network: auto, f32, bf16x3 or bf16",
+    ),
     key("predict.top", "OFFSHOOT_PREDICT_TOP", Kind::Count, "3", "classes listed for each input"),
     key("runs_dir", "OFFSHOOT_RUNS_DIR", Kind::Text, "runs", "folder of run folders"),
     key("seed", "OFFSHOOT_SEED", Kind::Number, "0", "keys every random draw"),

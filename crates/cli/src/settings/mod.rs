@@ -29,6 +29,8 @@ pub struct Settings {
     pub model: String,
     /// Never use the network.
     pub offline: bool,
+    /// Precision of the features.
+    pub precision: String,
     /// What `predict` prints.
     pub predict: Predict,
     /// Folder of run folders.

@@ -7,7 +7,7 @@ use crate::cache::Cache;
 use crate::documents::{ExtractReport, SCHEMA};
 use crate::plan::{ExtractPlan, FeatureFormat};
 use crate::watch::Watch;
-use crate::{Observer, Phase, Result, TransferError, source};
+use crate::{Observer, Phase, Result, TransferError, precision, source};
 
 /// Features of every readable sample, into the cache and a file. Samples need no labels.
 pub fn extract(plan: &ExtractPlan, observer: &mut dyn Observer) -> Result<ExtractReport> {
@@ -17,6 +17,16 @@ pub fn extract(plan: &ExtractPlan, observer: &mut dyn Observer) -> Result<Extrac
         None => None,
     };
     let mut dataset = watch.phase(Phase::Read, None, |_| crate::prepare::open(&plan.data))?;
+    let mut source =
+        watch.phase(Phase::Load, None, |_| match vector_length(&dataset.samples)? {
+            Some(dim) => Ok(source::vectors(dim)),
+            None => source::open(&plan.model, plan.seed),
+        })?;
+    for note in &source.notes {
+        watch.note(note)?;
+    }
+    // Of all samples, so that every shard decides alike.
+    precision::settle(&mut source, plan.precision, &dataset.samples, &mut watch)?;
     if let Some((part, parts)) = plan.shard {
         if part >= parts {
             return Err(TransferError::usage(
@@ -26,13 +36,6 @@ pub fn extract(plan: &ExtractPlan, observer: &mut dyn Observer) -> Result<Extrac
         }
         let samples = std::mem::take(&mut dataset.samples).into_iter();
         dataset.samples = samples.skip(part).step_by(parts).collect();
-    }
-    let source = watch.phase(Phase::Load, None, |_| match vector_length(&dataset.samples)? {
-        Some(dim) => Ok(source::vectors(dim)),
-        None => source::open(&plan.model, plan.seed),
-    })?;
-    for note in &source.notes {
-        watch.note(note)?;
     }
     let (cache, warning) = Cache::open(&plan.cache)?;
     if let Some(warning) = warning {
@@ -54,6 +57,7 @@ pub fn extract(plan: &ExtractPlan, observer: &mut dyn Observer) -> Result<Extrac
         run: None,
         seconds: watch.seconds(),
         model: source.name.clone(),
+        precision: source.facts.precision.clone(),
         rows,
         dim: extraction.dim(),
         cached: extraction.cached,

@@ -127,6 +127,8 @@ pub struct ModelCard {
     pub dim: usize,
     /// Everything about preprocessing that decides the features.
     pub preprocessing: String,
+    /// In which the network computed.
+    pub precision: String,
 }
 
 /// A difference of accuracies with its 95 % bootstrap interval, paired over samples.

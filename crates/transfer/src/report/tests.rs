@@ -63,6 +63,7 @@ fn report(text: &str) -> ReportData {
             sha256: t(),
             dim: 4,
             preprocessing: t(),
+            precision: t(),
         },
         figures: figures(120, 0.941),
         baselines: vec![Baseline {

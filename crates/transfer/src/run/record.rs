@@ -51,6 +51,14 @@ pub struct ModelFacts {
     pub dim: usize,
     /// Everything about preprocessing that decides the features.
     pub preprocessing: String,
+    /// In which the network computed: `f32`, `bf16x3` or `bf16`.
+    #[serde(default = "f32")]
+    pub precision: String,
+}
+
+/// What runs computed in before they could choose.
+fn f32() -> String {
+    crate::precision::F32.into()
 }
 
 /// Wall time of one phase.

@@ -117,6 +117,7 @@ fn collect(record: &RunRecord, everything: &Everything<'_>) -> Result<ReportData
             sha256: record.model.weights_sha256.clone(),
             dim: record.model.dim,
             preprocessing: record.model.preprocessing.clone(),
+            precision: record.model.precision.clone(),
         },
         figures: report.figures.clone(),
         baselines: report.baselines.clone(),

@@ -10,6 +10,7 @@ use crate::cache::Cache;
 use crate::documents::Baseline;
 use crate::extract::{extract, vector_length};
 use crate::plan::TrainPlan;
+use crate::precision;
 use crate::prepare::Prepared;
 use crate::source::{self, Source};
 use crate::watch::Watch;
@@ -45,8 +46,9 @@ pub fn measure(
         let mut measured = vec![majority(plan, prepared)?];
         for (name, summary, model) in names {
             let start = Instant::now();
-            let source = source::open(&model, plan.seed)?;
             let samples = &prepared.dataset.samples;
+            let mut source = source::open(&model, plan.seed)?;
+            precision::settle(&mut source, plan.precision, samples, watch)?;
             let extraction = extract(samples, &source, cache, plan.batch, Phase::Baselines, watch)?;
             let mut probe = Probe::fit(plan, prepared, &extraction, watch)?;
             let evaluated = probe.evaluate(plan, prepared, &extraction, watch)?;

@@ -19,6 +19,7 @@ use crate::cache::Cache;
 use crate::documents::{Figures, SCHEMA, TrainReport};
 use crate::extract::{Extraction, extract, vector_length};
 use crate::plan::TrainPlan;
+use crate::precision;
 use crate::prepare::{Prepared, prepare, split_counts};
 use crate::run::RunFolder;
 use crate::run::record::{DataFacts, ModelFacts, RunRecord, RunState, Usage};
@@ -163,23 +164,19 @@ fn new_record(folder: &RunFolder, plan: &TrainPlan, prepared: &Prepared) -> RunR
 }
 
 /// Opens the source of a plan; data that holds vectors brings its own.
-pub fn source_of(
-    model: &str,
-    seed: u64,
-    prepared: &Prepared,
-    watch: &mut Watch<'_>,
-) -> Result<Source> {
+pub fn source_of(plan: &TrainPlan, prepared: &Prepared, watch: &mut Watch<'_>) -> Result<Source> {
     watch.phase(Phase::Load, None, |watch| {
-        let source = match vector_length(&prepared.dataset.samples)? {
+        let mut source = match vector_length(&prepared.dataset.samples)? {
             Some(dim) => {
                 watch.note("the data holds feature vectors; they are used as they are")?;
                 source::vectors(dim)
             }
-            None => source::open(model, seed)?,
+            None => source::open(&plan.model, plan.seed)?,
         };
         for note in &source.notes {
             watch.note(note)?;
         }
+        precision::settle(&mut source, plan.precision, &prepared.dataset.samples, watch)?;
         Ok(source)
     })
 }
@@ -192,7 +189,7 @@ fn run(
     record: &mut RunRecord,
 ) -> Result<TrainReport> {
     let before = machine::resident_bytes().unwrap_or(0);
-    let source = source_of(&plan.model, plan.seed, &prepared, watch)?;
+    let source = source_of(plan, &prepared, watch)?;
     record.model = source.facts.clone();
     let (cache, warning) = Cache::open(&plan.cache)?;
     if let Some(warning) = warning {

@@ -223,7 +223,11 @@ impl Trained {
             classes,
         };
         let source = source::reopen(&config.backbone, config.seed, &folder.file(BACKBONE))?;
-        selftest::SelfTest::read(&folder.file(SELFTEST))?.check(&trained, &source)?;
+        selftest::SelfTest::read(&folder.file(SELFTEST))?.check(
+            &trained,
+            &source,
+            &config.backbone.precision,
+        )?;
         Ok((trained, source))
     }
 }

@@ -6,6 +6,7 @@ use super::data::*;
 
 fn plan(place: &Place) -> ExtractPlan {
     ExtractPlan {
+        precision: offshoot_transfer::Precision::Auto,
         data: place.path("data"),
         model: "random:digits_usps".into(),
         shard: None,
