@@ -20,6 +20,11 @@ bench:
     cargo run --release -p offshoot-kernels --example kernel_speed
     cargo run --release -p offshoot-nn --example feature_speed
 
+# Whether any kernel fell behind the speed that was recorded. Best on a quiet machine.
+guard *ARGS:
+    cargo build --release -p offshoot-kernels --example kernel_speed
+    python3 benches/kernels/guard.py {{ARGS}}
+
 # The kernels' tests with every read and write checked by AddressSanitizer, at every instruction
 # level of this machine. Needs a nightly toolchain.
 asan *ARGS:

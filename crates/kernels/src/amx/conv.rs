@@ -123,7 +123,7 @@ impl Shape {
 }
 
 impl TileConv {
-    /// Whether tiles are faster than vectors, measured with `examples/kernel_speed.rs`: splitting
+    /// Whether tiles are faster than vectors, measured with `examples/kernel_speed`: splitting
     /// the input must be made up for by many outputs, and sums of a few values waste blocks of 32.
     pub fn pays(geometry: &Geometry, parts: usize) -> bool {
         let Geometry { window, inputs, outputs, .. } = *geometry;

@@ -125,7 +125,7 @@ struct Unit {
 type Pixels = [*const f32; DEPTH];
 
 impl TileWeightGrad {
-    /// Whether tiles are faster than vectors, measured with `examples/kernel_speed.rs`: each split
+    /// Whether tiles are faster than vectors, measured with `examples/kernel_speed`: each split
     /// value must meet enough others.
     pub fn pays(geometry: &Geometry, parts: usize) -> bool {
         let taps = geometry.window.kernel[0] * geometry.window.kernel[1];
