@@ -63,21 +63,6 @@ impl<'a> StoredMut<'a> {
             }
         }
     }
-
-    /// Number of values.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        match self {
-            Self::F32(values) => values.len(),
-            Self::Bf16(values) => values.len(),
-        }
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
 /// Rounds values to bf16, to nearest, halves to even; a NaN stays one.

@@ -8,24 +8,10 @@ use offshoot_kernels::{
     Precision, Sequence, Sgd, embed, scatter,
 };
 use proptest::prelude::*;
-use support::{below, cases, levels, values};
-
-/// Deterministic values in −1..1.
-fn real(n: usize, salt: usize) -> Vec<f32> {
-    (0..n).map(|i| ((i * 7919 + salt * 104_729) % 2003) as f32 / 1001.5 - 1.0).collect()
-}
+use support::{below, cases, close, levels, real, values};
 
 fn wide(x: &[f32]) -> Vec<f64> {
     x.iter().map(|&x| f64::from(x)).collect()
-}
-
-fn close(actual: &[f32], expected: &[f64], tolerance: f64) -> Result<(), TestCaseError> {
-    prop_assert_eq!(actual.len(), expected.len());
-    for (i, (&a, &e)) in actual.iter().zip(expected).enumerate() {
-        let error = (f64::from(a) - e).abs();
-        prop_assert!(error <= tolerance * e.abs().max(1.0), "value {}: {} is not {}", i, a, e);
-    }
-    Ok(())
 }
 
 /// How far attention may stray: scores are sums of products in its precision.

@@ -7,12 +7,7 @@ use offshoot_kernels::{
     embed, scatter,
 };
 use proptest::prelude::*;
-use support::{below, cases, levels};
-
-/// Deterministic values in −1..1.
-fn values(n: usize, salt: usize) -> Vec<f32> {
-    (0..n).map(|i| ((i * 7919 + salt * 104_729) % 2003) as f32 / 1001.5 - 1.0).collect()
-}
+use support::{below, cases, close, levels, real};
 
 /// The error function by its power series (Abramowitz and Stegun 7.1.5).
 fn erf(x: f64) -> f64 {
@@ -41,15 +36,6 @@ fn activated(act: Activation, x: f64) -> f64 {
         Activation::Silu => x / (1.0 + (-x).exp()),
         Activation::Tanh => x.tanh(),
     }
-}
-
-fn close(actual: &[f32], expected: &[f64], tolerance: f64) -> Result<(), TestCaseError> {
-    prop_assert_eq!(actual.len(), expected.len());
-    for (i, (&a, &e)) in actual.iter().zip(expected).enumerate() {
-        let error = (f64::from(a) - e).abs();
-        prop_assert!(error <= tolerance * e.abs().max(1.0), "value {}: {} is not {}", i, a, e);
-    }
-    Ok(())
 }
 
 #[test]
@@ -114,8 +100,8 @@ proptest! {
         with_residual: bool,
         act in prop::sample::select(&Activation::ALL[..]),
     ) {
-        let (weight, bias) = (values(inputs * outputs, 1), values(outputs, 2));
-        let (input, residual) = (values(rows * inputs, 3), values(rows * outputs, 4));
+        let (weight, bias) = (real(inputs * outputs, 1), real(outputs, 2));
+        let (input, residual) = (real(rows * inputs, 3), real(rows * outputs, 4));
         let mut expected = Vec::new();
         for row in 0..rows {
             for o in 0..outputs {
@@ -157,7 +143,7 @@ proptest! {
         let width = heads * head_dim;
         let step = 3 * width + 1;
         let rows: Vec<f32> =
-            values(tokens * step + 2 * width, 5).iter().map(|x| x * 2.0).collect();
+            real(tokens * step + 2 * width, 5).iter().map(|x| x * 2.0).collect();
         let keep: Vec<bool> = (0..tokens).map(|t| masked < 3 && (t * 7 + masked) % 3 != 0).collect();
         let sequence = Sequence {
             queries: &rows,
@@ -195,8 +181,8 @@ proptest! {
     #[test]
     fn layer_norms(rows in 1usize..5, features in 1..below(70), shift in -100i32..100) {
         let input: Vec<f32> =
-            values(rows * features, 6).iter().map(|x| x * 3.0 + shift as f32).collect();
-        let (weight, bias) = (values(features, 7), values(features, 8));
+            real(rows * features, 6).iter().map(|x| x * 3.0 + shift as f32).collect();
+        let (weight, bias) = (real(features, 7), real(features, 8));
         let norm = LayerNorm { weight: &weight, bias: &bias, eps: 1e-5 };
         let n = features as f64;
         let mut expected = Vec::new();
@@ -238,8 +224,8 @@ fn slope(f: impl Fn(&[f32]) -> f64, x: &[f32], k: usize, h: f32) -> f64 {
 #[test]
 fn the_gradient_of_a_layer_norm_is_the_slope() {
     let (rows, features) = if cfg!(miri) { (2, 9) } else { (3, 21) };
-    let (weight, bias) = (values(features, 1), values(features, 2));
-    let (input, direction) = (values(rows * features, 3), values(rows * features, 4));
+    let (weight, bias) = (real(features, 1), real(features, 2));
+    let (input, direction) = (real(rows * features, 3), real(rows * features, 4));
     for isa in Isa::available() {
         let along = |input: &[f32], weight: &[f32], bias: &[f32]| -> f64 {
             let mut rows = input.to_vec();
@@ -265,8 +251,8 @@ fn the_gradient_of_a_layer_norm_is_the_slope() {
 
 #[test]
 fn embeddings_are_gathered_and_their_gradients_scattered() {
-    let words = values(5 * 3, 1);
-    let places = values(4 * 3, 2);
+    let words = real(5 * 3, 1);
+    let places = real(4 * 3, 2);
     let ids = [4, 0, 4];
     let mut output = vec![0.0; 9];
     embed(3, &[(&words, &ids), (&places, &[0, 1, 2])], &mut output);
@@ -285,7 +271,7 @@ fn embeddings_are_gathered_and_their_gradients_scattered() {
 #[test]
 fn wrong_sizes_and_levels_are_refused() {
     let linear = |weights: usize, biases: usize| {
-        Linear::new(Isa::Portable, Precision::F32, 3, 2, &values(weights, 0), &values(biases, 0))
+        Linear::new(Isa::Portable, Precision::F32, 3, 2, &real(weights, 0), &real(biases, 0))
     };
     assert!(linear(6, 2).is_ok());
     assert!(linear(5, 2).is_err_and(|e| e.to_string().contains("2×3 matrix with 5 weights")));
@@ -300,9 +286,9 @@ fn the_gradient_of_a_linear_layer_is_its_definition() {
     let shapes = [(1usize, 3, 5), (70, 33, 50), (130, 64, 96)];
     for (rows, inputs, outputs) in shapes.into_iter().take(if cfg!(miri) { 1 } else { 3 }) {
         let padded = rows.div_ceil(LinearGrad::BLOCK) * LinearGrad::BLOCK;
-        let (x, mut dy) = (values(padded * inputs, 1), values(padded * outputs, 2));
+        let (x, mut dy) = (real(padded * inputs, 1), real(padded * outputs, 2));
         dy[rows * outputs..].fill(0.0);
-        let (weight, add) = (values(inputs * outputs, 3), values(rows * inputs, 4));
+        let (weight, add) = (real(inputs * outputs, 3), real(rows * inputs, 4));
         for isa in Isa::available() {
             let mut grad = LinearGrad::new(isa, Precision::F32, inputs, outputs).unwrap();
             grad.pack(&weight).unwrap();
@@ -343,8 +329,8 @@ fn the_gradient_of_attention_is_the_slope() {
     let longest = if cfg!(miri) { 3 } else { 19 };
     for (tokens, masked) in [(1, false), (longest.min(7), false), (longest, true)] {
         let keep: Vec<bool> = (0..tokens).map(|t| t % 3 != 1).collect();
-        let rows: Vec<f32> = values(tokens * step, 1).iter().map(|x| x * 1.5).collect();
-        let direction = values(tokens * width, 2);
+        let rows: Vec<f32> = real(tokens * step, 1).iter().map(|x| x * 1.5).collect();
+        let direction = real(tokens * width, 2);
         let sequence = |rows: &'_ [f32]| -> f64 {
             let sequence = Sequence {
                 queries: rows,
@@ -384,7 +370,7 @@ fn the_gradient_of_attention_is_the_slope() {
     }
     // Where no key counts, neither does any gradient.
     let kernel = Attention::new(Isa::detect(), Precision::F32, 1, 4).unwrap();
-    let rows = values(24, 3);
+    let rows = real(24, 3);
     let sequence = Sequence {
         queries: &rows,
         keys: &rows[4..],

@@ -113,9 +113,7 @@ fn seconds_per_image(prepared: &Prepared, source: &Source) -> Result<f64> {
     let mut best = f64::INFINITY;
     for _ in 0..2 {
         let start = Instant::now();
-        let read = |s: &&offshoot_data::Sample| {
-            source.pictures.read(&s.input).and_then(|c| source.pictures.normalised(c)).ok()
-        };
+        let read = |s: &&offshoot_data::Sample| source.pictures.prepare(&s.input).ok();
         let inputs: Vec<Vec<f32>> = {
             use rayon::prelude::*;
             samples.par_iter().filter_map(read).collect()

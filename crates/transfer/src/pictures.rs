@@ -141,6 +141,11 @@ impl Pictures {
         self.tables.get(channel).map_or(0.0, |table| table[byte as usize])
     }
 
+    /// Reads, decodes and normalises a sample.
+    pub fn prepare(&self, input: &Input) -> Result<Vec<f32>, Unreadable> {
+        self.normalised(self.read(input)?)
+    }
+
     /// Decodes and normalises: `[size, size, channels]`, or the vector itself.
     pub fn normalised(&self, content: Content) -> Result<Vec<f32>, Unreadable> {
         let input = match content {

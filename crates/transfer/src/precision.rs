@@ -178,10 +178,7 @@ fn take(source: &mut Source, plan: Plan, precision: &str) {
 /// The lowest cosine between rows of the source and of `rounded` over the first samples that can be
 /// read; `None` where there are none.
 fn lowest_cosine(source: &Source, rounded: &dyn Engine, samples: &[Sample]) -> Result<Option<f64>> {
-    let read = |sample: &Sample| {
-        let content = source.pictures.read(&sample.input).ok()?;
-        source.pictures.normalised(content).ok()
-    };
+    let read = |sample: &Sample| source.pictures.prepare(&sample.input).ok();
     let exact = source.engine.as_ref();
     let mut inputs: Vec<Vec<f32>> = Vec::new();
     for group in samples.chunks(CHECKED) {

@@ -95,8 +95,7 @@ pub fn predict(
 }
 
 fn prepare(samples: &[Sample], source: &Source) -> Vec<std::result::Result<Vec<f32>, Unreadable>> {
-    let one = |s: &Sample| source.pictures.normalised(source.pictures.read(&s.input)?);
-    samples.par_iter().map(one).collect()
+    samples.par_iter().map(|s| source.pictures.prepare(&s.input)).collect()
 }
 
 fn label(

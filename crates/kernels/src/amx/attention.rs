@@ -162,28 +162,13 @@ impl Heads<'_> {
     /// Scores of the packed queries: `[32, keys rounded up]`.
     unsafe fn scores<const PARTS: usize>(&self, rows: usize) {
         let Self { shape, parts: [keys, _, queries, _, scores, _], .. } = self;
-        // A plane's offset; `planes` is small, and larger heads take several passes of adding.
         for block in 0..shape.blocks {
-            for (group, first) in (0..shape.planes).step_by(OFFSETS).enumerate() {
-                let blocks = (shape.planes - first).min(OFFSETS);
-                // SAFETY: within the packed operands and the scores.
-                unsafe {
-                    multiply::<PARTS>(
-                        rows > SIDE,
-                        &Product {
-                            left: queries.add(first * WIDE * 64),
-                            left_row: 64,
-                            left_tile: TILE_BYTES,
-                            low: shape.planes * WIDE * 64,
-                            offsets: PLANES.as_ptr(),
-                            blocks,
-                            right: keys.add((block * shape.planes + first) * PARTS * PAIR),
-                            sums: scores.cast::<f32>().add(block * WIDE),
-                            sums_row: shape.blocks * WIDE * 4,
-                            add: group > 0,
-                        },
-                    );
-                }
+            // SAFETY: within the packed operands and the scores.
+            unsafe {
+                let right = keys.cast_const().add(block * shape.planes * PARTS * PAIR);
+                let sums = scores.cast::<f32>().add(block * WIDE);
+                let step = shape.blocks * WIDE * 4;
+                multiply::<PARTS>(rows, queries.cast_const(), shape.planes, right, sums, step);
             }
         }
     }
@@ -246,26 +231,11 @@ impl Heads<'_> {
         let Self { shape, parts: [_, values, _, weights, _, sums], .. } = self;
         let sums: *mut f32 = sums.cast();
         for plane in 0..shape.planes {
-            for (group, first) in (0..shape.blocks).step_by(OFFSETS).enumerate() {
-                let blocks = (shape.blocks - first).min(OFFSETS);
-                // SAFETY: within the packed operands; a block of sums is 32 × 32.
-                unsafe {
-                    multiply::<PARTS>(
-                        rows > SIDE,
-                        &Product {
-                            left: weights.add(first * WIDE * 64),
-                            left_row: 64,
-                            left_tile: TILE_BYTES,
-                            low: shape.blocks * WIDE * 64,
-                            offsets: PLANES.as_ptr(),
-                            blocks,
-                            right: values.add((plane * shape.blocks + first) * PARTS * PAIR),
-                            sums,
-                            sums_row: WIDE * 4,
-                            add: group > 0,
-                        },
-                    );
-                }
+            // SAFETY: within the packed operands; a block of sums is 32 × 32.
+            unsafe {
+                let right = values.cast_const().add(plane * shape.blocks * PARTS * PAIR);
+                let left = weights.cast_const();
+                multiply::<PARTS>(rows, left, shape.blocks, right, sums, WIDE * 4);
             }
             for tile in 0..2 {
                 let place = plane * DEPTH + tile * SIDE;
@@ -301,15 +271,39 @@ static PLANES: [usize; OFFSETS] = {
     offsets
 };
 
+/// The product of `rows` packed rows with a panel of 32 columns, both of so many blocks of 32 values,
+/// as sums whose rows lie `step` bytes apart.
+///
 /// # Safety
-/// As [`product::two_by_two`]; with `tall`, 32 rows, else 16.
-unsafe fn multiply<const PARTS: usize>(tall: bool, p: &Product) {
-    // SAFETY: passed on.
-    unsafe {
-        if tall {
-            product::two_by_two::<PARTS>(p);
-        } else {
-            product::one_by_two::<PARTS>(p);
+/// As [`product::two_by_two`]: 32 rows of left operand and sums, whatever `rows` is.
+unsafe fn multiply<const PARTS: usize>(
+    rows: usize,
+    left: *const u8,
+    blocks: usize,
+    right: *const u8,
+    sums: *mut f32,
+    step: usize,
+) {
+    for first in (0..blocks).step_by(OFFSETS) {
+        // SAFETY: passed on.
+        unsafe {
+            let product = Product {
+                left: left.add(first * WIDE * 64),
+                left_row: 64,
+                left_tile: TILE_BYTES,
+                low: blocks * WIDE * 64,
+                offsets: PLANES.as_ptr(),
+                blocks: (blocks - first).min(OFFSETS),
+                right: right.add(first * PARTS * PAIR),
+                sums,
+                sums_row: step,
+                add: first > 0,
+            };
+            if rows > SIDE {
+                product::two_by_two::<PARTS>(&product);
+            } else {
+                product::one_by_two::<PARTS>(&product);
+            }
         }
     }
 }

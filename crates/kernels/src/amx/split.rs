@@ -45,8 +45,7 @@ pub(super) unsafe fn pixels<const PARTS: usize>(
     let whole = channels / 32;
     let rest = channels % 32;
     // Sixteen lanes and their masks for the last, partial block of channels.
-    let mask = |lanes: usize| ((1u32 << lanes.min(16)) - 1) as __mmask16;
-    let (first, second) = (mask(rest), mask(rest.saturating_sub(16)));
+    let [first, second] = halves(rest);
     // SAFETY: as the caller vouches; masked lanes are not read.
     unsafe {
         for pixel in 0..pixels {
@@ -234,7 +233,7 @@ pub(super) unsafe fn across<const PARTS: usize>(
 
 /// Masks of the two halves of 32 lanes, of which `held` count.
 #[inline]
-fn halves(held: usize) -> [__mmask16; 2] {
+pub(super) fn halves(held: usize) -> [__mmask16; 2] {
     let mask = |lanes: usize| ((1u32 << lanes.min(16)) - 1) as __mmask16;
     [mask(held), mask(held.saturating_sub(16))]
 }

@@ -6,7 +6,7 @@
 //! grid holds no output.
 
 use super::product::{self, DEPTH, Product, SIDE, TILE_BYTES};
-use super::{Configured, split};
+use super::{Configured, aligned, split};
 use crate::conv::Geometry;
 
 /// Bytes of split operands that should stay in the cache.
@@ -211,11 +211,8 @@ impl TileWeightGrad {
         scratch: &mut [f32],
         sums: &mut [f32],
     ) {
-        let len = self.scratch_len();
-        assert!(scratch.len() >= len, "gradient scratch is too short");
         assert!(sums.len() >= self.sums_len(), "gradient sums are too short");
-        let skip = scratch.as_ptr().align_offset(64).min(15);
-        let left: *mut u8 = scratch[skip..].as_mut_ptr().cast();
+        let (left, _) = aligned(scratch, self.scratch_len());
         // SAFETY: the parts follow each other within `scratch_len`; tiles are available.
         unsafe {
             let right = left.add(self.left_bytes() * self.parts);

@@ -69,6 +69,20 @@ impl GroupSizes {
         starts.map(bundle).collect()
     }
 
+    /// The bundles with what `plan` makes for their inputs and outputs.
+    fn planned<T>(
+        &self,
+        isa: Isa,
+        plan: impl Fn(usize, usize) -> Result<T, KernelError>,
+    ) -> Result<Vec<(Bundle, T)>, KernelError> {
+        self.check()?;
+        let planned = self.bundles(isa).into_iter().map(|bundle| {
+            let planned = plan(bundle.inputs.len(), bundle.outputs.len())?;
+            Ok((bundle, planned))
+        });
+        planned.collect()
+    }
+
     /// Calls `pair` for every weight of a bundle with its place in `[taps, inputs, outputs]` of the
     /// bundle, and with its tap, channel within its group, and output.
     fn for_weights(
@@ -140,12 +154,8 @@ impl GroupedConv {
         window: Window,
         sizes: GroupSizes,
     ) -> Result<Self, KernelError> {
-        sizes.check()?;
-        let plan = |bundle: Bundle| {
-            let (inputs, outputs) = (bundle.inputs.len(), bundle.outputs.len());
-            Ok((bundle, Conv::planned(isa, precision, window, inputs, outputs)?))
-        };
-        let bundles = sizes.bundles(isa).into_iter().map(plan).collect::<Result<_, _>>()?;
+        let plan = |inputs, outputs| Conv::planned(isa, precision, window, inputs, outputs);
+        let bundles = sizes.planned(isa, plan)?;
         Ok(Self { sizes, window, bundles })
     }
 
@@ -229,12 +239,8 @@ impl GroupedConvGrad {
         window: Window,
         sizes: GroupSizes,
     ) -> Result<Self, KernelError> {
-        sizes.check()?;
-        let plan = |bundle: Bundle| {
-            let (inputs, outputs) = (bundle.inputs.len(), bundle.outputs.len());
-            Ok((bundle, ConvGrad::new(isa, precision, window, inputs, outputs)?))
-        };
-        let bundles = sizes.bundles(isa).into_iter().map(plan).collect::<Result<_, _>>()?;
+        let plan = |inputs, outputs| ConvGrad::new(isa, precision, window, inputs, outputs);
+        let bundles = sizes.planned(isa, plan)?;
         Ok(Self { sizes, window, bundles })
     }
 

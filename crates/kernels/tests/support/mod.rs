@@ -33,6 +33,21 @@ pub fn values(n: usize, salt: usize) -> Vec<f32> {
     (0..n).map(|i| ((i * 7919 + salt * 104_729) % 13) as f32 - 6.0).collect()
 }
 
+/// Deterministic values in −1..1.
+pub fn real(n: usize, salt: usize) -> Vec<f32> {
+    (0..n).map(|i| ((i * 7919 + salt * 104_729) % 2003) as f32 / 1001.5 - 1.0).collect()
+}
+
+/// Fails where a value strays from its definition by more than `tolerance` of it, or of 1.
+pub fn close(actual: &[f32], expected: &[f64], tolerance: f64) -> Result<(), TestCaseError> {
+    prop_assert_eq!(actual.len(), expected.len());
+    for (i, (&a, &e)) in actual.iter().zip(expected).enumerate() {
+        let error = (f64::from(a) - e).abs();
+        prop_assert!(error <= tolerance * e.abs().max(1.0), "value {}: {} is not {}", i, a, e);
+    }
+    Ok(())
+}
+
 /// Windows that fit, of every kind.
 pub fn window() -> impl Strategy<Value = Window> {
     let size = 1..below(20);

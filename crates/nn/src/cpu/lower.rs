@@ -206,15 +206,7 @@ impl Lowering<'_> {
     }
 
     fn residual(&mut self, shape: Shape, block: &Residual) -> Result<Shape> {
-        let Some((last, body)) = block.body.split_last() else {
-            return Err(NnError::Unsupported("a residual block without a body".into()));
-        };
-        if last.act != Act::None {
-            return Err(NnError::Unsupported("an activation before the residual sum".into()));
-        }
-        if last.excite.is_some() && block.shortcut != Shortcut::None {
-            return Err(NnError::Unsupported("squeeze-excite before the residual sum".into()));
-        }
+        let (last, body) = body_of(block)?;
         // Slot 0 and 1 take turns; slot 2 holds the projected shortcut.
         let shortcut = match &block.shortcut {
             Shortcut::None => None,
@@ -352,4 +344,21 @@ pub(super) fn window(
         stride,
         before: [height, width].map(|n| padding.around(n, kernel, stride).0),
     })
+}
+
+/// The last layer of a residual block, to which the shortcut is added, and those before it.
+///
+/// # Errors
+/// For a block that puts anything between the last norm and the sum.
+pub(super) fn body_of(block: &Residual) -> Result<(&ConvNormAct, &[ConvNormAct])> {
+    let Some((last, body)) = block.body.split_last() else {
+        return Err(NnError::Unsupported("a residual block without a body".into()));
+    };
+    if last.act != Act::None {
+        return Err(NnError::Unsupported("an activation before the residual sum".into()));
+    }
+    if last.excite.is_some() && block.shortcut != Shortcut::None {
+        return Err(NnError::Unsupported("squeeze-excite before the residual sum".into()));
+    }
+    Ok((last, body))
 }

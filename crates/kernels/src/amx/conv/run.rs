@@ -225,8 +225,7 @@ impl Run<'_> {
         let (outputs, pitch) = (self.conv.geometry.outputs, self.conv.shape.pitch);
         let place = &self.conv.geometry.placement;
         let columns = (outputs - column).min(PANEL);
-        let mask = |lanes: usize| ((1u32 << lanes.min(16)) - 1) as __mmask16;
-        let masks = [mask(columns), mask(columns.saturating_sub(16))];
+        let masks = split::halves(columns);
         let tiles = columns.div_ceil(SIDE);
         // SAFETY: bias and sums are whole panels; masked lanes are neither read nor written.
         unsafe {

@@ -158,15 +158,7 @@ impl Builder<'_> {
         shape: Shape,
         block: &Residual,
     ) -> Result<(TensorId, Shape)> {
-        let Some((last, body)) = block.body.split_last() else {
-            return Err(NnError::Unsupported("a residual block without a body".into()));
-        };
-        if last.act != Act::None {
-            return Err(NnError::Unsupported("an activation before the residual sum".into()));
-        }
-        if last.excite.is_some() && block.shortcut != Shortcut::None {
-            return Err(NnError::Unsupported("squeeze-excite before the residual sum".into()));
-        }
+        let (last, body) = lower::body_of(block)?;
         let shortcut = match &block.shortcut {
             Shortcut::None => None,
             Shortcut::Identity => Some((at, shape)),
