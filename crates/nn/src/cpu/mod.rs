@@ -17,10 +17,10 @@ use std::sync::Mutex;
 use offshoot_kernels::{Activation, Clamp, Conv, Isa, Precision};
 
 use crate::blocks::{Act, Linear};
-use crate::{NnError, Params, Recipe, Result, Shape};
+use crate::{NnError, Params, Recipe, Result, Role, Shape};
 use execute::Scratch;
 use lower::{Op, Segment};
-pub use text::{Learned, TextPlan, TextTrainer, TrainOptions};
+pub use text::{TextPlan, TextTrainer, TrainOptions};
 
 /// How a plan is made.
 #[derive(Debug, Clone, Default)]
@@ -31,8 +31,26 @@ pub struct PlanOptions {
     pub precision: Precision,
     /// Input height and width; `None` takes the recipe's.
     pub size: Option<[usize; 2]>,
+    /// Begin after this stage: the input is its activations; `None` begins with pictures.
+    pub from: Option<String>,
     /// Stop after this stage and give out its activations; `None` runs the whole backbone.
     pub until: Option<String>,
+}
+
+/// A tensor as an optimiser sees it: one or more arrays of the checkpoint, in an order of values that
+/// is the same for `value` and `gradient`.
+///
+/// Matrices, and convolutions of one pixel, lie as `[inputs, outputs]`, outputs of several arrays side
+/// by side.
+pub struct Learned<'a> {
+    /// Keys of the arrays.
+    pub keys: &'a [String],
+    /// What they do.
+    pub role: Role,
+    /// Current values.
+    pub value: &'a mut [f32],
+    /// Gradient of the last backward pass.
+    pub gradient: &'a [f32],
 }
 
 /// A frozen network, ready to run.
@@ -57,9 +75,18 @@ impl Plan {
         let spec = recipe.picture()?;
         let [height, width] = options.size.unwrap_or([spec.size; 2]);
         let channels = spec.channels.count();
-        let input = Shape::Map { height, width, channels };
+        let input = match &options.from {
+            None => Shape::Map { height, width, channels },
+            Some(stage) => recipe.shape_at_stage(stage, height, width)?,
+        };
+        let first = options.from.as_deref().map_or(Ok(0), |s| stages_until(recipe, Some(s)))?;
         let last = stages_until(recipe, options.until.as_deref())?;
-        let blocks = recipe.stages[..last].iter().flat_map(|stage| &stage.blocks);
+        if first > last {
+            return Err(NnError::Unsupported(
+                "a part of a network that ends before it begins".into(),
+            ));
+        }
+        let blocks = recipe.stages[first..last].iter().flat_map(|stage| &stage.blocks);
         let lowered = lower::lower(isa, options.precision, params, input, blocks)?;
         let head = match &recipe.head {
             Some(linear) if last == recipe.stages.len() && has_head(linear, params) => {

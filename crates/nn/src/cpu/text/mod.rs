@@ -18,7 +18,7 @@ use super::PlanOptions;
 use crate::{NnError, Params, Recipe, Result, TextBatch, TextSpec};
 use execute::{Scratch, Whole};
 use lower::{After, Embed, Layer};
-pub use train::{Learned, TextTrainer, TrainOptions};
+pub use train::{TextTrainer, TrainOptions};
 
 /// A frozen text encoder, ready to run.
 pub struct TextPlan {

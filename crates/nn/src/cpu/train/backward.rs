@@ -6,7 +6,7 @@ use offshoot_kernels::{Clamp, NormInput, Stored, StoredMut, images_of, round_to_
 use rayon::prelude::*;
 
 use super::NormMode;
-use super::buffers::{Buffers, cut, cut_stored, room, stored, stored_mut};
+use super::buffers::{Buffer, Buffers, cut, cut_stored, room, stored, stored_mut};
 use super::conv::ConvLayer;
 use super::param::Param;
 use crate::{NnError, Result};
@@ -15,10 +15,8 @@ impl ConvLayer {
     pub fn backward(
         &mut self,
         n: usize,
-        wanted: bool,
         params: &mut [Param],
         buffers: &mut Buffers,
-        mode: NormMode,
     ) -> Result<()> {
         let y_len = buffers.len_of(self.output);
         let mut dz = buffers
@@ -36,10 +34,15 @@ impl ConvLayer {
         } else {
             self.act
         };
-        let values = stored(&dz, buffers.is_narrow(self.output));
-        let factors = self.norm_sums(n, inner, params, buffers, mode, values);
-        self.gradients(n, wanted, inner, values, factors.as_ref(), params, buffers);
-        let Some(residual) = self.residual else {
+        let branch = (!self.factors.is_empty()).then(|| self.of_branch(&dz, y_len, buffers));
+        let values = match &branch {
+            Some(branch) => Stored::F32(branch),
+            None => stored(&dz, buffers.is_narrow(self.output)),
+        };
+        let factors = self.norm_sums(n, inner, params, buffers, values);
+        self.gradients(n, inner, values, factors.as_ref(), params, buffers);
+        branch.into_iter().for_each(|branch| buffers.give_back(branch));
+        let Some(residual) = self.residual.filter(|_| self.wanted[1]) else {
             buffers.give_back(dz);
             return Ok(());
         };
@@ -55,6 +58,16 @@ impl ConvLayer {
         Ok(())
     }
 
+    /// The gradient of the branch, of which some samples were left out.
+    fn of_branch(&self, dz: &[f32], y_len: usize, buffers: &mut Buffers) -> Buffer {
+        let mut branch = buffers.take(dz.len());
+        let images = branch.par_chunks_mut(y_len).zip(dz.par_chunks(y_len)).zip(&self.factors);
+        images.for_each(|((to, dz), factor)| {
+            to.iter_mut().zip(dz).for_each(|(to, dz)| *to = factor * dz);
+        });
+        branch
+    }
+
     /// Gradients of the norm's parameters, and the factors with which its input's gradient follows
     /// from its output's (see [`BatchNorm::backward_apply`]).
     fn norm_sums(
@@ -63,7 +76,6 @@ impl ConvLayer {
         clamp: Clamp,
         params: &mut [Param],
         buffers: &mut Buffers,
-        mode: NormMode,
         dz: Stored<'_>,
     ) -> Option<[Vec<f32>; 3]> {
         let (norm, before) = (self.norm.as_mut()?, self.before_norm?);
@@ -96,11 +108,15 @@ impl ConvLayer {
         let mut factors = [vec![0.0; channels], vec![0.0; channels], vec![0.0; channels]];
         for c in 0..channels {
             let (sum, product) = (totals[c], totals[channels + c]);
-            params[norm.beta].gradient[c] = sum as f32;
-            params[norm.gamma].gradient[c] = (product * norm.inverse[c]) as f32;
+            if let Some(beta) = params[norm.beta].gradient.get_mut(c) {
+                *beta = sum as f32;
+            }
+            if let Some(gamma) = params[norm.gamma].gradient.get_mut(c) {
+                *gamma = (product * norm.inverse[c]) as f32;
+            }
             let scale = f64::from(scale[c]);
             factors[0][c] = scale as f32;
-            if mode == NormMode::Batch {
+            if norm.mode == NormMode::Batch {
                 // γ/σ·(g − mean(g) − x̂·mean(g·x̂)), written in terms of g and y.
                 let through = scale * norm.inverse[c] * norm.inverse[c] * product / pixels;
                 factors[1][c] = -through as f32;
@@ -116,7 +132,6 @@ impl ConvLayer {
     fn gradients(
         &self,
         n: usize,
-        wanted: bool,
         clamp: Clamp,
         dz: Stored<'_>,
         factors: Option<&[Vec<f32>; 3]>,
@@ -124,7 +139,15 @@ impl ConvLayer {
         buffers: &mut Buffers,
     ) {
         let (x_len, y_len) = (buffers.len_of(self.input), buffers.len_of(self.output));
-        let (parts, sums_len) = (self.kernel.parts(n), self.kernel.sums_len());
+        let wanted = self.wanted[0];
+        let learns = params[self.weight].learns;
+        let biased = self.bias.is_some_and(|bias| params[bias].learns);
+        if !(wanted || learns || biased) {
+            return;
+        }
+        // One value that nobody reads stands for the sums of weights that do not learn.
+        let sums_len = if learns { self.kernel.sums_len() } else { 1 };
+        let parts = self.kernel.parts(n);
         // Of the weights, and of the bias with sums that nobody reads behind them.
         let mut sums = buffers.take(parts * sums_len);
         let mut bias_sums = buffers.take(parts * 2 * self.channels);
@@ -186,11 +209,13 @@ impl ConvLayer {
                                 // Only norms' gradients are stored in bf16.
                                 (.., Stored::Bf16(_)) => continue,
                             };
-                            if self.bias.is_some() {
+                            if biased {
                                 self.bias_sums(dy, bias_sums);
                             }
-                            let x = x.read(xs.clone(), x_room);
-                            self.kernel.add(images, x, dy, scratch, sums);
+                            if learns {
+                                let x = x.read(xs.clone(), x_room);
+                                self.kernel.add(images, x, dy, scratch, sums);
+                            }
                             let Some(dx) = cut_stored(&mut part.dx, images * x_len) else {
                                 continue;
                             };
@@ -217,8 +242,10 @@ impl ConvLayer {
                     });
                 });
         }
-        self.kernel.collect(&sums, &mut params[self.weight].gradient);
-        if let Some(bias) = self.bias {
+        if learns {
+            self.kernel.collect(&sums, &mut params[self.weight].gradient);
+        }
+        if let Some(bias) = self.bias.filter(|_| biased) {
             let gradient = &mut params[bias].gradient;
             gradient.fill(0.0);
             for sums in bias_sums.chunks_exact(2 * self.channels) {

@@ -45,6 +45,12 @@ impl Origin {
         self.passes.apply(y, [&self.scale, &self.shift], residual, self.clamp, z);
     }
 
+    /// The norm's output times `factor`.
+    pub fn scaled(&self, factor: f32) -> Self {
+        let times = |values: &[f32]| values.iter().map(|v| factor * v).collect();
+        Self { scale: times(&self.scale), shift: times(&self.shift), mean: Vec::new(), ..*self }
+    }
+
     /// Sums of one image's gradient `dz` for the norm whose input was `y`: `[2, channels]`.
     pub fn sums(&self, dz: Stored<'_>, y: Stored<'_>, sums: &mut [f32]) {
         let (scale, shift) = (&self.scale, &self.shift);

@@ -10,6 +10,10 @@ use super::param::Param;
 use super::{NormMode, TensorId};
 use crate::Result;
 
+/// A number in `[0, 1)` for each branch and sample, by which stochastic depth decides; `None` leaves
+/// nothing out.
+pub(super) type Drops<'a> = Option<&'a dyn Fn(usize, usize) -> f32>;
+
 /// `act(norm(conv(input)) + residual)`.
 pub(super) struct ConvLayer {
     pub kernel: Kernel,
@@ -25,6 +29,12 @@ pub(super) struct ConvLayer {
     pub output: TensorId,
     /// Whether nobody else reads the input, so that its gradient is complete here.
     pub sole_reader: bool,
+    /// Whether anything before the input, or before the residual, needs a gradient.
+    pub wanted: [bool; 2],
+    /// How likely a sample leaves out the branch that ends here, and the branch's number.
+    pub drop: Option<(usize, f32)>,
+    /// What the branch of each sample was multiplied by in the last forward pass; empty for 1.
+    pub factors: Vec<f32>,
     /// Passes over the output's channels.
     pub passes: BatchNorm,
     pub channels: usize,
@@ -38,9 +48,10 @@ impl ConvLayer {
         n: usize,
         params: &mut [Param],
         buffers: &mut Buffers,
-        mode: NormMode,
+        drops: Drops<'_>,
     ) -> Result<()> {
         self.pack(params)?;
+        self.draw(n, drops);
         let y_len = buffers.len_of(self.output);
         // A norm comes before the sum and the activation.
         let Some(before) = self.before_norm else {
@@ -55,12 +66,13 @@ impl ConvLayer {
         let mut y = buffers.take_tensor(before);
         let mut sums = self.norm.as_mut().map_or_else(Vec::new, |n| std::mem::take(&mut n.sums));
         sums.resize(n * 2 * self.channels, 0.0);
-        let moments = (mode == NormMode::Batch).then_some(&mut sums[..]);
+        let batch = self.norm.as_ref().is_some_and(|norm| norm.mode == NormMode::Batch);
+        let moments = batch.then_some(&mut sums[..]);
         self.convolve(n, buffers, None, Clamp::NONE, stored_mut(&mut y, narrow), moments);
         if let Some(norm) = &mut self.norm {
             norm.sums = sums;
             let (gamma, beta) = (&params[norm.gamma].value, &params[norm.beta].value);
-            norm.settle(mode, n * y_len / self.channels, gamma, beta);
+            norm.settle(n * y_len / self.channels, gamma, beta);
             let origin = Origin {
                 passes: self.passes,
                 channels: self.channels,
@@ -76,7 +88,11 @@ impl ConvLayer {
                 let y = stored(&y, narrow);
                 output[..n * y_len].par_chunks_mut(y_len).enumerate().for_each(|(i, z)| {
                     let image = i * y_len..(i + 1) * y_len;
-                    origin.apply(y.slice(image.clone()), residual.map(|r| &r[image]), z);
+                    let (y, residual) = (y.slice(image.clone()), residual.map(|r| &r[image]));
+                    match self.factors.get(i) {
+                        None => origin.apply(y, residual, z),
+                        Some(&factor) => origin.scaled(factor).apply(y, residual, z),
+                    }
                 });
                 buffers.put_tensor(self.output, output);
             }
@@ -140,6 +156,17 @@ impl ConvLayer {
                 }
             });
         });
+    }
+
+    /// Draws which samples leave the branch out (Huang et al. 2016, arXiv:1603.09382); the others
+    /// are scaled up, so that the expectation stays.
+    fn draw(&mut self, n: usize, drops: Drops<'_>) {
+        self.factors.clear();
+        if let (Some((branch, rate)), Some(uniform)) = (self.drop, drops) {
+            let kept = 1.0 / (1.0 - rate);
+            let factor = |sample| if uniform(branch, sample) < rate { 0.0 } else { kept };
+            self.factors.extend((0..n).map(factor));
+        }
     }
 
     fn pack(&mut self, params: &[Param]) -> Result<()> {

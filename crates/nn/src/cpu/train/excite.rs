@@ -20,6 +20,8 @@ pub(super) struct ExciteLayer {
     pub kept: Vec<f32>,
     /// Whether the weights changed since they were packed.
     pub stale: bool,
+    /// Whether anything before the input needs a gradient.
+    pub wanted: bool,
 }
 
 impl ExciteLayer {
@@ -63,16 +65,29 @@ impl ExciteLayer {
             });
         }
         let places = [self.reduce[0], self.reduce[1], self.expand[0], self.expand[1]];
-        let mut own = places.map(|at| std::mem::take(&mut params[at].gradient));
-        let [reduce, reduce_bias, expand, expand_bias] = &mut own;
-        let to = ExciteGradients { reduce, reduce_bias, expand, expand_bias };
-        kernel.gradients(&self.kept, &deltas, to);
-        for (at, gradient) in places.into_iter().zip(own) {
-            params[at].gradient = gradient;
+        if places.iter().any(|&at| params[at].learns) {
+            // What does not learn has no room for its gradient; it is formed all the same and
+            // thrown away, as these matrices are small.
+            let mut own = places.map(|at| {
+                let mut gradient = std::mem::take(&mut params[at].gradient);
+                gradient.resize(params[at].value.len(), 0.0);
+                gradient
+            });
+            let [reduce, reduce_bias, expand, expand_bias] = &mut own;
+            let to = ExciteGradients { reduce, reduce_bias, expand, expand_bias };
+            kernel.gradients(&self.kept, &deltas, to);
+            for (at, gradient) in places.into_iter().zip(own) {
+                if params[at].learns {
+                    params[at].gradient = gradient;
+                }
+            }
         }
         buffers.give_back(dy);
         buffers.give_back(deltas);
-        buffers.add_gradient(self.input, dx);
+        match self.wanted {
+            true => buffers.add_gradient(self.input, dx),
+            false => buffers.give_back(dx),
+        }
         Ok(())
     }
 }

@@ -3,13 +3,14 @@
 use offshoot_kernels::{Window, max_pool, max_pool_backward, mean_pool, mean_pool_backward};
 use rayon::prelude::*;
 
+use super::TensorId;
 use super::activation::ActLayer;
 use super::buffers::Buffers;
-use super::conv::ConvLayer;
+use super::conv::{ConvLayer, Drops};
 use super::excite::ExciteLayer;
+use super::norm::Norm;
 use super::param::Param;
-use super::{NormMode, TensorId};
-use crate::{NnError, Params, Result};
+use crate::{NnError, Result};
 
 /// One layer.
 pub(super) enum Layer {
@@ -44,6 +45,28 @@ impl Layer {
         }
     }
 
+    /// What comes out.
+    pub fn output(&self) -> TensorId {
+        match self {
+            Self::Conv(layer) => layer.output,
+            Self::Shape(layer) => layer.output,
+            Self::Act(layer) => layer.output,
+            Self::Excite(layer) => layer.output,
+        }
+    }
+
+    /// Places of its parameters.
+    pub fn params(&self) -> Vec<usize> {
+        match self {
+            Self::Conv(layer) => {
+                let norm = layer.norm.iter().flat_map(|norm| [norm.gamma, norm.beta]);
+                std::iter::once(layer.weight).chain(layer.bias).chain(norm).collect()
+            }
+            Self::Excite(layer) => [layer.reduce, layer.expand].concat(),
+            Self::Shape(_) | Self::Act(_) => Vec::new(),
+        }
+    }
+
     /// Every tensor that the layer reads.
     pub fn reads(&self) -> impl Iterator<Item = TensorId> {
         let residual = match self {
@@ -58,10 +81,10 @@ impl Layer {
         n: usize,
         params: &mut [Param],
         buffers: &mut Buffers,
-        norm: NormMode,
+        drops: Drops<'_>,
     ) -> Result<()> {
         match self {
-            Self::Conv(layer) => layer.forward(n, params, buffers, norm),
+            Self::Conv(layer) => layer.forward(n, params, buffers, drops),
             Self::Shape(layer) => {
                 layer.forward(n, buffers);
                 Ok(())
@@ -74,17 +97,15 @@ impl Layer {
         }
     }
 
-    /// `wanted` says whether anything before this layer needs a gradient.
+    /// Forms the gradients of what learns here and of the inputs that need one.
     pub fn backward(
         &mut self,
         n: usize,
-        wanted: bool,
         params: &mut [Param],
         buffers: &mut Buffers,
-        norm: NormMode,
     ) -> Result<()> {
         match self {
-            Self::Conv(layer) => layer.backward(n, wanted, params, buffers, norm),
+            Self::Conv(layer) => layer.backward(n, params, buffers),
             Self::Shape(layer) => layer.backward(n, buffers),
             Self::Act(layer) => layer.backward(n, buffers),
             Self::Excite(layer) => layer.backward(n, params, buffers),
@@ -99,11 +120,19 @@ impl Layer {
         }
     }
 
-    /// Running statistics by checkpoint key.
-    pub fn statistics(&self) -> Params {
+    /// Its batch norm, where it has one.
+    pub fn norm(&self) -> Option<&Norm> {
         match self {
-            Self::Conv(layer) => layer.norm.as_ref().map_or_else(Params::new, |n| n.statistics()),
-            Self::Shape(_) | Self::Act(_) | Self::Excite(_) => Params::new(),
+            Self::Conv(layer) => layer.norm.as_ref(),
+            Self::Shape(_) | Self::Act(_) | Self::Excite(_) => None,
+        }
+    }
+
+    /// As [`Layer::norm`].
+    pub fn norm_mut(&mut self) -> Option<&mut Norm> {
+        match self {
+            Self::Conv(layer) => layer.norm.as_mut(),
+            Self::Shape(_) | Self::Act(_) | Self::Excite(_) => None,
         }
     }
 }

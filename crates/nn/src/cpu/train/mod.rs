@@ -21,12 +21,15 @@ mod norm;
 mod optimiser;
 mod param;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use offshoot_kernels::{Isa, Precision};
 
-use super::{Plan, PlanOptions};
+use super::{Learned, Plan, PlanOptions};
 use crate::{Array, NnError, Params, Recipe, Result, Shape};
 use buffers::Buffers;
 use layer::Layer;
+use norm::Norm;
 pub use optimiser::{Optimiser, Rule};
 use param::Param;
 pub use param::ParamInfo;
@@ -52,8 +55,19 @@ pub struct TrainOptions {
     pub size: Option<[usize; 2]>,
     /// The last stage that is frozen; `None` trains everything.
     pub frozen_until: Option<String>,
+    /// Whether the caller brings the activations of the last frozen stage instead of pictures.
+    pub from_activations: bool,
+    /// Keys of what learns in the other stages; `None`: everything. Norms whose scale does not learn
+    /// use their running statistics, which stay as they are.
+    pub learns: Option<BTreeSet<String>>,
     /// What batch norms normalise by.
     pub norm: NormMode,
+    /// How likely the last residual branch is left out for a sample (stochastic depth, Huang et al.
+    /// 2016, arXiv:1603.09382); earlier branches less, in proportion.
+    pub drop_path: f32,
+    /// Stages whose outputs [`Trainer::stage_output`] gives out and whose gradients
+    /// [`Trainer::backward_adding`] adds to.
+    pub taps: Vec<String>,
     /// Whether [`Trainer::input_gradient`] is wanted.
     pub input_gradient: bool,
 }
@@ -68,8 +82,9 @@ pub struct Trainer {
     /// Frozen parameters and whatever else came with the checkpoint.
     others: Params,
     buffers: Buffers,
-    norm: NormMode,
-    input_gradient: bool,
+    /// Whether a tensor's gradient leads to anything that learns.
+    wanted: Vec<bool>,
+    taps: BTreeMap<String, TensorId>,
     /// Samples of the last forward pass that no backward pass has used.
     pending: Option<usize>,
 }
@@ -85,28 +100,34 @@ impl Trainer {
         let isa = options.isa.unwrap_or_else(Isa::detect);
         let picture = recipe.picture()?;
         let [height, width] = options.size.unwrap_or([picture.size; 2]);
-        let input = Shape::Map { height, width, channels: picture.channels.count() };
-        let (prefix, first) = match &options.frozen_until {
-            None => (None, 0),
-            Some(stage) => {
+        let picture = Shape::Map { height, width, channels: picture.channels.count() };
+        let first = match &options.frozen_until {
+            Some(stage) => super::stages_until(recipe, Some(stage))?,
+            None => 0,
+        };
+        let prefix = match &options.frozen_until {
+            Some(stage) if !options.from_activations => {
                 let plan = PlanOptions {
                     isa: Some(isa),
                     precision: options.precision,
                     size: Some([height, width]),
+                    from: None,
                     until: Some(stage.clone()),
                 };
-                let plan = Plan::new(recipe, params, &plan)?;
-                let place = recipe.stages.iter().position(|s| s.name == stage).unwrap_or(0);
-                (Some(plan), place + 1)
+                Some(Plan::new(recipe, params, &plan)?)
             }
+            _ => None,
         };
-        let inner = prefix.as_ref().map_or(input, Plan::output_shape);
-        let built = build::build(isa, options, params, inner, &recipe.stages[first..])?;
-        let learnt: std::collections::BTreeSet<String> =
-            built.params.iter().flat_map(Param::keys).collect();
+        let inner = match &options.frozen_until {
+            Some(stage) => recipe.shape_at_stage(stage, height, width)?,
+            None => picture,
+        };
+        let input = if options.from_activations { inner } else { picture };
+        let built = build::build(isa, options, params, inner, &recipe.stages, first)?;
+        let own: BTreeSet<&str> = built.params.iter().map(Param::key).collect();
         let others = params
             .iter()
-            .filter(|(key, _)| !learnt.contains(*key))
+            .filter(|(key, _)| !own.contains(key.as_str()))
             .map(|(key, array)| (key.clone(), array.clone()))
             .collect();
         Ok(Self {
@@ -117,8 +138,8 @@ impl Trainer {
             params: built.params,
             others,
             buffers: Buffers::new(built.tensors, built.derived, built.narrow),
-            norm: options.norm,
-            input_gradient: options.input_gradient,
+            wanted: built.wanted,
+            taps: built.taps,
             pending: None,
         })
     }
@@ -139,6 +160,21 @@ impl Trainer {
     /// # Errors
     /// Where `input` has another length.
     pub fn forward(&mut self, input: &[f32], n: usize) -> Result<&[f32]> {
+        self.forward_dropping(input, n, None)
+    }
+
+    /// As [`Trainer::forward`] with stochastic depth: `uniform` gives a number in `[0, 1)` for each
+    /// residual branch of the network and sample, by which it is decided whether the branch is left
+    /// out.
+    ///
+    /// # Errors
+    /// As [`Trainer::forward`].
+    pub fn forward_dropping(
+        &mut self,
+        input: &[f32],
+        n: usize,
+        uniform: Option<&dyn Fn(usize, usize) -> f32>,
+    ) -> Result<&[f32]> {
         super::check_len("input", input.len(), n, self.input.len())?;
         if n == 0 {
             return Err(NnError::Unsupported("a batch without samples".into()));
@@ -154,7 +190,7 @@ impl Trainer {
             self.buffers.put_tensor(0, inner);
         }
         for layer in &mut self.layers {
-            layer.forward(n, &mut self.params, &mut self.buffers, self.norm)?;
+            layer.forward(n, &mut self.params, &mut self.buffers, uniform)?;
         }
         self.pending = Some(n);
         let last = self.buffers.tensors() - 1;
@@ -166,6 +202,15 @@ impl Trainer {
     /// # Errors
     /// Where no forward pass came before or `gradient` has another length.
     pub fn backward(&mut self, gradient: &[f32]) -> Result<()> {
+        self.backward_adding(gradient, &[])
+    }
+
+    /// As [`Trainer::backward`]; `adding` are further gradients of stages that
+    /// [`TrainOptions::taps`] names, `[n, output of the stage]`.
+    ///
+    /// # Errors
+    /// As [`Trainer::backward`], and where a stage is no tap.
+    pub fn backward_adding(&mut self, gradient: &[f32], adding: &[(&str, &[f32])]) -> Result<()> {
         let n = self.pending.take().ok_or_else(|| {
             NnError::Unsupported("a backward pass without a forward pass before it".into())
         })?;
@@ -175,11 +220,37 @@ impl Trainer {
         first.copy_from_slice(gradient);
         self.buffers.clear_gradients();
         self.buffers.set_gradient(last, first);
+        for &(stage, gradient) in adding {
+            let id = self.tap(stage)?;
+            super::check_len("gradient", gradient.len(), n, self.buffers.len_of(id))?;
+            let mut first = self.buffers.take(gradient.len());
+            first.copy_from_slice(gradient);
+            self.buffers.add_gradient(id, first);
+        }
         for layer in self.layers.iter_mut().rev() {
-            let wanted = layer.input() != 0 || self.input_gradient;
-            layer.backward(n, wanted, &mut self.params, &mut self.buffers, self.norm)?;
+            // Below the first layer that learns, nobody asks for a gradient.
+            if self.wanted[layer.output()] {
+                layer.backward(n, &mut self.params, &mut self.buffers)?;
+            }
         }
         Ok(())
+    }
+
+    /// What a stage of [`TrainOptions::taps`] gave in the last forward pass of `n` samples.
+    ///
+    /// # Errors
+    /// Where the stage is no tap.
+    pub fn stage_output(&self, stage: &str, n: usize) -> Result<&[f32]> {
+        let id = self.tap(stage)?;
+        Ok(&self.buffers.tensor(id)[..n * self.buffers.len_of(id)])
+    }
+
+    fn tap(&self, stage: &str) -> Result<TensorId> {
+        self.taps.get(stage).copied().ok_or_else(|| {
+            NnError::Unsupported(format!(
+                "activations of stage `{stage}`, which were not asked for"
+            ))
+        })
     }
 
     /// Gradient with respect to the trainable part's input, `[n, h, w, c]`, after a backward pass;
@@ -190,12 +261,44 @@ impl Trainer {
 
     /// The parameters that learn, in the order of the recipe.
     pub fn params(&self) -> impl Iterator<Item = ParamInfo<'_>> {
-        self.params.iter().map(Param::info)
+        self.params.iter().filter(|param| param.learns).map(Param::info)
+    }
+
+    /// The parameters that learn, in the same order; values may be changed.
+    pub fn learned(&mut self) -> impl Iterator<Item = Learned<'_>> {
+        self.layers.iter_mut().for_each(Layer::weights_moved);
+        self.params.iter_mut().filter_map(Param::learned)
+    }
+
+    /// Takes over parameters and running statistics of the trained stages, as [`Trainer::export`]
+    /// gives them.
+    ///
+    /// # Errors
+    /// Where a parameter is missing or has another number of values.
+    pub fn load(&mut self, params: &Params) -> Result<()> {
+        self.layers.iter_mut().for_each(Layer::weights_moved);
+        self.params.iter_mut().try_for_each(|param| param.load(params))?;
+        let mut norms = self.layers.iter_mut().filter_map(Layer::norm_mut);
+        norms.try_for_each(|norm| norm.load(params))
+    }
+
+    /// Sets the share of a batch in running statistics, 0.1 at first. With 1/k at the k-th batch they
+    /// become the mean over batches, as averaged weights need them.
+    pub fn set_norm_momentum(&mut self, momentum: f64) {
+        for norm in self.layers.iter_mut().filter_map(Layer::norm_mut) {
+            norm.momentum = momentum;
+        }
+    }
+
+    /// Whether any running statistics move.
+    pub fn moves_statistics(&self) -> bool {
+        let mut norms = self.layers.iter().filter_map(Layer::norm);
+        norms.any(|norm| norm.mode == NormMode::Batch)
     }
 
     /// Gradients of the last backward pass, by checkpoint key and in the checkpoint's layout.
     pub fn gradients(&self) -> Params {
-        self.params.iter().map(Param::gradient_array).collect()
+        self.params.iter().filter(|param| param.learns).map(Param::gradient_array).collect()
     }
 
     /// All parameters and running statistics, by checkpoint key and in the checkpoint's layout.
@@ -203,7 +306,7 @@ impl Trainer {
         let mut params = self.others.clone();
         params.extend(self.params.iter().map(Param::array));
         for layer in &self.layers {
-            params.extend(layer.statistics());
+            params.extend(layer.norm().map(Norm::statistics).unwrap_or_default());
         }
         params
     }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use offshoot_kernels::merge_moments;
 
 use super::{NormMode, vector};
-use crate::Array;
+use crate::cpu::fold::array;
+use crate::{Array, Params, Result};
 
 /// Share of the batch in running statistics, as PyTorch's default has it.
-const MOMENTUM: f64 = 0.1;
+pub(super) const MOMENTUM: f64 = 0.1;
 
 /// A batch norm's state.
 pub(super) struct Norm {
@@ -16,6 +17,10 @@ pub(super) struct Norm {
     pub gamma: usize,
     pub beta: usize,
     pub eps: f32,
+    /// What it normalises by; running statistics wherever its scale does not learn.
+    pub mode: NormMode,
+    /// Share of the batch in running statistics.
+    pub momentum: f64,
     pub running_mean: Vec<f32>,
     pub running_var: Vec<f32>,
     /// Of the last forward pass: what was normalised by, and the affine form that it gave.
@@ -35,11 +40,25 @@ impl Norm {
         ])
     }
 
+    /// Takes over running statistics, where `params` has them.
+    pub fn load(&mut self, params: &Params) -> Result<()> {
+        for (field, to) in
+            [("running_mean", &mut self.running_mean), ("running_var", &mut self.running_var)]
+        {
+            let key = format!("{}.{field}", self.key);
+            if params.contains_key(&key) {
+                let len = to.len();
+                to.copy_from_slice(array(params, &key, len)?);
+            }
+        }
+        Ok(())
+    }
+
     /// Derives the affine form from the batch's moments or the running ones.
-    pub fn settle(&mut self, mode: NormMode, pixels: usize, gamma: &[f32], beta: &[f32]) {
+    pub fn settle(&mut self, pixels: usize, gamma: &[f32], beta: &[f32]) {
         let channels = gamma.len();
         let mut variance = vec![0.0; channels];
-        match mode {
+        match self.mode {
             NormMode::Batch => {
                 let images = self.sums.chunks_exact(2 * channels);
                 let each = pixels / images.len();
@@ -47,8 +66,9 @@ impl Norm {
                 merge_moments(slices, &mut self.mean, &mut variance);
                 // PyTorch keeps the unbiased variance, but normalises by the biased one.
                 let unbiased = pixels as f64 / (pixels as f64 - 1.0).max(1.0);
+                let momentum = self.momentum;
                 let follow = |running: &mut f32, batch: f64| {
-                    *running = ((1.0 - MOMENTUM) * f64::from(*running) + MOMENTUM * batch) as f32;
+                    *running = ((1.0 - momentum) * f64::from(*running) + momentum * batch) as f32;
                 };
                 for (c, &batch) in variance.iter().enumerate() {
                     follow(&mut self.running_mean[c], self.mean[c]);

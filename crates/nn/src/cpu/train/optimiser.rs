@@ -37,7 +37,8 @@ impl Optimiser {
     /// of the learning rate and of the weight decay (0 leaves a parameter's decay or value alone).
     pub fn step(&mut self, trainer: &mut Trainer, group: impl Fn(ParamInfo<'_>) -> [f32; 2]) {
         self.steps += 1;
-        for (param, [first, second]) in trainer.params.iter_mut().zip(&mut self.moments) {
+        let learning = trainer.params.iter_mut().filter(|param| param.learns);
+        for (param, [first, second]) in learning.zip(&mut self.moments) {
             let [rate, decay] = group(param.info());
             let (value, gradient) = (&mut param.value[..], &param.gradient[..]);
             match self.rule {

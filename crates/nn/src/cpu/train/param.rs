@@ -1,8 +1,9 @@
 //! Parameters in the order that the kernels want, and as checkpoints hold them.
 
-use crate::{Array, Params, Result};
+use crate::{Array, Params, Result, Role};
 
-use super::super::fold::array;
+use crate::cpu::Learned;
+use crate::cpu::fold::array;
 
 /// What a caller may know of a parameter.
 #[derive(Debug, Clone, Copy)]
@@ -13,15 +14,21 @@ pub struct ParamInfo<'a> {
     pub stage: &'a str,
     /// Number of values.
     pub len: usize,
+    /// What it does.
+    pub role: Role,
     /// Whether weight decay is usual: weights of convolutions and linear layers, not norms and
     /// biases.
     pub decays: bool,
 }
 
-/// A parameter that learns.
+/// A parameter of the stages that are trained.
 pub(super) struct Param {
-    key: String,
+    /// The checkpoint's key: one, as a slice for [`Learned`].
+    key: [String; 1],
     stage: &'static str,
+    role: Role,
+    /// Whether it learns; else it has no gradient.
+    pub learns: bool,
     /// As in the checkpoint.
     shape: Vec<usize>,
     /// `[taps, inputs, outputs]` for weights, `[channels]` otherwise.
@@ -36,33 +43,54 @@ impl Param {
         stage: &'static str,
         key: String,
         shape: Vec<usize>,
+        role: Role,
+        learns: bool,
     ) -> Result<Self> {
         let len = shape.iter().product();
-        let from = array(params, &key, len)?;
-        let mut value = vec![0.0; len];
-        for_pairs(&shape, |inner, outer| value[inner] = from[outer]);
-        Ok(Self { key, stage, shape, value, gradient: vec![0.0; len] })
+        let gradient = if learns { vec![0.0; len] } else { Vec::new() };
+        let value = vec![0.0; len];
+        let mut param = Self { key: [key], stage, role, learns, shape, value, gradient };
+        param.load(params)?;
+        Ok(param)
     }
 
-    pub fn keys(&self) -> impl Iterator<Item = String> {
-        std::iter::once(self.key.clone())
+    /// Takes over the checkpoint's values.
+    pub fn load(&mut self, params: &Params) -> Result<()> {
+        let from = array(params, &self.key[0], self.value.len())?;
+        let value = &mut self.value;
+        for_pairs(&self.shape, |inner, outer| value[inner] = from[outer]);
+        Ok(())
+    }
+
+    pub fn key(&self) -> &str {
+        &self.key[0]
+    }
+
+    pub fn learned(&mut self) -> Option<Learned<'_>> {
+        self.learns.then_some(Learned {
+            keys: &self.key,
+            role: self.role,
+            value: &mut self.value,
+            gradient: &self.gradient,
+        })
     }
 
     pub fn info(&self) -> ParamInfo<'_> {
         ParamInfo {
-            key: &self.key,
+            key: &self.key[0],
             stage: self.stage,
             len: self.value.len(),
-            decays: self.shape.len() > 1,
+            role: self.role,
+            decays: self.role == Role::Weight,
         }
     }
 
     pub fn array(&self) -> (String, Array) {
-        (self.key.clone(), self.outward(&self.value))
+        (self.key().to_string(), self.outward(&self.value))
     }
 
     pub fn gradient_array(&self) -> (String, Array) {
-        (self.key.clone(), self.outward(&self.gradient))
+        (self.key().to_string(), self.outward(&self.gradient))
     }
 
     fn outward(&self, values: &[f32]) -> Array {

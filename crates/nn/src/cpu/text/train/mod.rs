@@ -16,7 +16,8 @@ use offshoot_kernels::{Activation, Attention, Isa, Linear, LinearGrad, Precision
 
 use super::TextPlan;
 use crate::blocks::TokenPool;
-use crate::{NnError, Params, Recipe, Result, Role, TextBatch, TextSpec};
+use crate::cpu::Learned;
+use crate::{NnError, Params, Recipe, Result, TextBatch, TextSpec};
 use tensors::Tensor;
 
 /// How a trainer is made.
@@ -125,19 +126,6 @@ struct SavedLayer {
     inner: Vec<f32>,
     /// `attended + shrink(act(inner))`, before its norm.
     total: Vec<f32>,
-}
-
-/// A tensor as an optimiser sees it: one or more arrays of the checkpoint, in an order of values that is
-/// the same for `value` and `gradient`.
-pub struct Learned<'a> {
-    /// Keys of the arrays.
-    pub keys: &'a [String],
-    /// What they do.
-    pub role: Role,
-    /// Current values.
-    pub value: &'a mut [f32],
-    /// Gradient of the last backward pass.
-    pub gradient: &'a [f32],
 }
 
 impl TextTrainer {
