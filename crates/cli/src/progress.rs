@@ -105,6 +105,7 @@ impl Observer for Progress {
             }
             Event::Finished { phase, seconds } => self.finished(phase, seconds),
             Event::Warning(text) => self.say(Loudness::Normal, &format!("warning: {text}")),
+            Event::Chosen(text) => self.say(Loudness::Normal, text),
             Event::Note(text) => self.say(Loudness::Verbose, text),
         }
         if !self.stop.load(Ordering::Relaxed) {

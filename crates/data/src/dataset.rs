@@ -30,7 +30,7 @@ pub struct PixelStore {
     pub bytes: Vec<u8>,
 }
 
-/// Where a sample's picture is.
+/// What a sample is, or where it is.
 #[derive(Debug, Clone)]
 pub enum Input {
     /// An encoded image in a file.
@@ -46,14 +46,33 @@ pub enum Input {
     },
     /// A ready feature vector (npy/npz of floats): no backbone is needed.
     Vector(Arc<[f32]>),
+    /// A text, or a pair of texts.
+    Text(Text),
+    /// A text in a file of its own, in any encoding that [`crate::read_text`] knows.
+    TextFile(PathBuf),
+}
+
+/// A text, or two texts that are judged together (a premise and a hypothesis).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// The text, or the first of the pair.
+    pub text: Arc<str>,
+    /// The second of the pair.
+    pub pair: Option<Arc<str>>,
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Text { text: text.into(), pair: None }
+    }
 }
 
 /// One labelled or unlabelled example.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    /// Stable name: path relative to the data set's root, or `train-images#17`.
+    /// Stable name: path relative to the data set's root, `train-images#17` or `reviews.csv:17`.
     pub id: String,
-    /// The picture.
+    /// The picture, vector or text.
     pub input: Input,
     /// Index into [`Dataset::classes`].
     pub label: Option<u32>,
@@ -74,4 +93,6 @@ pub struct Dataset {
     pub classes: Vec<String>,
     /// In a reproducible order.
     pub samples: Vec<Sample>,
+    /// What a reader chose for the user: which columns it took for what, an old encoding.
+    pub notes: Vec<String>,
 }

@@ -23,10 +23,10 @@ pub enum DataError {
         /// What was expected and what came.
         detail: String,
     },
-    /// One picture cannot be read; the others may.
+    /// One picture or text cannot be read; the others may.
     #[error("{place}: {detail}")]
     Picture {
-        /// The picture's file, or its number in a store.
+        /// The sample's file, or its number in a store.
         place: String,
         /// The kind of fault, for the data doctor.
         fault: Fault,
@@ -38,7 +38,7 @@ pub enum DataError {
     Unusable(String),
 }
 
-/// Why one picture cannot be read.
+/// Why one picture or text cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
@@ -54,6 +54,8 @@ pub enum Fault {
     Corrupt,
     /// Its content is of no picture format (a web page saved as `.jpg`).
     NotAPicture,
+    /// Its content is no text in any known encoding.
+    NotText,
     /// A picture format, or a variant of one, that this crate does not decode.
     Unsupported,
     /// Larger than [`crate::Limits`] allow.
@@ -70,6 +72,7 @@ impl Fault {
             Fault::Truncated => "truncated",
             Fault::Corrupt => "corrupt",
             Fault::NotAPicture => "not-a-picture",
+            Fault::NotText => "not-text",
             Fault::Unsupported => "unsupported",
             Fault::TooLarge => "too-large",
         }

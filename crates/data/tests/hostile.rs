@@ -162,6 +162,10 @@ fn forms() -> Vec<(&'static str, Vec<u8>)> {
         ("train-images-idx3-ubyte", idx),
         ("x.npy", npy.clone()),
         ("list.csv", csv),
+        ("texts.csv", b"text,label,split\n\"a, b\nc\",u,train\nd e,v,test\n".to_vec()),
+        ("texts.tsv", b"label\ttext\nu\ta \"b\nv\tc d e\n".to_vec()),
+        ("texts.jsonl", b"{\"text\":\"a b\",\"label\":1}\n{\"text\":\"c\",\"label\":2}\n".to_vec()),
+        ("texts.tab", b"c\tt\nd\tstring\nclass\t\nu\ta b\nv\tc d\n".to_vec()),
         ("data.npz", npz(&npy)),
     ]
 }
@@ -257,7 +261,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 250, ..ProptestConfig::default() })]
 
     #[test]
-    fn mutated_data_sets_never_panic(which in 0usize..4, changes in changes()) {
+    fn mutated_data_sets_never_panic(which in 0usize..8, changes in changes()) {
         let root = TempDir::new().unwrap();
         let (name, mut bytes) = forms().swap_remove(which);
         mutate(&mut bytes, &changes);
@@ -267,7 +271,7 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_are_no_data_set(which in 0usize..4, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn random_bytes_are_no_data_set(which in 0usize..8, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let root = TempDir::new().unwrap();
         let (name, _) = forms().swap_remove(which);
         fs::write(root.path().join(name), bytes).unwrap();

@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plan = ExtractPlan {
         precision: offshoot_transfer::Precision::Auto,
         data: data.into(),
+        columns: Default::default(),
         model,
         shard: None,
         out: Some(out.into()),

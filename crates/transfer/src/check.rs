@@ -116,7 +116,8 @@ fn refusal(dataset: &Dataset, findings: &Findings) -> Result<()> {
 /// in `refused` whether `train` would refuse the data.
 pub fn check(plan: &CheckPlan, observer: &mut dyn Observer) -> Result<CheckReport> {
     let mut watch = Watch::new(observer);
-    let dataset = watch.phase(Phase::Read, None, |_| crate::prepare::open(&plan.data))?;
+    let dataset = watch
+        .phase(Phase::Read, None, |watch| crate::prepare::open(&plan.data, &plan.columns, watch))?;
     let total = dataset.samples.len();
     let findings = watch
         .phase(Phase::Check, Some(total), |watch| examine(&dataset, plan.near_duplicates, watch))?;

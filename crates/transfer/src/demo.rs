@@ -46,7 +46,7 @@ pub fn emoji(vendor: &str) -> Result<Dataset> {
         }));
     }
     let classes = classes.into_iter().map(|(name, _)| name).collect();
-    Ok(Dataset { name: format!("emoji-{vendor}"), classes, samples })
+    Ok(Dataset { name: format!("emoji-{vendor}"), classes, samples, notes: Vec::new() })
 }
 
 /// Trains on one vendor's emoji and evaluates on both, with every baseline.

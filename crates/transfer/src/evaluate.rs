@@ -21,7 +21,8 @@ pub fn evaluate(plan: &EvalPlan, observer: &mut dyn Observer) -> Result<TrainRep
     check_required(&plan.require)?;
     let (folder, record) = RunFolder::open(&plan.run)?;
     let (trained, source) = watch.phase(Phase::Load, None, |_| Trained::load(&folder, &record))?;
-    let mut dataset = watch.phase(Phase::Read, None, |_| crate::prepare::open(&plan.data))?;
+    let mut dataset = watch
+        .phase(Phase::Read, None, |watch| crate::prepare::open(&plan.data, &plan.columns, watch))?;
     relabel(&mut dataset, &trained.classes)?;
     if dataset.samples.iter().any(|s| s.split == Some(Split::Test)) {
         dataset.samples.retain(|s| s.split == Some(Split::Test));

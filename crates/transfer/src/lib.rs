@@ -57,5 +57,7 @@ pub use predict::{PredictInput, predict};
 pub use show::redraw;
 pub use train::train;
 
+pub use offshoot_data::ColumnNames;
+
 /// Result of this crate's functions.
 pub type Result<T> = std::result::Result<T, TransferError>;

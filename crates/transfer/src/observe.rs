@@ -82,6 +82,8 @@ pub enum Event<'a> {
     Warning(&'a str),
     /// For `-v` and the log.
     Note(&'a str),
+    /// What was chosen where the user said nothing, such as the columns of a table.
+    Chosen(&'a str),
 }
 
 /// What the observer wants.

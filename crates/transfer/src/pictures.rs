@@ -102,6 +102,9 @@ impl Pictures {
             Input::File(path) => self.read_file(path),
             Input::Encoded(bytes) => Ok(Content::Encoded(bytes.clone())),
             Input::Vector(values) => Ok(Content::Vector(values.clone())),
+            Input::Text(_) | Input::TextFile(_) => {
+                Err(Unreadable::new(Fault::NotAPicture, "a text, where pictures are read"))
+            }
             Input::Pixels { store, index } => {
                 let each = store.height * store.width * store.channels;
                 let end = index.checked_add(1).and_then(|n| n.checked_mul(each));

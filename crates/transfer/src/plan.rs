@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use offshoot_data::ColumnNames;
 use serde::{Deserialize, Serialize};
 
 use crate::precision::Precision;
@@ -48,8 +49,11 @@ impl Method {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainPlan {
-    /// Image folder, manifest, IDX, npy or npz; `demo:google` and `demo:twitter` are embedded.
+    /// Folder, manifest, table of texts, IDX, npy or npz; `demo:google` and `demo:twitter` are
+    /// embedded.
     pub data: PathBuf,
+    /// Columns of a table of texts; those that are not named are guessed.
+    pub columns: ColumnNames,
     /// See [`crate::source`].
     pub model: String,
     /// In which precision the network computes.
@@ -91,6 +95,7 @@ impl Default for TrainPlan {
     fn default() -> Self {
         Self {
             data: PathBuf::new(),
+            columns: ColumnNames::default(),
             model: crate::source::DEFAULT.into(),
             precision: Precision::Auto,
             method: Method::Probe,
@@ -117,6 +122,8 @@ impl Default for TrainPlan {
 pub struct CheckPlan {
     /// As in [`TrainPlan::data`].
     pub data: PathBuf,
+    /// As in [`TrainPlan::columns`].
+    pub columns: ColumnNames,
     /// Also look for near duplicates (re-encoded, resized), which decodes every image.
     pub near_duplicates: bool,
 }
@@ -146,6 +153,8 @@ impl FeatureFormat {
 pub struct ExtractPlan {
     /// As in [`TrainPlan::data`].
     pub data: PathBuf,
+    /// As in [`TrainPlan::columns`].
+    pub columns: ColumnNames,
     /// See [`crate::source`].
     pub model: String,
     /// In which precision the network computes.
@@ -169,6 +178,8 @@ pub struct EvalPlan {
     pub run: PathBuf,
     /// As in [`TrainPlan::data`]; all labelled samples, or only the test split where one is named.
     pub data: PathBuf,
+    /// As in [`TrainPlan::columns`].
+    pub columns: ColumnNames,
     /// As in [`TrainPlan::require`].
     pub require: BTreeMap<String, f64>,
     /// Samples a step of the network.
@@ -182,6 +193,8 @@ pub struct EvalPlan {
 pub struct PredictPlan {
     /// Run folder.
     pub run: PathBuf,
+    /// As in [`TrainPlan::columns`].
+    pub columns: ColumnNames,
     /// How many classes to list an input.
     pub top: usize,
     /// Samples a step of the network.

@@ -3,19 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use offshoot_data::{Dataset, Split};
+use offshoot_data::{ColumnNames, Dataset, ReadOptions, Split};
 
 use crate::documents::DataProblem;
+use crate::plan::TrainPlan;
 use crate::report::words::counted;
 use crate::watch::Watch;
 use crate::{Phase, Result, TransferError, check, demo};
 
-/// Reads the data that a user named: a path, or embedded data.
-pub fn open(path: &Path) -> Result<Dataset> {
-    match path.to_str().and_then(|p| p.strip_prefix(demo::PREFIX)) {
-        Some(vendor) => demo::emoji(vendor),
-        None => Ok(offshoot_data::open(path, &Default::default())?),
+/// Reads the data that a user named: a path, or embedded data. What the reader chose is told.
+pub fn open(path: &Path, columns: &ColumnNames, watch: &mut Watch<'_>) -> Result<Dataset> {
+    let dataset = match path.to_str().and_then(|p| p.strip_prefix(demo::PREFIX)) {
+        Some(vendor) => demo::emoji(vendor)?,
+        None => {
+            let columns = columns.clone();
+            offshoot_data::open(path, &ReadOptions { columns, ..ReadOptions::default() })?
+        }
+    };
+    for note in &dataset.notes {
+        watch.chose(note)?;
     }
+    Ok(dataset)
 }
 
 /// The data of a run: labelled samples, each in one split.
@@ -87,14 +95,9 @@ fn unjudged(dataset: &Dataset) -> Vec<&str> {
 }
 
 /// Reads, checks and splits the data of a run.
-pub fn prepare(
-    path: &Path,
-    seed: u64,
-    val: f64,
-    test: f64,
-    watch: &mut Watch<'_>,
-) -> Result<Prepared> {
-    let mut dataset = watch.phase(Phase::Read, None, |_| open(path))?;
+pub fn prepare(plan: &TrainPlan, watch: &mut Watch<'_>) -> Result<Prepared> {
+    let TrainPlan { data, columns, seed, val, test, .. } = plan;
+    let mut dataset = watch.phase(Phase::Read, None, |watch| open(data, columns, watch))?;
     let total = dataset.samples.len();
     let findings = watch.phase(Phase::Check, Some(total), |watch| {
         let findings = check::examine(&dataset, true, watch)?;
@@ -105,7 +108,7 @@ pub fn prepare(
     })?;
     findings.refuse_if_too_many_unreadable(total)?;
     let check::Findings { problems, duplicates, .. } = findings;
-    check::assign_splits(&mut dataset, duplicates, seed, val, test, watch)?;
+    check::assign_splits(&mut dataset, duplicates, *seed, *val, *test, watch)?;
     dataset.samples.retain(|s| s.label.is_some());
     let unlabelled = total - dataset.samples.len();
     if unlabelled > 0 {

@@ -103,6 +103,12 @@ impl<'o> Watch<'o> {
         self.tell(&Event::Note(text))
     }
 
+    /// What was chosen for the user.
+    pub fn chose(&mut self, text: &str) -> Result<()> {
+        self.log_line(text);
+        self.tell(&Event::Chosen(text))
+    }
+
     /// Only for the log.
     pub fn log_line(&mut self, text: &str) {
         // One line an entry, whatever file names hold.

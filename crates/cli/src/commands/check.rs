@@ -4,33 +4,47 @@ use clap::Args;
 use offshoot_transfer::report::words;
 use offshoot_transfer::{CheckPlan, CheckReport, Result, TransferError, check};
 
+use super::columns::Columns;
 use crate::context::{Context, clean};
 use crate::table::{self, Align};
 
 const EXAMPLES: &str = "\
-DATA is a folder (DATA/CLASS/* or DATA/{train,val,test}/CLASS/*), a manifest
-(path,label[,split,domain,group].csv), an IDX file or folder (MNIST family, also gzipped), npy or npz.
-Nothing is changed. The exit code is 3 when `train` would refuse the data.
+DATA is a folder of pictures or of .txt files (DATA/CLASS/* or DATA/{train,val,test}/CLASS/*), a
+manifest of pictures (path,label[,split,domain,group].csv), a table of texts (.csv, .tsv, .tab or
+.jsonl with columns such as text,label), a folder of such tables (train.csv, test.csv), an IDX
+file or folder (MNIST family, also gzipped), npy or npz. Nothing is changed. The exit code is 3
+when `train` would refuse the data.
 
 Examples:
   offshoot check photos/
+  offshoot check reviews.csv --text-column review
   offshoot check labels.csv --json | jq '.problems[] | select(.severity == \"error\")'";
 
 /// Find what is wrong with the data, file by file
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Check {
-    /// Folder, manifest, IDX, npy or npz
+    /// Folder, manifest, table of texts, IDX, npy or npz
     #[arg(value_name = "DATA")]
     data: PathBuf,
-    /// Leave out the search for near duplicates, which decodes every picture
+    /// Leave out the search for near duplicates, which takes longest
     #[arg(long)]
     fast: bool,
+    #[command(flatten)]
+    columns: Columns,
 }
 
 impl Check {
+    pub fn flags(&self) -> Vec<(&'static str, String)> {
+        self.columns.flags()
+    }
+
     pub fn run(self, context: &Context) -> Result<()> {
-        let plan = CheckPlan { data: self.data, near_duplicates: !self.fast };
+        let plan = CheckPlan {
+            data: self.data,
+            columns: context.settings.columns.clone(),
+            near_duplicates: !self.fast,
+        };
         let report = check(&plan, &mut context.observer()?)?;
         if context.json {
             context.document(&report)?;

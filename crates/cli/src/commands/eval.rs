@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use clap::Args;
 use offshoot_transfer::{EvalPlan, Result, evaluate};
 
+use super::columns::Columns;
 use super::{figures, gate, nearest};
 use crate::context::Context;
 
@@ -22,7 +23,7 @@ pub struct Eval {
     /// Name of a run, or its folder
     #[arg(value_name = "RUN")]
     run: String,
-    /// Folder, manifest, IDX, npy or npz
+    /// Folder, manifest, table of texts, IDX, npy or npz
     #[arg(value_name = "DATA")]
     data: PathBuf,
     /// Fail with exit code 7 where a figure is worse: accuracy, macro_f1, log_loss or ece
@@ -31,11 +32,14 @@ pub struct Eval {
     /// Samples a step of the network
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     batch: Option<String>,
+    #[command(flatten)]
+    columns: Columns,
 }
 
 impl Eval {
     pub fn flags(&self) -> Vec<(&'static str, String)> {
-        self.batch.iter().map(|batch| ("batch", batch.clone())).collect()
+        let batch = self.batch.iter().map(|batch| ("batch", batch.clone()));
+        batch.chain(self.columns.flags()).collect()
     }
 
     pub fn run(self, context: &Context) -> Result<()> {
@@ -43,6 +47,7 @@ impl Eval {
         let plan = EvalPlan {
             run: nearest::run(&settings.runs_dir, &self.run)?,
             data: self.data,
+            columns: settings.columns.clone(),
             require: gate::map(&self.require),
             batch: settings.batch,
             cache: settings.cache.clone(),

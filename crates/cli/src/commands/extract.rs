@@ -4,6 +4,7 @@ use clap::Args;
 use offshoot_transfer::report::words;
 use offshoot_transfer::{ExtractPlan, FeatureFormat, Precision, Result, TransferError, extract};
 
+use super::columns::Columns;
 use super::nearest;
 use crate::context::{Context, clean};
 
@@ -20,7 +21,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Extract {
-    /// Folder, manifest, IDX, npy or npz
+    /// Folder, manifest, table of texts, IDX, npy or npz
     #[arg(value_name = "DATA")]
     data: PathBuf,
     /// Source of the features: a name of `offshoot models list`, a checkpoint, or random:RECIPE
@@ -39,6 +40,8 @@ pub struct Extract {
     /// Samples a step of the network
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     batch: Option<String>,
+    #[command(flatten)]
+    columns: Columns,
 }
 
 fn output(text: &str) -> std::result::Result<PathBuf, String> {
@@ -58,7 +61,8 @@ impl Extract {
     pub fn flags(&self) -> Vec<(&'static str, String)> {
         let given =
             [("model", &self.model), ("precision", &self.precision), ("batch", &self.batch)];
-        given.into_iter().filter_map(|(key, v)| Some((key, v.clone()?))).collect()
+        let given = given.into_iter().filter_map(|(key, v)| Some((key, v.clone()?)));
+        given.chain(self.columns.flags()).collect()
     }
 
     pub fn run(self, context: &Context) -> Result<()> {
@@ -71,6 +75,7 @@ impl Extract {
         }
         let plan = ExtractPlan {
             data: self.data,
+            columns: settings.columns.clone(),
             model: settings.model.clone(),
             precision: Precision::from_name(&settings.precision)?,
             shard: self.shard,

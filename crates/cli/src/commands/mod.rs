@@ -1,6 +1,7 @@
 //! One file a command: its options, its help, what it prints.
 
 mod check;
+mod columns;
 mod completions;
 mod demo;
 mod doctor;
@@ -46,6 +47,7 @@ impl Command {
     /// Flags with a setting behind them.
     pub fn flags(&self) -> Vec<(&'static str, String)> {
         match self {
+            Self::Check(check) => check.flags(),
             Self::Extract(extract) => extract.flags(),
             Self::Train(train) => train.flags(),
             Self::Eval(eval) => eval.flags(),

@@ -5,8 +5,8 @@ use clap::Args;
 use offshoot_transfer::report::words;
 use offshoot_transfer::{PredictInput, PredictPlan, Prediction, Result, TransferError, predict};
 
+use super::columns::Columns;
 use super::nearest;
-
 use crate::context::{Context, clean};
 
 const EXAMPLES: &str = "\
@@ -36,18 +36,22 @@ pub struct Predict {
     /// Samples a step of the network
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     batch: Option<String>,
+    #[command(flatten)]
+    columns: Columns,
 }
 
 impl Predict {
     pub fn flags(&self) -> Vec<(&'static str, String)> {
         let given = [("predict.top", &self.top), ("batch", &self.batch)];
-        given.into_iter().filter_map(|(key, v)| Some((key, v.clone()?))).collect()
+        let given = given.into_iter().filter_map(|(key, v)| Some((key, v.clone()?)));
+        given.chain(self.columns.flags()).collect()
     }
 
     pub fn run(self, context: &Context) -> Result<()> {
         let settings = &context.settings;
         let plan = PredictPlan {
             run: nearest::run(&settings.runs_dir, &self.run)?,
+            columns: settings.columns.clone(),
             top: settings.predict.top,
             batch: settings.batch,
         };

@@ -6,6 +6,7 @@ use offshoot_transfer::{
     DryRun, Method, Precision, Result, TrainPlan, TransferError, dry_run, train,
 };
 
+use super::columns::Columns;
 use super::{figures, gate, nearest};
 use crate::context::Context;
 use crate::table::{self, Align};
@@ -28,7 +29,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Train {
-    /// Folder, manifest, IDX, npy or npz
+    /// Folder, manifest, table of texts, IDX, npy or npz
     #[arg(value_name = "DATA")]
     data: PathBuf,
     /// Source of the features: a name of `offshoot models list`, a checkpoint, or random:RECIPE
@@ -74,6 +75,8 @@ pub struct Train {
     /// Only say what would be done, and what memory, disk and time it would take
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    columns: Columns,
 }
 
 fn named(text: &str) -> std::result::Result<(String, PathBuf), String> {
@@ -105,6 +108,7 @@ impl Train {
         ];
         let on = switches.into_iter().filter(|(on, _, _)| *on);
         flags.extend(on.map(|(_, key, value)| (key, value.to_string())));
+        flags.extend(self.columns.flags());
         flags
     }
 
@@ -127,6 +131,7 @@ impl Train {
         let train = &settings.train;
         Ok(TrainPlan {
             data: self.data,
+            columns: settings.columns.clone(),
             model: settings.model.clone(),
             precision: Precision::from_name(&settings.precision)?,
             method: method(&train.method)?,

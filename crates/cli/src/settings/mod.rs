@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use offshoot_transfer::{CachePlan, TransferError};
+use offshoot_transfer::{CachePlan, ColumnNames, TransferError};
 use serde::{Deserialize, Serialize};
 
 use keys::{KEYS, Key};
@@ -25,6 +25,9 @@ pub struct Settings {
     pub batch: usize,
     /// The feature cache.
     pub cache: CachePlan,
+    /// Columns of a table of texts.
+    #[serde(default)]
+    pub columns: ColumnNames,
     /// Source of the features.
     pub model: String,
     /// Never use the network.

@@ -5,7 +5,7 @@ use super::{Check, Problem, Severity, View};
 pub(super) const CHECK: Check = Check {
     name: "conflicting_labels",
     kinds: &["conflicting-labels"],
-    about: "the same picture with different labels",
+    about: "the same picture or text with different labels",
     run,
 };
 

@@ -1,11 +1,12 @@
-//! The same picture more than once, by SHA-256 of file and of decoded pixels.
+//! The same picture or text more than once, by SHA-256 of file and of decoded pixels, or of the
+//! text without case and layout.
 
 use super::{Check, Problem, Severity, View, part_name};
 
 pub(super) const CHECK: Check = Check {
     name: "exact_duplicates",
     kinds: &["duplicate", "leak"],
-    about: "the same picture twice; in two parts, it makes test figures look better than they are",
+    about: "the same picture or text twice; in two parts, it makes test figures look better than they are",
     run,
 };
 

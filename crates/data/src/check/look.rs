@@ -6,9 +6,12 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::decode::{self, Facts};
-use crate::{DataError, Dataset, Fault, Input, Limits, Picture};
+use crate::text::{normalised, read_text};
+use crate::{DataError, Dataset, Fault, Input, Limits, Picture, Text};
 
+use super::sketch::{self, Sketch};
 use super::thumbnail::Thumbnail;
+use super::{mixed_scripts, odd_encoding};
 
 /// SHA-256.
 pub(super) type Hash = [u8; 32];
@@ -19,10 +22,13 @@ pub(super) struct Look {
     pub(super) fault: Option<(Fault, String)>,
     /// Of the file.
     pub(super) bytes: Option<Hash>,
-    /// Of the decoded pixels with their size, or of the vector's values.
+    /// Of the decoded pixels with their size, of the vector's values, or of the text without case
+    /// and layout; a text without words has none.
     pub(super) content: Option<Hash>,
     /// For pictures that can be read.
     pub(super) shown: Option<Shown>,
+    /// For texts that can be read.
+    pub(super) written: Option<Written>,
     /// How many values of a vector are NaN or infinite.
     pub(super) not_finite: usize,
 }
@@ -36,6 +42,19 @@ pub(super) struct Shown {
     /// All pixels are equal.
     pub(super) is_blank: bool,
     pub(super) thumbnail: Thumbnail,
+}
+
+/// What a text is like.
+pub(super) struct Written {
+    /// Parts between spaces, of both texts of a pair.
+    pub(super) words: usize,
+    /// No letter and no digit.
+    pub(super) is_empty: bool,
+    /// The first trace of a wrong decoding.
+    pub(super) odd: Option<String>,
+    /// That most letters are of.
+    pub(super) script: Option<&'static str>,
+    pub(super) sketch: Option<Sketch>,
 }
 
 /// Looks at all samples, in parallel; the results are in the order of the samples.
@@ -58,7 +77,15 @@ pub(super) fn at_all(
 }
 
 fn at(input: &Input, limits: &Limits) -> Look {
-    let mut look = Look { fault: None, bytes: None, content: None, shown: None, not_finite: 0 };
+    let mut look =
+        Look { fault: None, bytes: None, content: None, shown: None, written: None, not_finite: 0 };
+    if let Input::Text(_) | Input::TextFile(_) = input {
+        match read_text(input) {
+            Ok(text) => look_at_text(&text, &mut look),
+            Err(error) => look.fault = Some(fault_of(error)),
+        }
+        return look;
+    }
     if let Input::Vector(values) = input {
         look.not_finite = values.iter().filter(|v| !v.is_finite()).count();
         let mut hash = Sha256::new();
@@ -75,17 +102,43 @@ fn at(input: &Input, limits: &Limits) -> Look {
             look.bytes = Some(Sha256::digest(bytes).into());
             decode::decode_bytes(bytes, "picture in memory", limits)
         }
-        Input::Pixels { .. } | Input::Vector(_) => decode::stored(input),
+        _ => decode::stored(input),
     };
     match decoded {
         Ok(decoded) => {
             look.content = Some(content_hash(&decoded.picture));
             look.shown = Some(shown(decoded.picture, decoded.facts));
         }
-        Err(DataError::Picture { fault, detail, .. }) => look.fault = Some((fault, detail)),
-        Err(other) => look.fault = Some((Fault::Refused, other.to_string())),
+        Err(error) => look.fault = Some(fault_of(error)),
     }
     look
+}
+
+fn fault_of(error: DataError) -> (Fault, String) {
+    match error {
+        DataError::Picture { fault, detail, .. } => (fault, detail),
+        other => (Fault::Refused, other.to_string()),
+    }
+}
+
+fn look_at_text(text: &Text, look: &mut Look) {
+    let whole = sketch::joined(text);
+    let is_empty = !whole.contains(char::is_alphanumeric);
+    if !is_empty {
+        let mut hash = Sha256::new();
+        for part in [Some(&text.text), text.pair.as_ref()].into_iter().flatten() {
+            hash.update(normalised(part));
+            hash.update([0]);
+        }
+        look.content = Some(hash.finalize().into());
+    }
+    look.written = Some(Written {
+        words: whole.split_whitespace().count(),
+        is_empty,
+        odd: odd_encoding::trace(&whole),
+        script: mixed_scripts::of(&whole),
+        sketch: sketch::of(&whole),
+    });
 }
 
 fn shown(picture: Picture, facts: Facts) -> Shown {

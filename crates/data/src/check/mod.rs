@@ -1,24 +1,29 @@
 //! The data doctor: what is wrong with a data set, by name of the file.
 //!
-//! Each picture is looked at once, in parallel ([`look`]); then every check of [`CHECKS`] reads
+//! Each picture or text is looked at once, in parallel ([`look`]); then every check of [`CHECKS`] reads
 //! what was seen. Files are never changed, and the result does not depend on the number of threads.
 
 mod blank;
 mod clipped_grey;
 mod conflicting_labels;
 mod empty_class;
+mod empty_text;
 mod exact_duplicates;
 mod group_straddles;
 mod imbalance;
+mod long_texts;
 mod look;
 mod missing_labels;
+mod mixed_scripts;
 mod near_duplicates;
 mod not_finite;
+mod odd_encoding;
 mod one_class;
 mod one_sample_class;
 mod outside_folder;
 mod rotated;
 mod similar_names;
+mod sketch;
 mod summary;
 mod thumbnail;
 mod tiny;
@@ -69,14 +74,23 @@ pub struct CheckOptions {
     pub tiny: usize,
     /// The largest class over the smallest, from which on imbalance is reported.
     pub imbalance: f64,
-    /// Whether to compare pictures with each other for re-encoded and resized copies. It takes
+    /// Whether to compare samples with each other for copies with small changes: re-encoded and
+    /// resized pictures, texts with other punctuation or a few other words. For pictures it takes
     /// time in proportion to the square of the number of samples, about a second for 70,000.
     pub near_duplicates: bool,
+    /// Texts of more words are reported as long. 380 English words are about 512 tokens.
+    pub long_words: usize,
 }
 
 impl Default for CheckOptions {
     fn default() -> Self {
-        CheckOptions { limits: Limits::default(), tiny: 8, imbalance: 10.0, near_duplicates: true }
+        CheckOptions {
+            limits: Limits::default(),
+            tiny: 8,
+            imbalance: 10.0,
+            near_duplicates: true,
+            long_words: 380,
+        }
     }
 }
 
@@ -87,7 +101,7 @@ pub struct CheckReport {
     pub problems: Vec<Problem>,
     /// Indices of samples that cannot be read, ascending.
     pub unreadable: Vec<usize>,
-    /// Sets of samples that show the same picture, exactly or nearly, whatever their parts; for
+    /// Sets of samples with the same picture or text, exactly or nearly, whatever their parts; for
     /// [`crate::SplitSpec::together`].
     pub duplicates: Vec<Vec<usize>>,
     /// What the data set holds.
@@ -129,6 +143,10 @@ pub const CHECKS: &[Check] = &[
     blank::CHECK,
     tiny::CHECK,
     not_finite::CHECK,
+    empty_text::CHECK,
+    odd_encoding::CHECK,
+    long_texts::CHECK,
+    mixed_scripts::CHECK,
     exact_duplicates::CHECK,
     near_duplicates::CHECK,
     conflicting_labels::CHECK,
@@ -207,7 +225,9 @@ pub fn check(
     let looks = look::at_all(dataset, &options.limits, progress);
     let equal = equal_sets(&looks);
     let alike = if options.near_duplicates {
-        near_duplicates::pairs(dataset, &looks, &options.limits)
+        let mut pairs = near_duplicates::pairs(dataset, &looks, &options.limits);
+        pairs.extend(sketch::pairs(dataset, &looks));
+        pairs
     } else {
         Vec::new()
     };
@@ -254,3 +274,5 @@ fn joined(n: usize, equal: &[Vec<usize>], alike: &[(usize, usize)]) -> Vec<Vec<u
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod text_tests;

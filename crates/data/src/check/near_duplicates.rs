@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
-use crate::{Dataset, Limits, decode};
+use crate::{Dataset, Input, Limits, decode};
 
 use super::look::Look;
 use super::thumbnail::{Thumbnail, detail, same_detail};
@@ -16,7 +16,8 @@ use super::{Check, Problem, Severity, View, part_name};
 pub(super) const CHECK: Check = Check {
     name: "near_duplicates",
     kinds: &["near-leak"],
-    about: "a re-encoded or resized copy of a picture in another part",
+    about: "a re-encoded or resized copy of a picture in another part, or a text that differs from \
+            one there in a few words",
     run,
 };
 
@@ -31,7 +32,11 @@ fn run(view: &View<'_>) -> Vec<Problem> {
         if here != there && named.insert(copy) {
             let original = &view.dataset.samples[first].id;
             let (here, there) = (part_name(here), part_name(there));
-            let detail = format!("in {here}; looks like a copy of {original} in {there}");
+            let like = match &view.dataset.samples[copy].input {
+                Input::Text(_) | Input::TextFile(_) => "reads almost as",
+                _ => "looks like a copy of",
+            };
+            let detail = format!("in {here}; {like} {original} in {there}");
             problems.push(view.sample(copy, "near-leak", Severity::Error, detail));
         }
     }

@@ -32,6 +32,10 @@ pub struct Summary {
     pub modes: BTreeMap<String, usize>,
     /// Feature vectors instead of pictures.
     pub vectors: usize,
+    /// Texts by the power of two at or below their number of words: `32..63`; `0` for none.
+    pub words: BTreeMap<String, usize>,
+    /// Texts by the script of most of their letters.
+    pub scripts: BTreeMap<String, usize>,
 }
 
 impl Summary {
@@ -52,6 +56,15 @@ impl Summary {
             }
             if let Some(domain) = &sample.domain {
                 count(&mut summary.domains, domain);
+            }
+            if let Some(written) = &look.written {
+                let words = match written.words.checked_ilog2() {
+                    Some(power) => format!("{}..{}", 1usize << power, (2usize << power) - 1),
+                    None => "0".to_owned(),
+                };
+                count(&mut summary.words, &words);
+                count(&mut summary.scripts, written.script.unwrap_or("none"));
+                continue;
             }
             let Some(shown) = &look.shown else {
                 if look.fault.is_none() {

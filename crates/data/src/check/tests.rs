@@ -190,6 +190,22 @@ fn plant_in(kind: &str, dataset: &mut Dataset) -> String {
         "refused" => sample.input = Input::File(std::env::temp_dir()),
         "missing-label" => sample.label = None,
         "outside-folder" => sample.id = "../elsewhere/1.png".to_owned(),
+        "not-text" => {
+            let path = std::env::temp_dir().join(format!("offshoot-{}.txt", std::process::id()));
+            fs::write(&path, b"a\0b").unwrap();
+            sample.input = Input::TextFile(path);
+        }
+        "empty-text" => sample.input = Input::Text(" \n...".into()),
+        "odd-encoding" => sample.input = Input::Text("the cafÃ© was closed".into()),
+        "long-texts" => {
+            sample.input = Input::Text("word ".repeat(381).as_str().into());
+            return String::new();
+        }
+        "mixed-scripts" => {
+            sample.input = Input::Text("a good film".into());
+            dataset.samples[1].input = Input::Text("хороший фильм".into());
+            return String::new();
+        }
         "not-finite" => sample.input = Input::Vector([1.0, f32::NAN].into()),
         "unlabelled" => {
             dataset.samples.iter_mut().for_each(|s| s.label = None);
@@ -351,6 +367,7 @@ fn vectors_are_checked_too() {
             sample("x#2", [1.0, 2.0], 1),
             sample("x#3", [2.0, 2.0], 1),
         ],
+        notes: Vec::new(),
     };
     let report = report_of(&dataset);
     let kinds: Vec<_> = report.problems.iter().map(|p| p.kind.as_str()).collect();

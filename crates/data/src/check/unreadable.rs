@@ -1,4 +1,4 @@
-//! Samples whose picture cannot be read.
+//! Samples whose picture or text cannot be read.
 
 use super::{Check, Problem, Severity, View};
 
@@ -11,6 +11,7 @@ pub(super) const CHECK: Check = Check {
         "truncated",
         "corrupt",
         "not-a-picture",
+        "not-text",
         "unsupported",
         "too-large",
     ],

@@ -93,7 +93,7 @@ type Attempt<T> = std::result::Result<T, Failure>;
 /// and 16-bit grey is clipped at 255, all as Pillow does. Grey pictures stay at one channel.
 ///
 /// # Errors
-/// [`DataError::Picture`] with the kind of fault; [`DataError::Unusable`] for a vector.
+/// [`DataError::Picture`] with the kind of fault; [`DataError::Unusable`] for a vector or a text.
 pub fn decode(input: &Input, limits: &Limits) -> Result<Picture> {
     match input {
         Input::File(path) => {
@@ -103,14 +103,20 @@ pub fn decode(input: &Input, limits: &Limits) -> Result<Picture> {
         Input::Encoded(bytes) => {
             decode_bytes(bytes, "picture in memory", limits).map(|d| d.picture)
         }
-        Input::Pixels { .. } | Input::Vector(_) => stored(input).map(|d| d.picture),
+        Input::Pixels { .. } | Input::Vector(_) | Input::Text(_) | Input::TextFile(_) => {
+            stored(input).map(|d| d.picture)
+        }
     }
 }
 
 /// A picture that needs no decoding.
 pub(crate) fn stored(input: &Input) -> Result<Decoded> {
     let Input::Pixels { store, index } = input else {
-        return Err(DataError::Unusable("expected a picture, found a feature vector".to_owned()));
+        let found = match input {
+            Input::Text(_) | Input::TextFile(_) => "a text",
+            _ => "a feature vector",
+        };
+        return Err(DataError::Unusable(format!("expected a picture, found {found}")));
     };
     let size = store.height * store.width * store.channels;
     let start = index.saturating_mul(size);

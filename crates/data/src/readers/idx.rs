@@ -67,7 +67,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset> {
     for (sample, label) in samples.iter_mut().zip(indices) {
         sample.label = label;
     }
-    Ok(Dataset { name: name_of(path), classes, samples })
+    Ok(Dataset { name: name_of(path), classes, samples, notes: Vec::new() })
 }
 
 fn read_images(path: &Path, options: &ReadOptions) -> Result<PixelStore> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{Dataset, Input, Result, Sample, Split};
 
-use super::walk::{entries, is_picture, pictures_below, relative_id};
+use super::walk::{entries, files_below, is_picture, is_text, relative_id};
 use super::{ReadOptions, name_of};
 
 pub(super) fn recognises(path: &Path) -> bool {
@@ -13,14 +13,42 @@ pub(super) fn recognises(path: &Path) -> bool {
 }
 
 pub(super) fn read(root: &Path, _options: &ReadOptions) -> Result<Dataset> {
+    read_classes(root, Kind::Pictures)
+}
+
+/// What the folders of classes hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Pictures,
+    Texts,
+}
+
+impl Kind {
+    fn is_one(self, file: &Path) -> bool {
+        match self {
+            Kind::Pictures => is_picture(file),
+            Kind::Texts => is_text(file),
+        }
+    }
+
+    fn input(self, file: PathBuf) -> Input {
+        match self {
+            Kind::Pictures => Input::File(file),
+            Kind::Texts => Input::TextFile(file),
+        }
+    }
+}
+
+/// Reads folders of classes, or of parts with folders of classes.
+pub(super) fn read_classes(root: &Path, kind: Kind) -> Result<Dataset> {
     let (folders, loose) = entries(root)?;
-    let mut found = Found::default();
+    let mut found = Found { kind, classes: BTreeSet::new(), files: Vec::new() };
     match split_folders(&folders)? {
         Some(parts) => {
             for (split, folder) in parts {
                 let (classes, files) = entries(&folder)?;
                 found.class_folders(&classes, Some(split))?;
-                // A test folder without classes holds unlabelled pictures.
+                // A test folder without classes holds unlabelled samples.
                 found.unlabelled(&files, Some(split));
             }
         }
@@ -65,18 +93,18 @@ fn folder_name(folder: &Path) -> String {
 }
 
 /// What the walk has met so far; labels follow when all class names are known.
-#[derive(Default)]
 struct Found {
+    kind: Kind,
     classes: BTreeSet<String>,
-    pictures: Vec<(PathBuf, Option<String>, Option<Split>)>,
+    files: Vec<(PathBuf, Option<String>, Option<Split>)>,
 }
 
 impl Found {
     fn class_folders(&mut self, folders: &[PathBuf], split: Option<Split>) -> Result<()> {
         for folder in folders {
             let class = folder_name(folder);
-            for file in pictures_below(folder)? {
-                self.pictures.push((file, Some(class.clone()), split));
+            for file in files_below(folder, |f| self.kind.is_one(f))? {
+                self.files.push((file, Some(class.clone()), split));
             }
             self.classes.insert(class);
         }
@@ -84,8 +112,8 @@ impl Found {
     }
 
     fn unlabelled(&mut self, files: &[PathBuf], split: Option<Split>) {
-        let pictures = files.iter().filter(|f| is_picture(f));
-        self.pictures.extend(pictures.map(|f| (f.clone(), None, split)));
+        let ours = files.iter().filter(|f| self.kind.is_one(f));
+        self.files.extend(ours.map(|f| (f.clone(), None, split)));
     }
 
     fn into_dataset(self, root: &Path) -> Dataset {
@@ -93,18 +121,18 @@ impl Found {
         let label_of: BTreeMap<&str, u32> =
             classes.iter().map(String::as_str).zip(0u32..).collect();
         let mut samples: Vec<Sample> = self
-            .pictures
+            .files
             .into_iter()
             .map(|(file, class, split)| Sample {
                 id: relative_id(root, &file),
                 label: class.and_then(|c| label_of.get(c.as_str()).copied()),
-                input: Input::File(file),
+                input: self.kind.input(file),
                 split,
                 domain: None,
                 group: None,
             })
             .collect();
         samples.sort_by(|a, b| a.id.cmp(&b.id));
-        Dataset { name: name_of(root), classes, samples }
+        Dataset { name: name_of(root), classes, samples, notes: Vec::new() }
     }
 }

@@ -34,5 +34,5 @@ pub fn images<P: AsRef<Path>>(paths: &[P]) -> Result<Dataset> {
             group: None,
         })
         .collect();
-    Ok(Dataset { name: "images".to_owned(), classes: Vec::new(), samples })
+    Ok(Dataset { name: "images".to_owned(), classes: Vec::new(), samples, notes: Vec::new() })
 }

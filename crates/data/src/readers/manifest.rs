@@ -1,19 +1,46 @@
 //! A CSV file that names each picture: `path,label[,split,domain,group]`.
 
+use std::io::Read;
 use std::path::Path;
 
+use crate::text::encoding;
 use crate::{DataError, Dataset, Input, Result, Sample};
 
 use super::image_folder::split_named;
-use super::{ReadOptions, extension, labels, name_of, text};
+use super::{ReadOptions, extension, labels, name_of};
 
 /// A manifest larger than this is not one.
 const MAX_BYTES: u64 = 1 << 30;
 /// No path or label is longer than this.
 const MAX_FIELD: usize = 64 << 10;
 
-pub(super) fn recognises(path: &Path) -> bool {
-    path.is_file() && matches!(extension(path).as_str(), "csv" | "tsv")
+/// What the column of paths is called.
+const PATH: &[&str] = &["path", "file", "filename", "file_name", "image", "filepath"];
+/// Bytes in which the header must end.
+const HEADER_BYTES: u64 = 64 << 10;
+
+/// A table with a column of paths, in which no column of texts is asked for.
+pub(super) fn recognises(path: &Path, options: &ReadOptions) -> bool {
+    path.is_file()
+        && matches!(extension(path).as_str(), "csv" | "tsv")
+        && options.columns.text.is_none()
+        && has_paths(path)
+}
+
+/// Whether a table's first line names a column of paths. One that is no text is left to [`read`],
+/// which says why.
+fn has_paths(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let Ok(file) = std::fs::File::open(path) else { return true };
+    if file.take(HEADER_BYTES).read_to_end(&mut start).is_err() {
+        return true;
+    }
+    let Ok(content) = encoding::decode(&start) else { return true };
+    let delimiter = delimiter(&content);
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(content.as_bytes());
+    reader.headers().is_ok_and(|header| {
+        header.iter().any(|name| PATH.contains(&name.trim().to_lowercase().as_str()))
+    })
 }
 
 /// Where each column of the header is.
@@ -33,7 +60,7 @@ pub(super) fn read(path: &Path, _options: &ReadOptions) -> Result<Dataset> {
         return Err(DataError::malformed(place, detail));
     }
     let bytes = std::fs::read(path).map_err(DataError::io(path))?;
-    let content = text::decode(&bytes).map_err(|why| DataError::malformed(&place, why))?;
+    let content = encoding::decode(&bytes).map_err(|why| DataError::malformed(&place, why))?;
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter(&content))
         .trim(csv::Trim::None)
@@ -84,11 +111,11 @@ pub(super) fn read(path: &Path, _options: &ReadOptions) -> Result<Dataset> {
     for (sample, label) in samples.iter_mut().zip(indices) {
         sample.label = label;
     }
-    Ok(Dataset { name: name_of(path), classes, samples })
+    Ok(Dataset { name: name_of(path), classes, samples, notes: Vec::new() })
 }
 
 /// Comma, unless the first line has more semicolons or tabs.
-fn delimiter(content: &str) -> u8 {
+pub(super) fn delimiter(content: &str) -> u8 {
     let first = content.lines().next().unwrap_or_default();
     let count = |c: char| first.matches(c).count();
     let mut best = (',', count(','));
@@ -103,7 +130,7 @@ fn delimiter(content: &str) -> u8 {
 fn columns(place: &str, header: &csv::StringRecord) -> Result<Columns> {
     let names: Vec<String> = header.iter().map(|n| n.trim().to_lowercase()).collect();
     let find = |spellings: &[&str]| names.iter().position(|n| spellings.contains(&n.as_str()));
-    let path = find(&["path", "file", "filename", "file_name", "image", "filepath"]);
+    let path = find(PATH);
     let path = path.ok_or_else(|| {
         let detail = format!(
             "expected a header with a column `path`, found `{}`",
@@ -120,17 +147,18 @@ fn columns(place: &str, header: &csv::StringRecord) -> Result<Columns> {
     })
 }
 
-fn row_error(place: &str, error: &csv::Error) -> DataError {
+pub(super) fn row_error(place: &str, error: &csv::Error) -> DataError {
     let row = error.position().map_or(1, csv::Position::line);
+    let byte = error.position().map_or(0, csv::Position::byte);
     let detail = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("expected {expected_len} fields as in the header, found {len}")
+            format!("byte {byte}: expected {expected_len} fields as in the header, found {len}")
         }
         _ => error.to_string(),
     };
     DataError::malformed(format!("{place}:{row}"), detail)
 }
 
-fn shorten(text: &str) -> String {
+pub(super) fn shorten(text: &str) -> String {
     text.chars().take(80).collect()
 }

@@ -8,27 +8,53 @@ mod labels;
 mod manifest;
 mod npy;
 mod numpy;
-mod text;
+mod text_folder;
+mod text_stream;
+mod text_table;
+mod text_tables;
 mod walk;
 mod zip;
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{DataError, Dataset, Result};
 
 pub use image_list::images;
+pub use text_stream::TextStream;
 
 /// How [`open`] reads.
 #[derive(Debug, Clone)]
 pub struct ReadOptions {
     /// The most bytes that one array of an IDX, npy or npz file may unpack to.
     pub max_array_bytes: u64,
+    /// Which columns of a table of texts hold what; those that are not named are guessed.
+    pub columns: ColumnNames,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        ReadOptions { max_array_bytes: 8 << 30 }
+        ReadOptions { max_array_bytes: 8 << 30, columns: ColumnNames::default() }
     }
+}
+
+/// Names of the columns of a table of texts, as its header spells them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ColumnNames {
+    /// The text. Where it is named, a table is one of texts, whatever other columns it has.
+    pub text: Option<String>,
+    /// The second text of a pair.
+    pub pair: Option<String>,
+    /// The class.
+    pub label: Option<String>,
+    /// `train`, `val` or `test`.
+    pub split: Option<String>,
+    /// Where the text was found.
+    pub domain: Option<String>,
+    /// Who wrote it, or whatever else must not straddle two splits.
+    pub group: Option<String>,
 }
 
 /// One form that data comes in.
@@ -37,7 +63,7 @@ pub struct Reader {
     pub name: &'static str,
     /// What it looks like on disk.
     pub form: &'static str,
-    recognises: fn(&Path) -> bool,
+    recognises: fn(&Path, &ReadOptions) -> bool,
     read: fn(&Path, &ReadOptions) -> Result<Dataset>,
 }
 
@@ -46,13 +72,13 @@ pub const READERS: &[Reader] = &[
     Reader {
         name: "idx",
         form: "a folder or file of the MNIST family: `train-images-idx3-ubyte[.gz]` and its labels",
-        recognises: idx::recognises,
+        recognises: |path, _| idx::recognises(path),
         read: idx::read,
     },
     Reader {
         name: "npy",
         form: "`.npz` with `x`/`y`, `images`/`labels` or `x_train`/`y_train`/`x_test`/`y_test`, or one `.npy`",
-        recognises: numpy::recognises,
+        recognises: |path, _| numpy::recognises(path),
         read: numpy::read,
     },
     Reader {
@@ -62,9 +88,27 @@ pub const READERS: &[Reader] = &[
         read: manifest::read,
     },
     Reader {
+        name: "text-table",
+        form: "a CSV, TSV or JSON lines file `text,label`",
+        recognises: text_table::recognises,
+        read: text_table::read,
+    },
+    Reader {
+        name: "text-tables",
+        form: "a folder of such: `train.csv`, `test.csv`",
+        recognises: text_tables::recognises,
+        read: text_tables::read,
+    },
+    Reader {
+        name: "text-folder",
+        form: "`root/class/*.txt`",
+        recognises: |path, _| text_folder::recognises(path),
+        read: text_folder::read,
+    },
+    Reader {
         name: "image-folder",
         form: "`root/class/*` or `root/{train,val,test}/class/*`",
-        recognises: image_folder::recognises,
+        recognises: |path, _| image_folder::recognises(path),
         read: image_folder::read,
     },
 ];
@@ -78,7 +122,7 @@ pub const READERS: &[Reader] = &[
 /// form's rules, [`DataError::Unusable`] if no reader knows the form or no sample is found.
 pub fn open(path: &Path, options: &ReadOptions) -> Result<Dataset> {
     std::fs::metadata(path).map_err(DataError::io(path))?;
-    let Some(reader) = READERS.iter().find(|r| (r.recognises)(path)) else {
+    let Some(reader) = READERS.iter().find(|r| (r.recognises)(path, options)) else {
         let forms: Vec<&str> = READERS.iter().map(|r| r.form).collect();
         return Err(DataError::Unusable(format!(
             "{}: not a form of data that can be read; expected one of: {}",

@@ -40,7 +40,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset> {
     for (sample, label) in found.samples.iter_mut().zip(indices) {
         sample.label = label;
     }
-    Ok(Dataset { name: name_of(path), classes, samples: found.samples })
+    Ok(Dataset { name: name_of(path), classes, samples: found.samples, notes: Vec::new() })
 }
 
 fn read_archive(path: &Path, options: &ReadOptions, found: &mut Found) -> Result<()> {

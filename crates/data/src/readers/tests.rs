@@ -211,9 +211,9 @@ fn the_registry_names_each_reader_once() {
     assert_eq!(names.len(), READERS.len());
     for reader in READERS {
         let stem = reader.name.replace("npy", "numpy").replace('-', "_");
-        let file = format!("src/readers/{stem}.rs");
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-        assert!(file.is_file(), "{} has its own file", reader.name);
+        let readers = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/readers");
+        let files = [readers.join(format!("{stem}.rs")), readers.join(stem).join("mod.rs")];
+        assert!(files.iter().any(|f| f.is_file()), "{} has its own file", reader.name);
     }
 }
 
@@ -222,4 +222,38 @@ fn what_no_reader_knows_is_refused_with_the_forms_that_are_known() {
     let root = folder(&[("data.parquet", b"PAR1")]);
     let message = read(&root.path().join("data.parquet")).unwrap_err().to_string();
     assert!(message.contains("root/class"), "{message}");
+}
+
+#[test]
+fn folders_of_texts_have_classes_and_parts() {
+    let root = folder(&[
+        ("readme.txt", b"about"),
+        ("train/neg/1.txt", b"bad"),
+        ("train/pos/1.txt", b"good"),
+        ("test/pos/deep/2.txt", b"\xffine"),
+        ("test/pos/notes.md", b"no text of the set"),
+    ]);
+    let data = read(root.path()).unwrap();
+    assert_eq!(ids(&data), ["test/pos/deep/2.txt", "train/neg/1.txt", "train/pos/1.txt"]);
+    assert_eq!(names(&data), [Some("pos"), Some("neg"), Some("pos")]);
+    assert_eq!(splits(&data), [Some(Split::Test), Some(Split::Train), Some(Split::Train)]);
+    let text = crate::read_text(&data.samples[0].input).unwrap();
+    assert_eq!(&*text.text, "ÿine");
+    // Captions beside pictures do not make it a set of texts, nor does a read-me.
+    let root = folder(&[("readme.txt", b"about"), ("a/1.png", b""), ("a/1.txt", b"a cat")]);
+    let data = read(root.path()).unwrap();
+    assert_eq!(ids(&data), ["a/1.png"]);
+}
+
+#[test]
+fn a_folder_of_tables_has_a_part_a_table() {
+    let root = folder(&[
+        ("train.csv", b"title,label\nsome words here,a\nother words here,b\n"),
+        ("test.csv", b"label,title\nb,last words here\n"),
+        ("other.csv", b"x\n"),
+    ]);
+    let data = read(root.path()).unwrap();
+    assert_eq!(ids(&data), ["train.csv:2", "train.csv:3", "test.csv:2"]);
+    assert_eq!(names(&data), [Some("a"), Some("b"), Some("b")]);
+    assert_eq!(splits(&data), [Some(Split::Train), Some(Split::Train), Some(Split::Test)]);
 }

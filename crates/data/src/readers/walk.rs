@@ -57,21 +57,28 @@ pub(super) fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     Ok((folders, files))
 }
 
-/// All pictures below a folder, sorted; symbolic links are followed, but never in a circle.
+/// All pictures below a folder, as [`files_below`].
 pub(super) fn pictures_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    files_below(folder, is_picture)
+}
+
+/// All files below a folder for which `wanted` is true, sorted; symbolic links are followed, but
+/// never in a circle.
+pub(super) fn files_below(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut ancestors = BTreeSet::new();
     // A link back to the folder above would bring in the other classes.
     if let Some(above) = folder.parent().and_then(|p| p.canonicalize().ok()) {
         ancestors.insert(above);
     }
-    visit(folder, 0, &mut ancestors, &mut found)?;
+    visit(folder, 0, &wanted, &mut ancestors, &mut found)?;
     Ok(found)
 }
 
 fn visit(
     folder: &Path,
     depth: usize,
+    wanted: &dyn Fn(&Path) -> bool,
     ancestors: &mut BTreeSet<PathBuf>,
     found: &mut Vec<PathBuf>,
 ) -> Result<()> {
@@ -80,9 +87,9 @@ fn visit(
         return Ok(());
     }
     let (folders, files) = entries(folder)?;
-    found.extend(files.into_iter().filter(|f| is_picture(f)));
+    found.extend(files.into_iter().filter(|f| wanted(f)));
     for inner in folders {
-        visit(&inner, depth + 1, ancestors, found)?;
+        visit(&inner, depth + 1, wanted, ancestors, found)?;
     }
     ancestors.remove(&real);
     Ok(())
@@ -95,6 +102,11 @@ pub(super) fn is_picture(file: &Path) -> bool {
         return true;
     }
     !OTHER_ENDINGS.contains(&ending.as_str()) && Format::of_file(file).is_some()
+}
+
+/// Judged by the name's ending.
+pub(super) fn is_text(file: &Path) -> bool {
+    extension(file) == "txt"
 }
 
 /// `file` relative to `root`, with `/` between the parts on every system.

@@ -21,6 +21,7 @@ fn dataset(sizes: &[usize]) -> Dataset {
         name: "made".to_owned(),
         classes: (0..sizes.len()).map(|c| c.to_string()).collect(),
         samples: samples.collect(),
+        notes: Vec::new(),
     }
 }
 

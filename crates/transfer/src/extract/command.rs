@@ -16,7 +16,8 @@ pub fn extract(plan: &ExtractPlan, observer: &mut dyn Observer) -> Result<Extrac
         Some(path) => Some((path, format_of(path)?)),
         None => None,
     };
-    let mut dataset = watch.phase(Phase::Read, None, |_| crate::prepare::open(&plan.data))?;
+    let mut dataset = watch
+        .phase(Phase::Read, None, |watch| crate::prepare::open(&plan.data, &plan.columns, watch))?;
     let mut source =
         watch.phase(Phase::Load, None, |_| match vector_length(&dataset.samples)? {
             Some(dim) => Ok(source::vectors(dim)),

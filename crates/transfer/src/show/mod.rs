@@ -68,7 +68,10 @@ fn collect(record: &RunRecord, everything: &Everything<'_>) -> Result<ReportData
         TransferError::Internal("a report was asked for before the results".into())
     })?;
     let dataset = &prepared.dataset;
-    let pictures = !matches!(dataset.samples.first().map(|s| &s.input), Some(Input::Vector(_)));
+    let pictures = !matches!(
+        dataset.samples.first().map(|s| &s.input),
+        Some(Input::Vector(_) | Input::Text(_) | Input::TextFile(_))
+    );
     let gain = |p: &Probabilities| {
         let (accuracy, ci) =
             figures::accuracy_gain(&evaluated.probabilities, p, &evaluated.labels, plan.seed);

@@ -152,6 +152,7 @@ mod tests {
             name: "d".into(),
             classes: names(&["ant", "cat", "dog"]),
             samples: (0..3).map(sample).collect(),
+            notes: Vec::new(),
         };
         assert!(relabel(&mut data.clone(), &names(&["x", "y"])).is_err());
         relabel(&mut data, &names(&["cat", "dog", "eel"])).unwrap();

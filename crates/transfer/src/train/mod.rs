@@ -36,7 +36,7 @@ pub fn train(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<TrainRepor
     let mut watch = Watch::new(observer);
     check_plan(plan)?;
     // Data that cannot be trained on is refused before a folder is made.
-    let prepared = prepare(&plan.data, plan.seed, plan.val, plan.test, &mut watch)?;
+    let prepared = prepare(plan, &mut watch)?;
     let folder = RunFolder::create(&plan.runs_dir, plan.name.as_deref(), &wish(plan, &prepared))?;
     let plan = TrainPlan { name: Some(folder.name()), data: absolute(&plan.data), ..plan.clone() };
     let text = toml::to_string_pretty(&plan)
@@ -59,7 +59,7 @@ pub fn resume(folder: RunFolder, observer: &mut dyn Observer) -> Result<TrainRep
     let plan: TrainPlan = toml::from_str(&text)
         .map_err(|e| TransferError::ModelRefused(format!("{}: {}", path.display(), e.message())))?;
     let mut watch = Watch::new(observer);
-    let prepared = prepare(&plan.data, plan.seed, plan.val, plan.test, &mut watch)?;
+    let prepared = prepare(&plan, &mut watch)?;
     guarded(&folder, &plan, prepared, watch)
 }
 
@@ -290,7 +290,7 @@ fn other_domains(
     };
     let mut figures = BTreeMap::new();
     for (name, path) in &plan.also_eval {
-        let mut other = crate::prepare::open(path)?;
+        let mut other = crate::prepare::open(path, &plan.columns, watch)?;
         evaluate::relabel(&mut other, &prepared.dataset.classes)?;
         other.samples.retain(|s| {
             let seen = s.group.as_ref().is_some_and(|g| fitted_groups.binary_search(&g).is_ok());

@@ -8,6 +8,7 @@ fn plan(place: &Place) -> ExtractPlan {
     ExtractPlan {
         precision: offshoot_transfer::Precision::Auto,
         data: place.path("data"),
+        columns: Default::default(),
         model: "random:digits_usps".into(),
         shard: None,
         out: None,

@@ -8,7 +8,7 @@ use super::data::*;
 fn trained(place: &Place) -> PredictPlan {
     write_folder(&place.path("data"), "", 20, 0);
     let report = train(&place.plan(), &mut ()).unwrap();
-    PredictPlan { run: report.run, top: 2, batch: 4 }
+    PredictPlan { run: report.run, columns: Default::default(), top: 2, batch: 4 }
 }
 
 fn rows(plan: &PredictPlan, input: PredictInput<'_>) -> Vec<Prediction> {

@@ -206,6 +206,7 @@ fn tampered_files_are_refused() {
     let plan = EvalPlan {
         run: report.run.clone(),
         data: place.path("data"),
+        columns: Default::default(),
         require: Default::default(),
         batch: 8,
         cache: place.cache(),

@@ -6,17 +6,39 @@ const WINDOWS_1252: [char; 32] = [
     '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
 ];
 
-/// Decodes `bytes`, or says at which byte and why this is not text.
-pub(super) fn decode(bytes: &[u8]) -> Result<String, String> {
-    let text = match bytes {
-        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes)?,
-        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes)?,
+/// How bytes were read as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Utf8,
+    Utf16,
+    Windows1252,
+}
+
+/// Decodes `bytes`, or says at which byte and row and why this is not text.
+pub(crate) fn decode(bytes: &[u8]) -> Result<String, String> {
+    decode_named(bytes).map(|(text, _)| text)
+}
+
+/// As [`decode`], and says how the bytes were read.
+pub(crate) fn decode_named(bytes: &[u8]) -> Result<(String, Encoding), String> {
+    let (text, encoding) = match bytes {
+        [0xff, 0xfe, rest @ ..] => (utf16(rest, u16::from_le_bytes)?, Encoding::Utf16),
+        [0xfe, 0xff, rest @ ..] => (utf16(rest, u16::from_be_bytes)?, Encoding::Utf16),
         [0xef, 0xbb, 0xbf, rest @ ..] => utf8_or_windows(rest),
         _ => utf8_or_windows(bytes),
     };
     match text.find('\0') {
-        Some(at) => Err(format!("byte {at} is NUL: this is not a text file")),
-        None => Ok(text),
+        Some(at) => {
+            let row = 1 + text[..at].matches('\n').count();
+            // Positions are those of the file, whatever its encoding.
+            let at = match encoding {
+                Encoding::Utf8 => at + bytes.len() - text.len(),
+                Encoding::Utf16 => 2 + 2 * text[..at].encode_utf16().count(),
+                Encoding::Windows1252 => bytes.iter().position(|&b| b == 0).unwrap_or(at),
+            };
+            Err(format!("byte {at} is NUL (row {row}): this is not a text file"))
+        }
+        None => Ok((text, encoding)),
     }
 }
 
@@ -35,10 +57,10 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, String> {
     Ok(text)
 }
 
-fn utf8_or_windows(bytes: &[u8]) -> String {
+fn utf8_or_windows(bytes: &[u8]) -> (String, Encoding) {
     match std::str::from_utf8(bytes) {
-        Ok(text) => text.to_owned(),
-        Err(_) => bytes.iter().map(|&b| windows_1252(b)).collect(),
+        Ok(text) => (text.to_owned(), Encoding::Utf8),
+        Err(_) => (bytes.iter().map(|&b| windows_1252(b)).collect(), Encoding::Windows1252),
     }
 }
 
@@ -65,7 +87,10 @@ mod tests {
 
     #[test]
     fn what_is_not_text_is_located() {
-        assert!(decode(b"ab\0c").unwrap_err().starts_with("byte 2 is NUL"));
+        assert!(decode(b"ab\0c").unwrap_err().starts_with("byte 2 is NUL (row 1)"));
+        assert!(decode(b"\xef\xbb\xbfa\n\0").unwrap_err().starts_with("byte 5 is NUL (row 2)"));
+        assert!(decode(b"\xff\xfea\0\n\0\0\0").unwrap_err().starts_with("byte 6 is NUL (row 2)"));
+        assert!(decode(b"\xe9\0").unwrap_err().starts_with("byte 1 is NUL"));
         assert!(decode(b"\xff\xfe\x00\xd8a\0").unwrap_err().contains("byte 2"));
     }
 }

@@ -1,0 +1,227 @@
+//! Texts from a pipe, one after the other: lines, JSON lines, or CSV with a header.
+
+use std::io::{BufRead, Cursor, Read};
+
+use crate::text::encoding;
+use crate::{DataError, Input, Result, Sample, Text};
+
+use super::text_table::records::{json_object, json_record};
+use super::text_table::{self, columns};
+use super::{ColumnNames, manifest};
+
+/// No single line is longer.
+const MAX_LINE: u64 = 64 << 20;
+/// What messages call the stream.
+const PLACE: &str = "-";
+
+/// Unlabelled samples of a stream, read on demand. Their ids are `-:1`, `-:2`, … by line.
+///
+/// The first line decides the form. An object in braces begins JSON lines; a line whose fields are
+/// short names, one of them usual for texts (`text`, `sentence`, …) or [`ColumnNames::text`], is
+/// the header of a CSV; else every line that is not blank is a text.
+pub struct TextStream<'a> {
+    form: Form<'a>,
+}
+
+type Source<'a> = std::io::Chain<Cursor<Vec<u8>>, Box<dyn BufRead + 'a>>;
+
+enum Form<'a> {
+    Lines { source: Source<'a>, row: u64 },
+    Json { source: Source<'a>, row: u64, wanted: ColumnNames },
+    Table { rows: csv::ByteRecordsIntoIter<Source<'a>>, columns: columns::Columns },
+}
+
+impl<'a> TextStream<'a> {
+    /// Looks at the first line of `input`.
+    ///
+    /// # Errors
+    /// [`DataError::Malformed`] where the stream cannot be read or is no text, or where the header
+    /// lacks a column that `wanted` names.
+    pub fn new(input: &'a mut (dyn BufRead + 'a), wanted: &ColumnNames) -> Result<Self> {
+        let mut input: Box<dyn BufRead + 'a> = Box::new(input);
+        let start = input.fill_buf().map_err(failed)?;
+        if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
+            // UTF-16 has no line ends that bytes could be cut at.
+            let mut bytes = Vec::new();
+            input.take(MAX_LINE).read_to_end(&mut bytes).map_err(failed)?;
+            let text = encoding::decode(&bytes).map_err(|why| DataError::malformed(PLACE, why))?;
+            input = Box::new(Cursor::new(text.into_bytes()));
+        }
+        let mut first = Vec::new();
+        while first.iter().all(u8::is_ascii_whitespace) {
+            if read_line(&mut input, &mut first)? == 0 {
+                break;
+            }
+        }
+        if first.starts_with(b"\xef\xbb\xbf") {
+            first.drain(..3);
+        }
+        let line = text_of(&first, 1)?;
+        let source = Cursor::new(first).chain(input);
+        let form = if line.trim_start().starts_with('{') {
+            Form::Json { source, row: 0, wanted: wanted.clone() }
+        } else {
+            match header(&line, wanted)? {
+                Some((delimiter, columns)) => {
+                    let reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(source);
+                    Form::Table { rows: reader.into_byte_records(), columns }
+                }
+                None => Form::Lines { source, row: 0 },
+            }
+        };
+        Ok(TextStream { form })
+    }
+
+    fn next_sample(&mut self) -> Result<Option<Sample>> {
+        match &mut self.form {
+            Form::Lines { source, row } => {
+                let Some(line) = next_line(source, row)? else { return Ok(None) };
+                Ok(Some(sample(*row, Text::from(line.as_str()))))
+            }
+            Form::Json { source, row, wanted } => {
+                let Some(line) = next_line(source, row)? else { return Ok(None) };
+                let names: Vec<String> =
+                    json_object(PLACE, *row, 0, &line)?.keys().cloned().collect();
+                let columns = columns::of_names(&names, wanted).ok_or_else(|| {
+                    let detail =
+                        "no field of texts (`text`, `sentence`, …); --text-column names it";
+                    DataError::malformed(format!("{PLACE}:{row}"), detail)
+                })?;
+                let record = json_record(PLACE, *row, 0, &line, &names)?;
+                text_table::sample(PLACE, id(*row), record, &columns, None).map(Some)
+            }
+            Form::Table { rows, columns } => {
+                let Some(record) = rows.next() else { return Ok(None) };
+                let record = record.map_err(|e| manifest::row_error(PLACE, &e))?;
+                let row = record.position().map_or(1, csv::Position::line);
+                let fields =
+                    record.iter().map(|field| text_of(field, row)).collect::<Result<_>>()?;
+                let record = text_table::records::Record { row, fields };
+                text_table::sample(PLACE, id(row), record, columns, None).map(Some)
+            }
+        }
+    }
+}
+
+impl Iterator for TextStream<'_> {
+    type Item = Result<Sample>;
+
+    fn next(&mut self) -> Option<Result<Sample>> {
+        self.next_sample().transpose()
+    }
+}
+
+/// Delimiter and columns where `line` is a header.
+fn header(line: &str, wanted: &ColumnNames) -> Result<Option<(u8, columns::Columns)>> {
+    const NAME: usize = 40;
+    let delimiter = manifest::delimiter(line);
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(line.as_bytes());
+    let Ok(fields) = reader.headers() else { return Ok(None) };
+    let names: Vec<String> = fields.iter().map(|n| n.trim().to_owned()).collect();
+    let found = columns::of_names(&names, wanted);
+    if let (Some(column), None) = (&wanted.text, &found) {
+        let detail =
+            format!("no column `{column}`; the first line is `{}`", manifest::shorten(line));
+        return Err(DataError::malformed(format!("{PLACE}:1"), detail));
+    }
+    let are_names = names.iter().all(|n| n.len() <= NAME && n.split_whitespace().count() <= 2);
+    // One word alone is a text, unless it is the word itself.
+    let is_header = names.len() > 1 || names == ["text"] || wanted.text.is_some();
+    Ok(found.filter(|_| are_names && is_header).map(|columns| (delimiter, columns)))
+}
+
+fn next_line(source: &mut Source<'_>, row: &mut u64) -> Result<Option<String>> {
+    loop {
+        let mut line = Vec::new();
+        if read_line(source, &mut line)? == 0 {
+            return Ok(None);
+        }
+        *row += 1;
+        let text = text_of(&line, *row)?;
+        let text = text.trim_end_matches(['\n', '\r']);
+        if !text.trim().is_empty() {
+            return Ok(Some(text.to_owned()));
+        }
+    }
+}
+
+fn read_line(source: &mut dyn BufRead, line: &mut Vec<u8>) -> Result<usize> {
+    let mut limited = source.take(MAX_LINE + 1);
+    let read = limited.read_until(b'\n', line).map_err(failed)?;
+    if read as u64 > MAX_LINE {
+        return Err(DataError::malformed(PLACE, format!("a line of more than {MAX_LINE} bytes")));
+    }
+    Ok(read)
+}
+
+fn text_of(bytes: &[u8], row: u64) -> Result<String> {
+    encoding::decode(bytes).map_err(|why| DataError::malformed(format!("{PLACE}:{row}"), why))
+}
+
+fn failed(source: std::io::Error) -> DataError {
+    DataError::Io { path: PLACE.into(), source }
+}
+
+fn id(row: u64) -> String {
+    format!("{PLACE}:{row}")
+}
+
+fn sample(row: u64, text: Text) -> Sample {
+    Sample {
+        id: id(row),
+        input: Input::Text(text),
+        label: None,
+        split: None,
+        domain: None,
+        group: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(bytes: &[u8], wanted: &ColumnNames) -> Result<Vec<String>> {
+        let mut input = bytes;
+        TextStream::new(&mut input, wanted)?
+            .map(|sample| {
+                let sample = sample?;
+                let Input::Text(text) = sample.input else { panic!("not a text") };
+                let pair = text.pair.map(|p| format!("|{p}")).unwrap_or_default();
+                Ok(format!("{} {}{pair}", sample.id, text.text))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_first_line_decides_the_form() {
+        let none = ColumnNames::default();
+        let all = |bytes: &[u8]| texts(bytes, &none).unwrap();
+        assert_eq!(all(b"good film\r\n\n  \nbad, really\n"), ["-:1 good film", "-:4 bad, really"]);
+        assert_eq!(all(b"text\n\"two\nlines\"\nb\n"), ["-:2 two\nlines", "-:4 b"]);
+        assert_eq!(all(b"id,review\n1,\"a, b\"\n"), ["-:2 a, b"]);
+        assert_eq!(all(b"premise\thypothesis\nx\ty\n"), ["-:2 x|y"]);
+        assert_eq!(all(b"{\"id\":1,\"text\":\"a\"}\n\n{\"text\":\"b\"}\n"), ["-:1 a", "-:3 b"]);
+        assert_eq!(all(b"caf\xe9\n"), ["-:1 café"]);
+        assert_eq!(all(b"\xff\xfea\0\n\0b\0"), ["-:1 a", "-:2 b"]);
+        assert_eq!(all(b""), [""; 0]);
+        let named = ColumnNames { text: Some("what".into()), ..none.clone() };
+        assert_eq!(texts(b"text,what\na,b\n", &named).unwrap(), ["-:2 b"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_line() {
+        let none = ColumnNames::default();
+        let named = ColumnNames { text: Some("what".into()), ..none.clone() };
+        for (bytes, wanted, expected) in [
+            (&b"a\n\0\n"[..], &none, "-:2"),
+            (b"{\"text\":\"a\"}\n[1]\n", &none, "-:2"),
+            (b"{\"id\":1}\n", &none, "-:1: no field of texts"),
+            (b"text,label\na\n", &none, "-:2"),
+            (b"text,label\na,b\n", &named, "no column `what`"),
+        ] {
+            let message = texts(bytes, wanted).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+}
