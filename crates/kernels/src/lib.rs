@@ -42,7 +42,7 @@ pub use layer_norm::LayerNorm;
 pub use linear::{Epilogue, Linear};
 pub use linear_grad::LinearGrad;
 pub use loss::CrossEntropy;
-pub use optimiser::{AdamW, Sgd};
+pub use optimiser::{AdamW, Lion, Sgd};
 pub use pool::{max_pool, max_pool_backward, mean_pool, mean_pool_backward};
 pub use squeeze_excite::{ExciteGradients, SqueezeExcite};
 pub use stored::{Stored, StoredMut, round_to_bf16};

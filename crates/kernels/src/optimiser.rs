@@ -78,3 +78,37 @@ impl Sgd {
         });
     }
 }
+
+/// The sign of an interpolated momentum, with decoupled weight decay (Chen et al. 2023,
+/// arXiv:2302.06675, algorithm 2). Rates are three to ten times smaller than AdamW's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Lion {
+    /// Learning rate.
+    pub lr: f32,
+    /// Shares of the momentum in the step and in the next momentum.
+    pub betas: [f32; 2],
+    /// Decoupled: each step takes `lr · weight_decay` of the parameter away.
+    pub weight_decay: f32,
+}
+
+impl Lion {
+    /// One step of one parameter with its momentum (zero at first), on the current pool.
+    ///
+    /// # Panics
+    /// When the lengths differ.
+    pub fn step(&self, p: &mut [f32], g: &[f32], m: &mut [f32]) {
+        assert!(p.len() == g.len() && p.len() == m.len(), "lengths differ");
+        let Self { lr, betas: [b1, b2], weight_decay } = *self;
+        let keep = 1.0 - lr * weight_decay;
+        let chunks = p.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK)).zip(m.par_chunks_mut(CHUNK));
+        chunks.for_each(|((p, g), m)| {
+            for ((p, &g), m) in p.iter_mut().zip(g).zip(m) {
+                let direction = b1 * *m + (1.0 - b1) * g;
+                // `signum` of zero would be one.
+                let sign = if direction == 0.0 { 0.0 } else { direction.signum() };
+                *p = keep * *p - lr * sign;
+                *m = b2 * *m + (1.0 - b2) * g;
+            }
+        });
+    }
+}

@@ -32,6 +32,19 @@ impl Sha {
         Self(hash.finalize().into())
     }
 
+    /// Of named arrays: keys, shapes and values, in order.
+    pub fn of_params(params: &offshoot_nn::Params) -> Self {
+        let mut hash = Sha256::new();
+        for (key, array) in params {
+            hash.update((key.len() as u64).to_le_bytes());
+            hash.update(key.as_bytes());
+            hash.update((array.shape.len() as u64).to_le_bytes());
+            array.shape.iter().for_each(|&side| hash.update((side as u64).to_le_bytes()));
+            array.data.iter().for_each(|value| hash.update(value.to_le_bytes()));
+        }
+        Self(hash.finalize().into())
+    }
+
     /// Of a file, read in blocks.
     pub fn of_file(path: &Path) -> Result<Self> {
         let read = || -> std::io::Result<Self> {

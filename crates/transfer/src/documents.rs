@@ -90,8 +90,30 @@ pub struct TrainReport {
     pub splits: BTreeMap<String, usize>,
     /// Samples that were skipped because they could not be read.
     pub unreadable: usize,
+    /// How the network was tuned; absent where it stayed as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuning: Option<Tuning>,
     /// Everything else worth telling.
     pub warnings: Vec<String>,
+}
+
+/// How a network was tuned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tuning {
+    /// Values that learnt in the last phase, the head's included.
+    pub learning: usize,
+    /// Values of the network.
+    pub values: usize,
+    /// Epochs done.
+    pub epochs: u64,
+    /// Updates done.
+    pub updates: u64,
+    /// Updates before the weights that were kept.
+    pub best_update: u64,
+    /// Wall time of training and validation.
+    pub seconds: f64,
+    /// Why it ended and which weights were kept, in words.
+    pub ended: String,
 }
 
 /// One fault in the data.

@@ -54,6 +54,17 @@ pub fn write_with(
     attempt().map_err(|e| TransferError::io_writing(path, e, expected))
 }
 
+/// Gives a folder whose files are synced its final name.
+pub fn rename_dir(from: &Path, to: &Path) -> Result<()> {
+    let parent = to.parent().unwrap_or(Path::new("."));
+    let attempt = || -> io::Result<()> {
+        sync_dir(from)?;
+        fs::rename(from, to)?;
+        sync_dir(parent)
+    };
+    attempt().map_err(|e| TransferError::io(to, e))
+}
+
 /// Temporary files are private by default; a finished file follows the usual 0644.
 fn readable_by_all(file: &File) -> io::Result<()> {
     #[cfg(unix)]

@@ -108,7 +108,7 @@ pub fn estimate(
 }
 
 /// Wall time of reading, decoding and running one picture, from the second of two small batches.
-fn seconds_per_image(prepared: &Prepared, source: &Source) -> Result<f64> {
+pub fn seconds_per_image(prepared: &Prepared, source: &Source) -> Result<f64> {
     let samples: Vec<_> = prepared.dataset.samples.iter().take(MEASURED).collect();
     let mut best = f64::INFINITY;
     for _ in 0..2 {

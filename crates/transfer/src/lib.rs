@@ -16,8 +16,10 @@ mod estimate;
 mod evaluate;
 mod extract;
 mod figures;
+mod fit;
 mod head;
 mod machine;
+mod monitor;
 mod observe;
 mod pictures;
 pub mod plan;
@@ -47,6 +49,7 @@ pub use error::TransferError;
 pub use estimate::dry_run;
 pub use evaluate::evaluate;
 pub use extract::extract_command as extract;
+pub use fit::{Finetune, strategy};
 pub use observe::{Event, Flow, Observer, Phase};
 pub use plan::{
     CachePlan, CheckPlan, DemoPlan, EvalPlan, ExtractPlan, FeatureFormat, Method, PredictPlan,

@@ -16,6 +16,10 @@ pub enum Phase {
     Extract,
     /// Fitting the head.
     Fit,
+    /// Computing what is frozen, once for every sample.
+    Cache,
+    /// Training the network.
+    Finetune,
     /// Fitting the temperature.
     Calibrate,
     /// Metrics and their confidence intervals.
@@ -39,6 +43,8 @@ impl Phase {
             Self::Load => "loading model",
             Self::Extract => "extracting features",
             Self::Fit => "fitting head",
+            Self::Cache => "computing the frozen part",
+            Self::Finetune => "fine-tuning",
             Self::Calibrate => "calibrating",
             Self::Evaluate => "evaluating",
             Self::Baselines => "measuring baselines",

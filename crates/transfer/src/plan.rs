@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use offshoot_data::ColumnNames;
 use serde::{Deserialize, Serialize};
 
+use crate::fit::Finetune;
 use crate::precision::Precision;
+use crate::{Result, strategy};
 
 /// Where feature rows of earlier runs are kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,21 +29,38 @@ impl Default for CachePlan {
     }
 }
 
-/// How a head on frozen features is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Method {
-    /// Frozen backbone, a head on its features.
-    #[default]
-    Probe,
-}
+/// How a network is transferred: an entry of [`crate::strategy::all`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Method(&'static str);
 
 impl Method {
+    /// Frozen backbone, a head on its features.
+    pub const PROBE: Self = Self("probe");
+
+    /// The strategy called `name`.
+    ///
+    /// # Errors
+    /// Wrong usage where there is none.
+    pub fn find(name: &str) -> Result<Self> {
+        Ok(Self(strategy::find(name)?.name))
+    }
+
     /// The word that a user types.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Probe => "probe",
-        }
+    pub fn name(&self) -> &'static str {
+        self.0
+    }
+}
+
+impl Default for Method {
+    fn default() -> Self {
+        Self::PROBE
+    }
+}
+
+impl<'de> Deserialize<'de> for Method {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        Self::find(&name).map_err(serde::de::Error::custom)
     }
 }
 
@@ -87,6 +106,8 @@ pub struct TrainPlan {
     pub batch: usize,
     /// Feature rows of earlier runs.
     pub cache: CachePlan,
+    /// How the network is tuned, where the method tunes it.
+    pub finetune: Finetune,
     /// The command that made the plan, as `--json` and `run.json` show it.
     pub command: String,
 }
@@ -98,7 +119,8 @@ impl Default for TrainPlan {
             columns: ColumnNames::default(),
             model: crate::source::DEFAULT.into(),
             precision: Precision::Auto,
-            method: Method::Probe,
+            method: Method::PROBE,
+            finetune: Finetune::default(),
             head: "logistic".into(),
             class_weights: false,
             seed: 0,

@@ -156,14 +156,19 @@ fn switch(source: &mut Source, precision: &'static str) -> Result<()> {
     Ok(())
 }
 
-/// The source's network in `precision`.
-fn plan(source: &Source, precision: &str) -> Result<Option<Plan>> {
-    let Some((recipe, params)) = &source.network else { return Ok(None) };
-    let precision = match precision {
+/// A recorded precision as the network's.
+pub fn of_network(recorded: &str) -> offshoot_nn::Precision {
+    match recorded {
         BF16 => offshoot_nn::Precision::Bf16,
         BF16X3 => offshoot_nn::Precision::Bf16x3,
         _ => offshoot_nn::Precision::F32,
-    };
+    }
+}
+
+/// The source's network in `precision`.
+fn plan(source: &Source, precision: &str) -> Result<Option<Plan>> {
+    let Some((recipe, params)) = &source.network else { return Ok(None) };
+    let precision = of_network(precision);
     Ok(Some(Plan::new(recipe, params, &PlanOptions { precision, ..PlanOptions::default() })?))
 }
 

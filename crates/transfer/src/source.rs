@@ -231,6 +231,7 @@ fn network(name: &str, weights: Weights) -> Result<Source> {
         dim: plan.feature_dim(),
         preprocessing: pictures.description(),
         precision: F32.into(),
+        tuned_from_sha256: None,
     };
     let network = Some((recipe, params));
     let engine = Box::new(plan);
@@ -280,6 +281,7 @@ fn identity(name: &str, dim: usize, pictures: Pictures, preprocessing: String) -
         dim,
         preprocessing,
         precision: F32.into(),
+        tuned_from_sha256: None,
     };
     let engine = Box::new(Identity(dim));
     Source {
@@ -301,8 +303,8 @@ pub fn reopen(facts: &ModelFacts, seed: u64, carried: &Path) -> Result<Source> {
     if facts.name == "vectors" {
         return Ok(vectors(facts.dim));
     }
-    let by_name = open(&facts.name, seed);
-    if let Ok(source) = by_name
+    if facts.tuned_from_sha256.is_none()
+        && let Ok(source) = open(&facts.name, seed)
         && source.facts.weights_sha256 == facts.weights_sha256
     {
         return same_preprocessing(source, facts);
@@ -317,7 +319,9 @@ pub fn reopen(facts: &ModelFacts, seed: u64, carried: &Path) -> Result<Source> {
         loaded(backbones::find(&facts.recipe)?, read(carried)?, facts.licence.clone())?;
     // The carried file holds the same values in another container; rows are named by the original.
     weights.sha256.clone_from(&facts.weights_sha256);
-    same_preprocessing(network(&facts.name, weights)?, facts)
+    let mut source = network(&facts.name, weights)?;
+    source.facts.tuned_from_sha256.clone_from(&facts.tuned_from_sha256);
+    same_preprocessing(source, facts)
 }
 
 fn same_preprocessing(mut source: Source, facts: &ModelFacts) -> Result<Source> {
@@ -334,6 +338,25 @@ fn same_preprocessing(mut source: Source, facts: &ModelFacts) -> Result<Source> 
         "the run was trained with preprocessing `{}`, this program's is `{}`",
         facts.preprocessing, source.facts.preprocessing
     )))
+}
+
+/// The network of `source` with other weights: those that a run has tuned.
+pub fn tuned(source: &Source, params: Params) -> Result<Source> {
+    let Some((recipe, _)) = &source.network else {
+        return Err(TransferError::Internal("tuned weights of a source without network".into()));
+    };
+    let weights = Weights {
+        recipe: recipe.clone(),
+        sha256: Sha::of_params(&params).to_string(),
+        params,
+        licence: source.facts.licence.clone(),
+        origin: source.origin.clone(),
+        trained_on: source.trained_on.clone(),
+        notes: Vec::new(),
+    };
+    let mut tuned = network(&source.name, weights)?;
+    tuned.facts.tuned_from_sha256 = Some(source.facts.weights_sha256.clone());
+    Ok(tuned)
 }
 
 /// Writes a network's weights so that a run is complete in itself. Returns false, and writes

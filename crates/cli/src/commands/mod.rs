@@ -16,6 +16,7 @@ mod report;
 mod runs;
 mod settings;
 mod train;
+mod tuning;
 
 use std::time::Instant;
 

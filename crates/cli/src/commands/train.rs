@@ -2,9 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use offshoot_transfer::report::words;
-use offshoot_transfer::{
-    DryRun, Method, Precision, Result, TrainPlan, TransferError, dry_run, train,
-};
+use offshoot_transfer::{DryRun, Method, Precision, Result, TrainPlan, dry_run, train};
 
 use super::columns::Columns;
 use super::{figures, gate, nearest};
@@ -18,10 +16,27 @@ Splits that the data does not name are drawn, stratified by class and never apar
 The test split judges once, at the end; each figure has a 95 % interval from 1000 bootstrap
 resamples, fewer beyond 5,000 test samples and 200 from 25,000 on.
 
+Methods:
+  probe           keep the network frozen, fit a head on its features
+  lp-ft           fit the head first, then tune everything at a low rate
+  full            a new head, and everything learns at once
+  last-k          tune the last stages (--layers) and the head
+  gradual         unfreeze stage by stage, the last one first
+  discriminative  everything learns, earlier stages slower (--decay)
+  surgical        tune one part only (--block first|middle|last|STAGE|auto)
+  bitfit          tune biases only
+  norm-tune       tune the scales and shifts of norms only
+  lora            add low-rank products to matrices and tune those (--rank, --alpha)
+  scratch         random weights, everything learns: what transfer is compared with
+  auto            probe below 5 samples a class, last-k below 20, else lp-ft
+What lies before the first stage that learns is computed once and cached. The probe is always measured,
+too, so the report says what tuning was worth.
+
 Examples:
   offshoot train photos/ --name photos               for `offshoot predict photos new.jpg`
   offshoot train photos/ --baselines                 was transfer worth it?
   offshoot train photos/ --model mobilenet_v2 --head lda --name second
+  offshoot train photos/ --method lp-ft --time 5m    tune everything, in five minutes at most
   offshoot train photos/ --dry-run                   what it would take
   offshoot train photos/ --require accuracy=0.9      exit code 7 where it is not reached";
 
@@ -35,8 +50,8 @@ pub struct Train {
     /// Source of the features: a name of `offshoot models list`, a checkpoint, or random:RECIPE
     #[arg(short, long, value_name = "MODEL")]
     model: Option<String>,
-    /// How to transfer: `probe` keeps the network frozen
-    #[arg(long, value_name = "METHOD", value_parser = ["probe"])]
+    /// How to transfer: probe keeps the network frozen; see below for those that tune it
+    #[arg(long, value_name = "METHOD")]
     method: Option<String>,
     /// Classifier on the features: logistic, ridge, lda, knn or centroid
     #[arg(long, value_name = "HEAD")]
@@ -77,6 +92,7 @@ pub struct Train {
     dry_run: bool,
     #[command(flatten)]
     columns: Columns,
+    tuning: super::tuning::Tuning,
 }
 
 fn named(text: &str) -> std::result::Result<(String, PathBuf), String> {
@@ -109,6 +125,7 @@ impl Train {
         let on = switches.into_iter().filter(|(on, _, _)| *on);
         flags.extend(on.map(|(_, key, value)| (key, value.to_string())));
         flags.extend(self.columns.flags());
+        flags.extend(self.tuning.flags());
         flags
     }
 
@@ -134,7 +151,8 @@ impl Train {
             columns: settings.columns.clone(),
             model: settings.model.clone(),
             precision: Precision::from_name(&settings.precision)?,
-            method: method(&train.method)?,
+            method: Method::find(&train.method)?,
+            finetune: settings.finetune.clone(),
             head: train.head.clone(),
             class_weights: train.class_weights,
             seed: settings.seed,
@@ -151,13 +169,6 @@ impl Train {
             command: "train".into(),
         })
     }
-}
-
-fn method(name: &str) -> Result<Method> {
-    if name == Method::Probe.name() {
-        return Ok(Method::Probe);
-    }
-    Err(TransferError::usage(format!("unknown method `{name}`"), "there is `probe`"))
 }
 
 fn show_estimate(context: &Context, plan: &TrainPlan, dry: &DryRun) -> Result<()> {

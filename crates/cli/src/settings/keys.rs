@@ -16,6 +16,10 @@ pub enum Kind {
     Threads,
     /// A number from 0, and below 1.
     Share,
+    /// A number from 0.
+    Decimal,
+    /// A time: `90s`, `5m`, `1.5h`, `30`; in seconds.
+    Seconds,
     /// A number of bytes: `500MB`, `5GB`, `1073741824`.
     Bytes,
     /// Any text.
@@ -100,6 +104,184 @@ pub const KEYS: &[Key] = &[
         Kind::Text,
         "",
         "column of the texts, where a table has several",
+    ),
+    key(
+        "finetune.accumulate",
+        "OFFSHOOT_FINETUNE_ACCUMULATE",
+        Kind::Count,
+        "1",
+        "parts in which a batch is computed, for less memory",
+    ),
+    key(
+        "finetune.alpha",
+        "OFFSHOOT_FINETUNE_ALPHA",
+        Kind::Decimal,
+        "16",
+        "of `lora`: products are scaled by alpha / rank",
+    ),
+    key(
+        "finetune.augment",
+        "OFFSHOOT_FINETUNE_AUGMENT",
+        Kind::Text,
+        "none",
+        "changes of training pictures: none, a preset or a list",
+    ),
+    key("finetune.average", "OFFSHOOT_FINETUNE_AVERAGE", Kind::Text, "none", "averaged weights"),
+    key("finetune.batch", "OFFSHOOT_FINETUNE_BATCH", Kind::Count, "", "samples an update"),
+    key(
+        "finetune.block",
+        "OFFSHOOT_FINETUNE_BLOCK",
+        Kind::Text,
+        "auto",
+        "of `surgical`: first, middle, last, a stage or auto",
+    ),
+    key(
+        "finetune.checkpoint_every",
+        "OFFSHOOT_FINETUNE_CHECKPOINT_EVERY",
+        Kind::Seconds,
+        "30",
+        "time between two checkpoints",
+    ),
+    key(
+        "finetune.clip",
+        "OFFSHOOT_FINETUNE_CLIP",
+        Kind::Decimal,
+        "1",
+        "longest gradient; 0 for any",
+    ),
+    key(
+        "finetune.decay",
+        "OFFSHOOT_FINETUNE_DECAY",
+        Kind::Decimal,
+        "0.8",
+        "of `discriminative`: rate of a stage over that of the next",
+    ),
+    key(
+        "finetune.drop_path",
+        "OFFSHOOT_FINETUNE_DROP_PATH",
+        Kind::Share,
+        "0",
+        "how likely the last residual branch is left out",
+    ),
+    key(
+        "finetune.dropout",
+        "OFFSHOOT_FINETUNE_DROPOUT",
+        Kind::Share,
+        "0",
+        "share of the features left out before the head",
+    ),
+    key(
+        "finetune.epochs",
+        "OFFSHOOT_FINETUNE_EPOCHS",
+        Kind::Count,
+        "",
+        "passes over the training samples",
+    ),
+    key(
+        "finetune.find_lr",
+        "OFFSHOOT_FINETUNE_FIND_LR",
+        Kind::Switch,
+        "false",
+        "look for the learning rate first",
+    ),
+    key(
+        "finetune.label_smoothing",
+        "OFFSHOOT_FINETUNE_LABEL_SMOOTHING",
+        Kind::Share,
+        "0",
+        "share of a target spread over all classes",
+    ),
+    key(
+        "finetune.layers",
+        "OFFSHOOT_FINETUNE_LAYERS",
+        Kind::Count,
+        "2",
+        "of `last-k`: stages that learn",
+    ),
+    key("finetune.lr", "OFFSHOOT_FINETUNE_LR", Kind::Decimal, "", "highest learning rate"),
+    key(
+        "finetune.min_delta",
+        "OFFSHOOT_FINETUNE_MIN_DELTA",
+        Kind::Decimal,
+        "0",
+        "how much better is better",
+    ),
+    key(
+        "finetune.norm",
+        "OFFSHOOT_FINETUNE_NORM",
+        Kind::Text,
+        "auto",
+        "what batch norms use: auto, running or batch",
+    ),
+    key(
+        "finetune.optimiser",
+        "OFFSHOOT_FINETUNE_OPTIMISER",
+        Kind::Text,
+        "adamw",
+        "adamw, sgd or lion",
+    ),
+    key(
+        "finetune.patience",
+        "OFFSHOOT_FINETUNE_PATIENCE",
+        Kind::Number,
+        "0",
+        "epochs without a better metric to stop after; 0 for never",
+    ),
+    key(
+        "finetune.rank",
+        "OFFSHOOT_FINETUNE_RANK",
+        Kind::Count,
+        "8",
+        "of `lora`: inner size of the products",
+    ),
+    key(
+        "finetune.regularize",
+        "OFFSHOOT_FINETUNE_REGULARIZE",
+        Kind::Text,
+        "none",
+        "regularisers, a list",
+    ),
+    key(
+        "finetune.schedule",
+        "OFFSHOOT_FINETUNE_SCHEDULE",
+        Kind::Text,
+        "cosine",
+        "of the learning rate: cosine, one-cycle, constant or bit",
+    ),
+    key(
+        "finetune.time",
+        "OFFSHOOT_FINETUNE_TIME",
+        Kind::Seconds,
+        "",
+        "after which the whole run must have ended: 90s, 5m, 1h",
+    ),
+    key(
+        "finetune.views",
+        "OFFSHOOT_FINETUNE_VIEWS",
+        Kind::Count,
+        "4",
+        "augmented views where the frozen part is cached",
+    ),
+    key(
+        "finetune.warmup",
+        "OFFSHOOT_FINETUNE_WARMUP",
+        Kind::Share,
+        "0.1",
+        "share of the updates in which the rate rises",
+    ),
+    key(
+        "finetune.watch",
+        "OFFSHOOT_FINETUNE_WATCH",
+        Kind::Text,
+        "accuracy",
+        "metric by which the best weights are chosen",
+    ),
+    key(
+        "finetune.weight_decay",
+        "OFFSHOOT_FINETUNE_WEIGHT_DECAY",
+        Kind::Decimal,
+        "0.01",
+        "never on norms and biases",
     ),
     key("model", "OFFSHOOT_MODEL", Kind::Text, "efficientnet_lite0", "source of the features"),
     key("offline", "OFFSHOOT_OFFLINE", Kind::Switch, "false", "never use the network"),
@@ -190,6 +372,14 @@ impl Kind {
                 Ok(share) if (0.0..1.0).contains(&share) => Ok(share.into()),
                 _ => Err("a share from 0 and below 1, such as 0.2".into()),
             },
+            Self::Decimal => match text.parse::<f64>() {
+                Ok(number) if number >= 0.0 && number.is_finite() => Ok(number.into()),
+                _ => Err("a number from 0, such as 0.001".into()),
+            },
+            Self::Seconds => match seconds(text) {
+                Some(n) => Ok(n.into()),
+                None => Err("a time, such as `90s`, `5m` or `1h`".into()),
+            },
             Self::Bytes => match bytes(text) {
                 Some(n) => Ok(n.into()),
                 None => Err("a number of bytes, such as `500MB` or `5GB`".into()),
@@ -198,6 +388,19 @@ impl Kind {
             Self::Text => Ok(text.into()),
         }
     }
+}
+
+fn seconds(text: &str) -> Option<f64> {
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor = match unit.trim() {
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return None,
+    };
+    let value = number.parse::<f64>().ok()? * factor;
+    (value < 1e9).then_some(value)
 }
 
 fn bytes(text: &str) -> Option<i64> {

@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use offshoot_transfer::{CachePlan, ColumnNames, TransferError};
+use offshoot_transfer::{CachePlan, Finetune, TransferError};
 use serde::{Deserialize, Serialize};
 
 use keys::{KEYS, Key};
@@ -28,6 +29,8 @@ pub struct Settings {
     /// Columns of a table of texts.
     #[serde(default)]
     pub columns: ColumnNames,
+    /// How a network is tuned.
+    pub finetune: Finetune,
     /// Source of the features.
     pub model: String,
     /// Never use the network.
@@ -275,6 +278,7 @@ mod tests {
         assert_eq!((baselines, class_weights), (plan.baselines, plan.class_weights));
         assert_eq!((head.as_str(), method.as_str()), (plan.head.as_str(), plan.method.name()));
         assert_eq!(settings.cache, plan.cache);
+        assert_eq!(settings.finetune, plan.finetune);
         assert_eq!((settings.batch, settings.seed), (plan.batch, plan.seed));
         assert_eq!(settings.runs_dir, plan.runs_dir);
     }

@@ -15,6 +15,8 @@ use crate::{Result, TransferError};
 /// A chunk is written when it has this many rows, or after [`CHUNK_TIME`]: few files on one hand,
 /// little lost by a killed process on the other.
 const CHUNK_ROWS: usize = 1024;
+/// Or when it holds so many values: rows of activations are long.
+const CHUNK_VALUES: usize = 8 << 20;
 const CHUNK_TIME: Duration = Duration::from_secs(5);
 
 /// Rows of `dim` values by the sha256 of their sample.
@@ -111,7 +113,8 @@ impl RowStore {
         self.pending_keys.extend_from_slice(keys);
         self.pending.extend_from_slice(values);
         let since = *self.pending_since.get_or_insert_with(Instant::now);
-        if self.pending_keys.len() >= CHUNK_ROWS || since.elapsed() >= CHUNK_TIME {
+        let full = self.pending_keys.len() >= CHUNK_ROWS || self.pending.len() >= CHUNK_VALUES;
+        if full || since.elapsed() >= CHUNK_TIME {
             self.flush()?;
             return Ok(true);
         }

@@ -59,12 +59,14 @@ impl Extraction {
         (0..self.keys.len()).filter(|&i| self.keys[i].is_some()).collect()
     }
 
+    /// sha256 of a readable sample's content.
+    pub fn key(&self, sample: usize) -> Result<Sha> {
+        let key = self.keys.get(sample).copied().flatten();
+        key.ok_or_else(|| TransferError::Internal(format!("sample {sample} has no features")))
+    }
+
     fn keys_of(&self, samples: &[usize]) -> Result<Vec<Sha>> {
-        let key = |&i: &usize| {
-            let key = self.keys.get(i).copied().flatten();
-            key.ok_or_else(|| TransferError::Internal(format!("sample {i} has no features")))
-        };
-        samples.iter().map(key).collect()
+        samples.iter().map(|&sample| self.key(sample)).collect()
     }
 }
 

@@ -54,6 +54,9 @@ pub struct ModelFacts {
     /// In which the network computed: `f32`, `bf16x3` or `bf16`.
     #[serde(default = "f32")]
     pub precision: String,
+    /// sha256 of the weights that tuning began with, where the run tuned them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuned_from_sha256: Option<String>,
 }
 
 /// What runs computed in before they could choose.

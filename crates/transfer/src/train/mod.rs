@@ -8,6 +8,7 @@ mod baselines;
 pub mod evaluate;
 pub mod folder;
 mod probe;
+mod tuning;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -88,6 +89,7 @@ pub fn check_plan(plan: &TrainPlan) -> Result<()> {
     }
     probe::check_head(&plan.head)?;
     evaluate::check_required(&plan.require)?;
+    plan.finetune.check()?;
     let shares = [plan.val, plan.test];
     if shares.iter().any(|s| !(0.0..1.0).contains(s)) {
         return Err(TransferError::usage(
@@ -205,10 +207,18 @@ fn run(
     drop_unreadable(&mut prepared, &extraction, watch)?;
     folder::write_data(folder, &prepared, &extraction)?;
 
-    let mut probe = Probe::fit(plan, &prepared, &extraction, watch)?;
+    let probe = Probe::fit(plan, &prepared, &extraction, watch)?;
+    let frozen = tuning::Frozen { source, extraction, probe };
+    let (frozen, tuned) = tuning::tune(folder, plan, &prepared, &cache, frozen, watch)?;
+    let tuning::Frozen { source, extraction, mut probe } = frozen;
+    record.model = source.facts.clone();
     let mut evaluated = probe.evaluate(plan, &prepared, &extraction, watch)?;
     let domains = other_domains(plan, &prepared, &source, &cache, &probe, watch)?;
-    let baselines = baselines::measure(plan, &prepared, &source, &cache, watch)?;
+    let mut baselines = baselines::measure(plan, &prepared, &source, &cache, watch)?;
+    let tuning = tuned.map(|tuned| {
+        baselines.insert(0, tuned.probe);
+        tuned.facts
+    });
 
     let report = TrainReport {
         schema: SCHEMA,
@@ -223,6 +233,7 @@ fn run(
         domains,
         splits: split_counts(&prepared.dataset),
         unreadable: extraction.unreadable.len(),
+        tuning,
         warnings: watch.warnings.clone(),
     };
     record.data.splits = report.splits.clone();

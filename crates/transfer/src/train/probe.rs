@@ -1,6 +1,7 @@
 //! The head on frozen features.
 
 use offshoot_data::Split;
+use offshoot_stats::heads::Head;
 
 use super::evaluate::{self, Evaluated, SealedTest};
 use crate::extract::Extraction;
@@ -21,6 +22,9 @@ pub struct Probe {
     pub fitted_on: String,
     /// What the head tells about its own fit, one line each, for `metrics.jsonl`.
     pub history: Vec<serde_json::Value>,
+    /// The head as it was fitted on the training split alone: what tuning begins with, so that
+    /// validation still judges what it has not seen.
+    pub on_train: Head,
     test: Option<SealedTest>,
 }
 
@@ -58,6 +62,7 @@ impl Probe {
         let held_out = extraction.gather(&val)?;
         let familiarity =
             Familiarity::fit(rows.rows(), &train_labels, classes.len(), held_out.rows());
+        let on_train = first.head.clone();
         let mut trained = Trained { classes, dim, head: first.head, temperature: 1.0, familiarity };
         if !first.converged {
             watch.warn(format!("the {} head did not reach its tolerance", plan.head))?;
@@ -97,6 +102,42 @@ impl Probe {
             lambda: first.lambda,
             fitted_on: fitted_on.into(),
             history,
+            on_train,
+            test: Some(SealedTest::new(test)),
+        })
+    }
+
+    /// The head that was tuned together with the network whose features `extraction` holds.
+    pub fn of_tuned(
+        head: Head,
+        prepared: &Prepared,
+        extraction: &Extraction,
+        watch: &mut Watch<'_>,
+    ) -> Result<Self> {
+        let [train, val, test] = [Split::Train, Split::Val, Split::Test].map(|s| prepared.of(s));
+        let classes = prepared.dataset.classes.clone();
+        let labels = |samples: &[usize]| -> Vec<u32> {
+            samples.iter().filter_map(|&i| prepared.dataset.samples[i].label).collect()
+        };
+        let (rows, held_out) = (extraction.gather(&train)?, extraction.gather(&val)?);
+        let familiarity =
+            Familiarity::fit(rows.rows(), &labels(&train), classes.len(), held_out.rows());
+        let dim = extraction.dim();
+        let on_train = head.clone();
+        let mut trained = Trained { classes, dim, head, temperature: 1.0, familiarity };
+        let mut fitted_on = "train";
+        if !val.is_empty() {
+            fitted_on = "train; the best weights and the temperature chosen on val";
+            trained.temperature = watch.phase(Phase::Calibrate, Some(val.len()), |_| {
+                head::temperature(&trained.head.predict(held_out.rows())?, &labels(&val))
+            })?;
+        }
+        Ok(Self {
+            trained,
+            lambda: None,
+            fitted_on: fitted_on.into(),
+            history: Vec::new(),
+            on_train,
             test: Some(SealedTest::new(test)),
         })
     }

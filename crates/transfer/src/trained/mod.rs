@@ -109,9 +109,11 @@ impl Trained {
     /// Writes `export/`.
     pub fn save(&self, folder: &RunFolder, source: &Source, head: &str, seed: u64) -> Result<()> {
         crate::durable::create_dir(&folder.file("export"))?;
-        let carried = source.name != source::DEFAULT
-            && !source.name.starts_with("random:")
-            && source::carry(source, &folder.file(BACKBONE), CARRIED_BYTES)?;
+        // Tuned weights are nowhere else.
+        let tuned = source.facts.tuned_from_sha256.is_some();
+        let found = source.name == source::DEFAULT || source.name.starts_with("random:");
+        let limit = if tuned { u64::MAX } else { CARRIED_BYTES };
+        let carried = (tuned || !found) && source::carry(source, &folder.file(BACKBONE), limit)?;
         let names = || self.classes.iter().enumerate();
         folder.write_json(
             CONFIG,

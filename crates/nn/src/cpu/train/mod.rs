@@ -30,6 +30,7 @@ use crate::{Array, NnError, Params, Recipe, Result, Shape};
 use buffers::Buffers;
 use layer::Layer;
 use norm::Norm;
+pub use offshoot_kernels::{AdamW, CrossEntropy, Lion, Sgd};
 pub use optimiser::{Optimiser, Rule};
 use param::Param;
 pub use param::ParamInfo;
@@ -304,7 +305,13 @@ impl Trainer {
     /// All parameters and running statistics, by checkpoint key and in the checkpoint's layout.
     pub fn export(&self) -> Params {
         let mut params = self.others.clone();
-        params.extend(self.params.iter().map(Param::array));
+        params.extend(self.trained());
+        params
+    }
+
+    /// Parameters and running statistics of the stages that are not frozen, likewise.
+    pub fn trained(&self) -> Params {
+        let mut params: Params = self.params.iter().map(Param::array).collect();
         for layer in &self.layers {
             params.extend(layer.norm().map(Norm::statistics).unwrap_or_default());
         }

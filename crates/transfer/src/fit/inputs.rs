@@ -1,0 +1,253 @@
+//! Where a batch comes from: pictures, or the activations of the frozen part, computed once for each
+//! sample and view and kept in the cache.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use offshoot_data::Sample;
+use offshoot_nn::Shape;
+use offshoot_nn::cpu::{Plan, PlanOptions};
+use rayon::prelude::*;
+
+use crate::cache::{Cache, RowStore, Scope};
+use crate::digest::Sha;
+use crate::extract::Extraction;
+use crate::precision;
+use crate::source::Source;
+use crate::watch::Watch;
+use crate::{Phase, Result, TransferError};
+
+/// Prepared inputs of samples are kept in memory while all of them take no more than this.
+const HELD_BYTES: usize = 1 << 30;
+/// Samples that pass the frozen part together.
+const BATCH: usize = 32;
+
+/// What a user writes for augmentation; `None` for none.
+pub fn pipeline(text: &str) -> Result<Option<Pipeline>> {
+    if text == "none" {
+        return Ok(None);
+    }
+    Err(TransferError::usage(format!("unknown augmentation `{text}`"), "there is none"))
+}
+
+#[derive(Debug, Clone)]
+pub enum Pipeline {}
+impl std::fmt::Display for Pipeline {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Ok(())
+    }
+}
+
+/// How a sample is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum View {
+    /// As it is evaluated.
+    Plain,
+    /// Augmented, by the draws of this number.
+    Augmented(u64),
+}
+
+/// What inputs are made from.
+pub struct Supply<'a> {
+    /// All samples of the data.
+    pub samples: &'a [Sample],
+    /// Names of their content.
+    pub extraction: &'a Extraction,
+    /// The network and its preprocessing.
+    pub source: &'a Source,
+    /// Where activations are kept.
+    pub cache: &'a Cache,
+    /// Bytes that the cache may take.
+    pub cache_bytes: u64,
+    /// Augmentation of training samples.
+    pub augment: Option<Pipeline>,
+    /// Views that serve in turn where activations are kept.
+    pub views: usize,
+    /// Keys the draws.
+    pub seed: u64,
+}
+
+/// Inputs of one phase.
+pub struct Inputs<'a> {
+    supply: &'a Supply<'a>,
+    frozen: Option<Frozen>,
+    /// Values a sample.
+    len: usize,
+    held: Vec<OnceLock<Vec<f32>>>,
+}
+
+/// The part before the boundary, and what it gave.
+struct Frozen {
+    plan: Plan,
+    stage: String,
+    stores: BTreeMap<View, RowStore>,
+}
+
+impl<'a> Inputs<'a> {
+    /// Inputs for a network of which everything until `boundary` is frozen. `training` samples are
+    /// looked at each epoch; where their activations would take more than half of the cache, pictures
+    /// are given out instead, and the frozen part runs each time.
+    pub fn new(supply: &'a Supply<'a>, boundary: Option<&str>, training: usize) -> Result<Self> {
+        let source = supply.source;
+        let (recipe, params) = source
+            .network
+            .as_ref()
+            .ok_or_else(|| TransferError::Internal("inputs of a source without network".into()))?;
+        let mut inputs = Self {
+            supply,
+            frozen: None,
+            len: source.pictures.len(),
+            held: supply.samples.iter().map(|_| OnceLock::new()).collect(),
+        };
+        if let Some(stage) = boundary {
+            let size = recipe.picture()?.size;
+            let shape: Shape = recipe.shape_at_stage(stage, size, size)?;
+            let views = if supply.augment.is_some() { supply.views + 1 } else { 1 };
+            let bytes = (training * views * shape.len()) as u64 * 4;
+            if bytes <= supply.cache_bytes / 2 {
+                let options = PlanOptions {
+                    precision: precision::of_network(&source.facts.precision),
+                    until: Some(stage.to_string()),
+                    ..PlanOptions::default()
+                };
+                let plan = Plan::new(recipe, params, &options)?;
+                inputs.len = plan.feature_dim();
+                let (stage, stores) = (stage.to_string(), BTreeMap::new());
+                inputs.frozen = Some(Frozen { plan, stage, stores });
+            }
+        }
+        Ok(inputs)
+    }
+
+    /// Whether batches are activations of the boundary.
+    pub fn are_activations(&self) -> bool {
+        self.frozen.is_some()
+    }
+
+    /// Values a sample.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// How training samples are looked at in this epoch.
+    pub fn view(&self, epoch: u64) -> View {
+        match (&self.supply.augment, &self.frozen) {
+            (None, _) => View::Plain,
+            (Some(_), None) => View::Augmented(epoch),
+            (Some(_), Some(_)) => View::Augmented(epoch % self.supply.views.max(1) as u64),
+        }
+    }
+
+    /// Computes what is not there yet of the frozen part's activations. Returns how many samples
+    /// passed it.
+    pub fn ensure(
+        &mut self,
+        samples: &[usize],
+        view: View,
+        watch: &mut Watch<'_>,
+    ) -> Result<usize> {
+        let Some(frozen) = &mut self.frozen else { return Ok(0) };
+        let supply = self.supply;
+        if !frozen.stores.contains_key(&view) {
+            let scope = Scope {
+                stage: format!(
+                    "{} until {} {} {}",
+                    supply.source.facts.recipe,
+                    frozen.stage,
+                    frozen.plan.isa().name(),
+                    supply.source.facts.precision
+                ),
+                augmentation: match view {
+                    View::Plain => "eval".into(),
+                    View::Augmented(id) => {
+                        let pipeline = supply.augment.as_ref().map(ToString::to_string);
+                        format!("{} seed {} view {id}", pipeline.unwrap_or_default(), supply.seed)
+                    }
+                },
+                ..supply.source.scope.clone()
+            };
+            frozen.stores.insert(view, supply.cache.rows(&scope, self.len)?);
+        }
+        let Some(store) = frozen.stores.get_mut(&view) else { return Ok(0) };
+        let mut missing: BTreeMap<Sha, usize> = BTreeMap::new();
+        for &sample in samples {
+            let key = row_key(supply, sample, view)?;
+            if !store.contains(&key) {
+                missing.insert(key, sample);
+            }
+        }
+        let missing: Vec<(Sha, usize)> = missing.into_iter().collect();
+        for (done, batch) in missing.chunks(BATCH).enumerate() {
+            let places: Vec<usize> = batch.iter().map(|&(_, sample)| sample).collect();
+            let input = pictures(supply, &places, view)?;
+            let mut rows = vec![0.0; batch.len() * self.len];
+            frozen.plan.features(&input, batch.len(), &mut rows)?;
+            let keys: Vec<Sha> = batch.iter().map(|&(key, _)| key).collect();
+            store.push(&keys, &rows)?;
+            let progress =
+                watch.progress(Phase::Cache, (done * BATCH) + batch.len(), missing.len(), 0);
+            if progress.is_err() {
+                store.flush()?;
+            }
+            progress?;
+        }
+        store.flush()?;
+        Ok(missing.len())
+    }
+
+    /// The inputs of `samples`, end to end. Activations must be there ([`Inputs::ensure`]).
+    pub fn batch(&self, samples: &[usize], view: View) -> Result<Vec<f32>> {
+        if let Some(frozen) = &self.frozen {
+            let store = frozen.stores.get(&view).ok_or_else(|| {
+                TransferError::Internal(
+                    "activations were asked for before they were computed".into(),
+                )
+            })?;
+            let keys: Result<Vec<Sha>> =
+                samples.iter().map(|&s| row_key(self.supply, s, view)).collect();
+            let mut rows = vec![0.0; samples.len() * self.len];
+            store.read(&keys?, &mut rows)?;
+            return Ok(rows);
+        }
+        let fits = 4 * self.len * self.supply.samples.len() <= HELD_BYTES;
+        if view != View::Plain || !fits {
+            return pictures(self.supply, samples, view);
+        }
+        let missing: Vec<usize> =
+            samples.iter().copied().filter(|&s| self.held[s].get().is_none()).collect();
+        let prepared = pictures(self.supply, &missing, view)?;
+        for (&sample, input) in missing.iter().zip(prepared.chunks_exact(self.len)) {
+            let _ = self.held[sample].set(input.to_vec());
+        }
+        Ok(samples
+            .iter()
+            .flat_map(|&s| self.held[s].get().into_iter().flatten().copied())
+            .collect())
+    }
+}
+
+/// The name of a sample's row. Two samples of the same content are augmented differently.
+fn row_key(supply: &Supply<'_>, sample: usize, view: View) -> Result<Sha> {
+    let content = supply.extraction.key(sample)?;
+    Ok(match view {
+        View::Plain => content,
+        View::Augmented(_) => Sha::of_texts(&[&content.to_string(), &sample.to_string()]),
+    })
+}
+
+/// Reads, decodes and prepares pictures, side by side.
+fn pictures(supply: &Supply<'_>, samples: &[usize], view: View) -> Result<Vec<f32>> {
+    let pictures = &supply.source.pictures;
+    let one = |&sample: &usize| {
+        let Sample { id, input, .. } = &supply.samples[sample];
+        let prepared = match (view, &supply.augment) {
+            _ => pictures.prepare(input),
+        };
+        // It could be read when features were computed.
+        prepared.map_err(|e| {
+            TransferError::BadData(format!("{id}: {} (it changed during the run)", e.detail))
+        })
+    };
+    let inputs: Result<Vec<Vec<f32>>> = samples.par_iter().map(one).collect();
+    Ok(inputs?.concat())
+}

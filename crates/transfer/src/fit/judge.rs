@@ -1,0 +1,111 @@
+//! Validation: what the tuned network says to samples that it does not learn from.
+
+use std::collections::BTreeMap;
+
+use offshoot_nn::cpu::{Plan, PlanOptions};
+use offshoot_nn::{Params, Precision, Recipe};
+use offshoot_stats::Probabilities;
+use offshoot_stats::metrics::{self, Direction, Metric};
+use serde::{Deserialize, Serialize};
+
+use super::head::LinearHead;
+use super::inputs::{Inputs, View};
+use crate::{Result, TransferError};
+
+const BATCH: usize = 32;
+
+/// A metric and the loss on the same samples.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// The metric that is watched.
+    pub metric: f64,
+    /// Mean −ln p of the right class: decides between equal metrics.
+    pub loss: f64,
+}
+
+/// Judges weights on fixed samples.
+pub struct Judge<'a> {
+    /// The network.
+    pub recipe: &'a Recipe,
+    /// Of dense products.
+    pub precision: Precision,
+    /// Where the inputs begin.
+    pub boundary: Option<String>,
+    /// Places of the samples.
+    pub samples: Vec<usize>,
+    /// Their labels.
+    pub labels: Vec<u32>,
+    /// The metric that is watched.
+    pub metric: &'static Metric,
+}
+
+/// The metric called `name`.
+pub fn metric(name: &str) -> Result<&'static Metric> {
+    metrics::find(name)
+        .ok_or_else(|| TransferError::usage(format!("unknown metric `{name}`"), "see --help"))
+}
+
+impl Judge<'_> {
+    /// Judges `params`, the whole network; `None` without samples.
+    pub fn judge(
+        &self,
+        params: &Params,
+        head: &LinearHead,
+        inputs: &Inputs<'_>,
+    ) -> Result<Option<Judgement>> {
+        if self.samples.is_empty() {
+            return Ok(None);
+        }
+        let from = self.boundary.clone().filter(|_| inputs.are_activations());
+        let options = PlanOptions { precision: self.precision, from, ..PlanOptions::default() };
+        let plan = Plan::new(self.recipe, params, &options)?;
+        let mut probabilities = Vec::with_capacity(self.samples.len() * head.classes);
+        for batch in self.samples.chunks(BATCH) {
+            let input = inputs.batch(batch, View::Plain)?;
+            let mut features = vec![0.0; batch.len() * plan.feature_dim()];
+            plan.features(&input, batch.len(), &mut features)?;
+            let logits = head.forward(&features);
+            logits.chunks_exact(head.classes).for_each(|row| softmax(row, &mut probabilities));
+        }
+        if probabilities.iter().any(|p| !p.is_finite()) {
+            // Weights that have left all bounds are worse than any others.
+            let metric = match self.metric.direction {
+                Direction::Higher => f64::NEG_INFINITY,
+                Direction::Lower => f64::INFINITY,
+            };
+            return Ok(Some(Judgement { metric, loss: f64::INFINITY }));
+        }
+        let probabilities = Probabilities::new(head.classes, probabilities).ok_or_else(|| {
+            TransferError::Internal("validation probabilities do not form rows".into())
+        })?;
+        let loss = metric("log_loss")?.of(&probabilities, &self.labels)?;
+        Ok(Some(Judgement { metric: self.metric.of(&probabilities, &self.labels)?, loss }))
+    }
+
+    /// Whether `new` beats `old` by at least `min_delta`; the loss decides between equal metrics.
+    pub fn is_better(&self, new: Judgement, old: Judgement, min_delta: f64) -> bool {
+        let gain = match self.metric.direction {
+            Direction::Higher => new.metric - old.metric,
+            Direction::Lower => old.metric - new.metric,
+        };
+        gain > min_delta || (gain == 0.0 && min_delta == 0.0 && new.loss < old.loss)
+    }
+}
+
+fn softmax(row: &[f32], to: &mut Vec<f64>) {
+    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exps: Vec<f64> = row.iter().map(|&v| f64::from(v - largest).exp()).collect();
+    let sum: f64 = exps.iter().sum();
+    to.extend(exps.into_iter().map(|e| e / sum));
+}
+
+/// `n/(C·n_c)` of each class; 1 for a class without samples.
+pub fn class_weights(labels: &[u32], classes: usize) -> Vec<f32> {
+    let mut counts = BTreeMap::new();
+    labels.iter().for_each(|&label| *counts.entry(label).or_insert(0usize) += 1);
+    let weight = |class: usize| match counts.get(&(class as u32)) {
+        Some(&count) => (labels.len() as f64 / (classes * count) as f64) as f32,
+        None => 1.0,
+    };
+    (0..classes).map(weight).collect()
+}

@@ -1,0 +1,20 @@
+//! BitFit: only biases learn, those of norms included, and the head.
+
+use offshoot_nn::Role;
+
+use super::{Schedule, Strategy, no};
+
+/// Few parameters bear a high rate.
+const LR: f64 = 3e-3;
+
+/// Ben Zaken et al. 2022.
+pub(super) const STRATEGY: Strategy = Strategy {
+    name: "bitfit",
+    summary: "tune biases only",
+    paper: "Ben Zaken et al. 2022, arXiv:2106.10199",
+    wants_sensitivity: no,
+    plan: |facts| {
+        let learns = facts.groups.keys_of(&[Role::Bias, Role::NormBias]);
+        Ok(Schedule::from_probe(vec![facts.phase("biases", learns, LR)]))
+    },
+};

@@ -1,0 +1,101 @@
+//! From a frozen network with a head to a tuned one, where the method tunes it.
+
+use std::time::Instant;
+
+use offshoot_stats::heads::Head;
+
+use super::baselines::Measured;
+use super::probe::Probe;
+use crate::cache::Cache;
+use crate::documents::{Baseline, Tuning};
+use crate::extract::{Extraction, extract};
+use crate::fit::{self, Job};
+use crate::monitor::History;
+use crate::plan::{Method, TrainPlan};
+use crate::prepare::Prepared;
+use crate::run::RunFolder;
+use crate::source::{self, Source};
+use crate::watch::Watch;
+use crate::{Phase, Result, TransferError, estimate, precision};
+
+/// A network, its features and a head on them.
+pub struct Frozen {
+    pub source: Source,
+    pub extraction: Extraction,
+    pub probe: Probe,
+}
+
+/// What tuning leaves besides the network.
+pub struct Outcome {
+    /// The probe, which is measured as a baseline: was tuning worth it?
+    pub probe: Measured,
+    /// For documents.
+    pub facts: Tuning,
+    /// What was told on the way.
+    pub history: History,
+}
+
+/// Tunes as the plan says; without a tuning method everything stays as it is.
+pub fn tune(
+    folder: &RunFolder,
+    plan: &TrainPlan,
+    prepared: &Prepared,
+    cache: &Cache,
+    mut frozen: Frozen,
+    watch: &mut Watch<'_>,
+) -> Result<(Frozen, Option<Outcome>)> {
+    if plan.method == Method::PROBE {
+        return Ok((frozen, None));
+    }
+    let start = Instant::now();
+    let Frozen { source, extraction, probe } = &mut frozen;
+    let pace = match plan.finetune.time {
+        Some(_) => estimate::seconds_per_image(prepared, source)?,
+        None => 0.0,
+    };
+    let tuned = watch.phase(Phase::Finetune, None, |watch| {
+        let probe = &probe.on_train;
+        let job = Job { folder, plan, prepared, source, cache, extraction, probe, pace };
+        fit::tune(&job, watch)
+    })?;
+    let Some(tuned) = tuned else { return Ok((frozen, None)) };
+    let facts = Tuning {
+        learning: tuned.learning,
+        values: tuned.values,
+        epochs: tuned.epochs,
+        updates: tuned.updates,
+        best_update: tuned.best_update,
+        seconds: start.elapsed().as_secs_f64(),
+        ended: tuned.ended,
+    };
+    let evaluated = probe.evaluate(plan, prepared, extraction, watch)?;
+    let baseline = Baseline {
+        name: "probe".into(),
+        summary: "the same source, frozen".into(),
+        figures: evaluated.figures,
+        seconds: 0.0,
+    };
+    let measured = Measured { baseline, probabilities: evaluated.probabilities };
+
+    let samples = &prepared.dataset.samples;
+    let mut source = source::tuned(source, tuned.params)?;
+    precision::settle(&mut source, plan.precision, samples, watch)?;
+    // Nobody else will ask for the features of these weights.
+    let own = Cache::temporary()?;
+    let extraction = watch.phase(Phase::Extract, Some(samples.len()), |watch| {
+        extract(samples, &source, &own, plan.batch, Phase::Extract, watch)
+    })?;
+    if extraction.readable() != frozen.extraction.readable() {
+        return Err(TransferError::BadData("files changed while the run worked on them".into()));
+    }
+    let mut history = std::mem::take(&mut frozen.probe.history);
+    let told =
+        |record| serde_json::to_value(record).map_err(|e| TransferError::Internal(e.to_string()));
+    for record in &tuned.history.records {
+        history.push(told(record)?);
+    }
+    let mut probe = Probe::of_tuned(Head::Linear(tuned.head), prepared, &extraction, watch)?;
+    probe.history = history;
+    let outcome = Outcome { probe: measured, facts, history: tuned.history };
+    Ok((Frozen { source, extraction, probe }, Some(outcome)))
+}
