@@ -112,6 +112,8 @@ pub struct Tuning {
     pub best_update: u64,
     /// Wall time of training and validation.
     pub seconds: f64,
+    /// Whether nothing beat the probe on validation, so that the probe was kept.
+    pub kept_probe: bool,
     /// Why it ended and which weights were kept, in words.
     pub ended: String,
 }

@@ -56,6 +56,8 @@ pub struct State {
     pub stale: usize,
     /// Weights that were averaged so far.
     pub averaged: u64,
+    /// Why training ended, once it has.
+    pub ended: Option<String>,
 }
 
 /// The best weights so far.

@@ -15,7 +15,7 @@ use super::learner::{Learner, load_head};
 use super::optimiser::Optimiser;
 use super::schedule::Schedule;
 use super::step::Batch;
-use super::strategy::Phase as Stretch;
+use super::strategy::{Phase as Stretch, Start};
 use super::{Setting, Tuned};
 use crate::monitor::{History, Record};
 use crate::watch::Watch;
@@ -94,25 +94,40 @@ pub fn run(setting: &Setting<'_>, supply: &Supply<'_>, watch: &mut Watch<'_>) ->
 impl Course<'_, '_, '_> {
     fn run(mut self) -> Result<Tuned> {
         let phases = &self.setting.schedule.phases;
-        let mut ended = None;
-        while let Some(phase) = phases.get(self.state.phase) {
+        while self.state.ended.is_none() {
+            let Some(phase) = phases.get(self.state.phase) else {
+                self.end("all epochs are done")?;
+                break;
+            };
             match self.phase(phase)? {
                 End::Done => {
                     self.state.phase += 1;
                     self.state.epoch = 0;
                     self.state.batch = 0;
                 }
-                End::Enough(reason) => {
-                    ended = Some(reason);
-                    break;
-                }
+                End::Enough(reason) => self.end(&reason)?,
             }
         }
-        let reason = ended.unwrap_or_else(|| "all epochs are done".into());
-        self.finish(&reason)
+        self.finish()
     }
 
-    fn finish(mut self, reason: &str) -> Result<Tuned> {
+    /// Writes down that training has ended, so that a run that is stopped later need not repeat it.
+    fn end(&mut self, reason: &str) -> Result<()> {
+        let best = self.state.best;
+        self.history.records.push(Record::Stopped {
+            reason: reason.into(),
+            step: self.state.step,
+            best_step: best.map_or(self.state.step, |b| b.step),
+            best_metric: best.map(|b| b.judged.metric),
+        });
+        self.state.ended = Some(reason.into());
+        let mut model = self.trained.clone();
+        model.extend(self.low_rank.clone());
+        self.write(model)
+    }
+
+    fn finish(self) -> Result<Tuned> {
+        let reason = self.state.ended.as_deref().unwrap_or_default();
         let best = self.state.best;
         let trained = if self.best.is_empty() { &self.trained } else { &self.best };
         let params = self.setting.whole(trained);
@@ -126,13 +141,9 @@ impl Course<'_, '_, '_> {
             None => format!("{reason}; without validation samples the last weights are kept"),
         };
         self.watch.note(&kept)?;
-        self.history.records.push(Record::Stopped {
-            reason: reason.into(),
-            step: self.state.step,
-            best_step: best.map_or(self.state.step, |b| b.step),
-            best_metric: best.map(|b| b.judged.metric),
-        });
+        let probe = self.setting.schedule.start == Start::Probe;
         Ok(Tuned {
+            helped: !(probe && best.is_some_and(|b| b.step == 0)),
             params,
             head: head.to_linear(),
             low_rank: self.low_rank,
@@ -303,6 +314,8 @@ impl Course<'_, '_, '_> {
             told?;
             if let Some(reason) = self.out_of_time() {
                 self.judge(phase, learner, inputs, judge, started)?;
+                self.trained = learner.trained();
+                self.low_rank = learner.low_rank_state(true);
                 return Ok(End::Enough(reason));
             }
         }
@@ -311,7 +324,7 @@ impl Course<'_, '_, '_> {
         self.state.batch = 0;
         self.judge(phase, learner, inputs, judge, started)?;
         self.trained = learner.trained();
-        self.low_rank = learner.low_rank_state(false);
+        self.low_rank = learner.low_rank_state(true);
         let patience = setting.settings.patience;
         if patience > 0 && self.state.stale >= patience {
             let reason =
@@ -401,10 +414,14 @@ impl Course<'_, '_, '_> {
     }
 
     fn save(&mut self, learner: &Learner) -> Result<()> {
+        self.write(self.model(learner))
+    }
+
+    fn write(&mut self, model: Params) -> Result<()> {
         let checkpoint = Checkpoint {
             state: self.state.clone(),
             history: self.history.clone(),
-            model: self.model(learner),
+            model,
             optimiser: self.optimiser.state(),
             best: self.best.clone(),
             average: Params::new(),

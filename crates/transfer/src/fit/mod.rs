@@ -39,6 +39,7 @@ use crate::run::RunFolder;
 use crate::source::Source;
 use crate::watch::Watch;
 use crate::{Result, TransferError, precision};
+pub use checkpoint::Checkpoint;
 use groups::Groups;
 use head::LinearHead;
 use inputs::Supply;
@@ -81,6 +82,8 @@ pub struct Job<'a> {
 
 /// A tuned network.
 pub struct Tuned {
+    /// Whether anything beat the weights that tuning began with, where those were the probe's.
+    pub helped: bool,
     /// All weights and statistics.
     pub params: Params,
     /// The head on its features.

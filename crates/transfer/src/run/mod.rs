@@ -13,8 +13,8 @@ use record::RunRecord;
 
 /// Files that change after they are written, or that describe the others.
 const UNPINNED: [&str; 4] = ["run.json", "log.txt", "report.html", "eval/report.json"];
-/// Drawings can be made again at any time.
-const PLOTS: &str = "plots/";
+/// Drawings can be made again at any time, and checkpoints have sums of their own.
+const PASSING: [&str; 2] = ["plots/", "checkpoints/"];
 
 /// A folder with a valid name.
 #[derive(Debug, Clone)]
@@ -152,7 +152,9 @@ impl RunFolder {
         let mut files = BTreeMap::new();
         for path in self.walk()? {
             let inside = self.inside(&path);
-            if !UNPINNED.contains(&inside.as_str()) && !inside.starts_with(PLOTS) {
+            if !UNPINNED.contains(&inside.as_str())
+                && !PASSING.iter().any(|folder| inside.starts_with(folder))
+            {
                 files.insert(inside, Sha::of_file(&path)?.to_string());
             }
         }

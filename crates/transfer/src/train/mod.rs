@@ -26,7 +26,7 @@ use crate::run::RunFolder;
 use crate::run::record::{DataFacts, ModelFacts, RunRecord, RunState, Usage};
 use crate::source::{self, Source};
 use crate::watch::Watch;
-use crate::{Observer, Phase, Result, TransferError, demo, estimate, machine};
+use crate::{Observer, Phase, Result, TransferError, demo, estimate, fit, machine};
 use evaluate::Evaluated;
 use probe::Probe;
 
@@ -216,7 +216,7 @@ fn run(
     let domains = other_domains(plan, &prepared, &source, &cache, &probe, watch)?;
     let mut baselines = baselines::measure(plan, &prepared, &source, &cache, watch)?;
     let tuning = tuned.map(|tuned| {
-        baselines.insert(0, tuned.probe);
+        baselines.splice(0..0, tuned.probe);
         tuned.facts
     });
 
@@ -251,6 +251,7 @@ fn run(
         baselines: &baselines,
     };
     let report = folder::write_results(folder, everything, report, record, watch)?;
+    fit::Checkpoint::clear(folder.path());
     evaluate::require(&plan.require, &report)?;
     Ok(report)
 }

@@ -27,8 +27,8 @@ pub struct Frozen {
 
 /// What tuning leaves besides the network.
 pub struct Outcome {
-    /// The probe, which is measured as a baseline: was tuning worth it?
-    pub probe: Measured,
+    /// The probe, which is measured as a baseline: was tuning worth it? Absent where it was kept.
+    pub probe: Option<Measured>,
     /// For documents.
     pub facts: Tuning,
     /// What was told on the way.
@@ -66,8 +66,23 @@ pub fn tune(
         updates: tuned.updates,
         best_update: tuned.best_update,
         seconds: start.elapsed().as_secs_f64(),
+        kept_probe: !tuned.helped,
         ended: tuned.ended,
     };
+    let mut lines = std::mem::take(&mut probe.history);
+    for record in &tuned.history.records {
+        let line = serde_json::to_value(record);
+        lines.push(line.map_err(|e| TransferError::Internal(format!("metrics.jsonl: {e}")))?);
+    }
+    if !tuned.helped {
+        watch.warn(format!(
+            "{} did nothing for {} on validation: the probe is kept",
+            plan.method.name(),
+            plan.finetune.watch
+        ))?;
+        probe.history = lines;
+        return Ok((frozen, Some(Outcome { probe: None, facts, history: tuned.history })));
+    }
     let evaluated = probe.evaluate(plan, prepared, extraction, watch)?;
     let baseline = Baseline {
         name: "probe".into(),
@@ -88,14 +103,8 @@ pub fn tune(
     if extraction.readable() != frozen.extraction.readable() {
         return Err(TransferError::BadData("files changed while the run worked on them".into()));
     }
-    let mut history = std::mem::take(&mut frozen.probe.history);
-    let told =
-        |record| serde_json::to_value(record).map_err(|e| TransferError::Internal(e.to_string()));
-    for record in &tuned.history.records {
-        history.push(told(record)?);
-    }
     let mut probe = Probe::of_tuned(Head::Linear(tuned.head), prepared, &extraction, watch)?;
-    probe.history = history;
-    let outcome = Outcome { probe: measured, facts, history: tuned.history };
+    probe.history = lines;
+    let outcome = Outcome { probe: Some(measured), facts, history: tuned.history };
     Ok((Frozen { source, extraction, probe }, Some(outcome)))
 }

@@ -6,3 +6,4 @@ mod data;
 mod extraction;
 mod prediction;
 mod training;
+mod tuning;

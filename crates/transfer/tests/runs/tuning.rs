@@ -1,0 +1,239 @@
+//! Fine-tuning, whole: what it promises holds in the run folder.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use offshoot_transfer::run::RunFolder;
+use offshoot_transfer::run::record::RunState;
+use offshoot_transfer::{Event, Finetune, Flow, Method, Phase, TrainPlan, runs, strategy, train};
+
+use super::data::*;
+
+fn tuned(place: &Place, method: &str) -> TrainPlan {
+    let finetune = Finetune { epochs: Some(2), batch: Some(8), ..Finetune::default() };
+    TrainPlan { method: Method::find(method).unwrap(), finetune, ..place.plan() }
+}
+
+fn updates(event: &Event<'_>) -> bool {
+    matches!(event, Event::Progress { phase: Phase::Finetune, .. })
+}
+
+/// sha256 of everything that was learned.
+fn learned(report: &offshoot_transfer::TrainReport) -> [Option<String>; 2] {
+    ["export/model.safetensors", "export/backbone.safetensors"].map(|file| {
+        let path = report.run.join(file);
+        path.exists().then(|| sha(&path))
+    })
+}
+
+#[test]
+fn every_method_runs_and_can_be_read_back() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 10, 0);
+    for entry in strategy::all() {
+        let mut plan = tuned(&place, entry.name);
+        plan.name = Some(entry.name.into());
+        let report = match train(&plan, &mut ()) {
+            Ok(report) => report,
+            // The network of these tests has no norms.
+            Err(error) if entry.name == "norm-tune" => {
+                assert_eq!(error.exit_code(), 2, "{error}");
+                continue;
+            }
+            Err(error) => panic!("{}: {error}", entry.name),
+        };
+        let (_, record) = RunFolder::open(&report.run).unwrap();
+        assert_eq!(record.state, RunState::Complete, "{}", entry.name);
+        assert!(!report.run.join("checkpoints").exists());
+        let tuning = report.tuning.clone();
+        assert_eq!(tuning.is_none(), entry.name == "probe", "{}", entry.name);
+        let Some(tuning) = tuning else { continue };
+        assert_eq!(tuning.epochs, 2, "{}", entry.name);
+        let probe = report.baselines.iter().any(|b| b.name == "probe");
+        assert_eq!(probe, !tuning.kept_probe, "{}", entry.name);
+        let again = offshoot_transfer::evaluate(
+            &offshoot_transfer::EvalPlan {
+                run: report.run.clone(),
+                data: place.path("data"),
+                require: BTreeMap::new(),
+                batch: 16,
+                cache: plan.cache.clone(),
+            },
+            &mut (),
+        )
+        .unwrap();
+        assert!(again.figures.accuracy > 0.0, "{}", entry.name);
+    }
+}
+
+#[test]
+fn a_run_that_is_stopped_at_any_update_ends_with_the_same_bits() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 8, 0);
+    for method in ["full", "gradual", "lora"] {
+        let plan = |name: String| {
+            let mut plan = tuned(&place, method);
+            plan.finetune.dropout = 0.2;
+            plan.finetune.lr = Some(3e-3);
+            TrainPlan { name: Some(name), ..plan }
+        };
+        let whole = learned(&train(&plan(format!("{method}-whole")), &mut ()).unwrap());
+        let mut stops = 0;
+        for n in 1.. {
+            let name = format!("{method}-{n}");
+            let Err(error) = train(&plan(name.clone()), &mut stop_after(n, updates)) else { break };
+            assert_eq!(error.exit_code(), 75, "{error}");
+            stops += 1;
+            let run = place.path("runs").join(&name);
+            assert!(run.join("checkpoints").is_dir());
+            let report = runs::resume(&run, &mut ()).unwrap();
+            assert_eq!(learned(&report), whole, "{method}: stopped at update {n}");
+        }
+        assert!(stops >= 4, "{method}: only {stops} stops");
+    }
+}
+
+#[test]
+fn a_run_that_is_stopped_again_and_again_ends_with_the_same_bits() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 8, 0);
+    let plan = |name: &str| TrainPlan { name: Some(name.into()), ..tuned(&place, "full") };
+    let whole = learned(&train(&plan("whole"), &mut ()).unwrap());
+    train(&plan("often"), &mut stop_after(1, updates)).unwrap_err();
+    let run = place.path("runs/often");
+    let report = loop {
+        match runs::resume(&run, &mut stop_after(2, updates)) {
+            Ok(report) => break report,
+            Err(error) => assert_eq!(error.exit_code(), 75, "{error}"),
+        }
+    };
+    assert_eq!(learned(&report), whole);
+}
+
+#[test]
+fn threads_do_not_change_a_bit_of_a_tuned_network() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 8, 0);
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let plan = TrainPlan { name: Some(format!("t{threads}")), ..tuned(&place, "full") };
+        let report = pool.install(|| train(&plan, &mut ())).unwrap();
+        (learned(&report), report.figures)
+    };
+    let one = with(1);
+    assert_eq!(one, with(2));
+    assert_eq!(one, with(4));
+}
+
+#[test]
+fn parts_of_a_batch_learn_what_the_batch_learns() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 8, 0);
+    let losses = |accumulate: usize| -> Vec<f64> {
+        let mut plan = tuned(&place, "full");
+        plan.finetune.accumulate = accumulate;
+        // AdamW would magnify the rounding of gradients that are nearly zero.
+        plan.finetune.optimiser = "sgd".into();
+        plan.finetune.lr = Some(0.05);
+        plan.name = Some(format!("parts-{accumulate}"));
+        let report = train(&plan, &mut ()).unwrap();
+        told(&report.run, "step").iter().map(|line| line["loss"].as_f64().unwrap()).collect()
+    };
+    let whole = losses(1);
+    let parts = losses(4);
+    assert_eq!(whole.len(), parts.len());
+    for (a, b) in whole.iter().zip(&parts) {
+        assert!((a - b).abs() <= 1e-5 * a.abs(), "{whole:?} and {parts:?}");
+    }
+}
+
+/// Lines of `metrics.jsonl` of one kind.
+fn told(run: &std::path::Path, kind: &str) -> Vec<serde_json::Value> {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    lines.filter(|line: &serde_json::Value| line["kind"] == kind).collect()
+}
+
+#[test]
+fn looking_for_a_learning_rate_leaves_no_trace() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 10, 0);
+    let mut plan = tuned(&place, "full");
+    plan.finetune.find_lr = true;
+    plan.name = Some("found".into());
+    let report = train(&plan, &mut ()).unwrap();
+    let sweep = told(&report.run, "lr-finder");
+    assert_eq!(sweep.len(), 1);
+    let steps = told(&report.run, "step");
+    let highest = steps.iter().filter_map(|s| s["lr"].as_f64()).fold(0.0, f64::max);
+    // The same rate by hand gives the same weights.
+    plan.finetune.find_lr = false;
+    plan.finetune.lr =
+        sweep[0]["valley"].as_f64().or(sweep[0]["steepest"].as_f64().map(|s| s / 10.0));
+    assert!(plan.finetune.lr.is_some_and(|lr| (highest / lr - 1.0).abs() < 1e-9));
+    plan.name = Some("by-hand".into());
+    assert_eq!(learned(&train(&plan, &mut ()).unwrap()), learned(&report));
+}
+
+#[test]
+fn divergence_is_rolled_back_twice_and_then_told() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 10, 0);
+    let mut plan = tuned(&place, "full");
+    plan.finetune.lr = Some(99.0);
+    plan.finetune.optimiser = "sgd".into();
+    plan.finetune.clip = 0.0;
+    plan.finetune.epochs = Some(30);
+    plan.finetune.warmup = 0.0;
+    plan.name = Some("wild".into());
+    let mut warnings = Vec::new();
+    let mut observer = |event: &Event<'_>| {
+        if let Event::Warning(text) = event {
+            warnings.push(text.to_string());
+        }
+        Flow::Continue
+    };
+    let error = train(&plan, &mut observer).unwrap_err();
+    assert_eq!(error.exit_code(), 6, "{error}");
+    let halved = warnings.iter().filter(|w| w.contains("half the learning rate")).count();
+    assert_eq!(halved, 2, "{warnings:?}");
+    // What is on disk are numbers.
+    let checkpoints = place.path("runs/wild/checkpoints");
+    for file in files(&checkpoints).iter().filter(|f| f.ends_with("model.safetensors")) {
+        let params = offshoot_weights::read(&checkpoints.join(file)).unwrap().params;
+        assert!(params.values().all(|a| a.data.iter().all(|v| v.is_finite())), "{file}");
+    }
+}
+
+#[test]
+fn a_time_budget_ends_a_run_with_the_best_so_far() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 10, 0);
+    let mut plan = tuned(&place, "full");
+    plan.finetune.epochs = Some(100_000);
+    plan.finetune.time = Some(4.0);
+    let report = train(&plan, &mut ()).unwrap();
+    // The benches hold it to 105 %; here the machine may be busy with other tests.
+    assert!(report.seconds < 30.0, "{}", report.seconds);
+    assert!(report.tuning.unwrap().epochs < 100_000);
+}
+
+#[test]
+fn early_stopping_keeps_the_best_weights_and_says_why() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 12, 0);
+    let mut plan = tuned(&place, "full");
+    plan.finetune.epochs = Some(200);
+    plan.finetune.patience = 3;
+    plan.finetune.watch = "log_loss".into();
+    let report = train(&plan, &mut ()).unwrap();
+    let epochs = told(&report.run, "epoch");
+    let metrics: Vec<f64> = epochs.iter().map(|e| e["val_metric"].as_f64().unwrap()).collect();
+    let lowest = metrics.iter().copied().fold(f64::INFINITY, f64::min);
+    let end = &told(&report.run, "stopped")[0];
+    let tuning = report.tuning.unwrap();
+    assert!(tuning.ended.starts_with("log_loss has not improved for 3 epochs"), "{}", tuning.ended);
+    let best = end["best_metric"].as_f64().unwrap();
+    assert!(best <= lowest + 1e-12, "{best} kept, {lowest} seen");
+    assert!(epochs.len() < 200);
+}
