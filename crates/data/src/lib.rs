@@ -11,6 +11,7 @@ mod resize;
 mod split;
 mod text;
 mod transform;
+pub mod wording;
 
 pub use check::{CHECKS, Check, CheckOptions, CheckReport, Problem, Severity, Summary, check};
 pub use dataset::{Dataset, Input, PixelStore, Sample, Split, Text};

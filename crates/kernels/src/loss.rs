@@ -52,4 +52,42 @@ impl CrossEntropy {
         }
         loss / total
     }
+
+    /// The same for targets that are shares of classes, `[n, classes]`, each row of which sums to 1; the
+    /// mean is over rows, as PyTorch has it for such targets.
+    ///
+    /// # Panics
+    /// When sizes disagree.
+    pub fn soft_loss(
+        &self,
+        logits: &[f32],
+        targets: &[f32],
+        classes: usize,
+        gradient: &mut [f32],
+    ) -> f64 {
+        assert!(logits.len() == targets.len(), "a target for every logit");
+        assert!(gradient.len() >= logits.len(), "gradient is too short");
+        let weight =
+            |class: usize| self.class_weights.as_ref().map_or(1.0, |w| f64::from(w[class]));
+        let smoothing = f64::from(self.label_smoothing);
+        let n = (logits.len() / classes.max(1)).max(1) as f64;
+        let rows = logits.chunks_exact(classes).zip(targets.chunks_exact(classes));
+        let mut loss = 0.0;
+        for ((row, targets), gradient) in rows.zip(gradient.chunks_exact_mut(classes)) {
+            let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let exps = row.iter().map(|&x| f64::from(x - largest).exp());
+            let sum: f64 = exps.clone().sum();
+            let log_sum = sum.ln() + f64::from(largest);
+            let share = |class: usize| {
+                let target = (1.0 - smoothing) * f64::from(targets[class]);
+                (target + smoothing / classes as f64) * weight(class)
+            };
+            let shares: f64 = (0..classes).map(share).sum();
+            for (class, (exp, to)) in exps.zip(gradient).enumerate() {
+                loss += share(class) * (log_sum - f64::from(row[class]));
+                *to = ((exp / sum * shares - share(class)) / n) as f32;
+            }
+        }
+        loss / n
+    }
 }

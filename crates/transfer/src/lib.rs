@@ -26,6 +26,7 @@ pub mod plan;
 pub mod precision;
 mod predict;
 mod prepare;
+pub mod regularize;
 pub mod report;
 pub mod run;
 pub mod runs;

@@ -92,6 +92,7 @@ pub struct Train {
     dry_run: bool,
     #[command(flatten)]
     columns: Columns,
+    #[command(flatten)]
     tuning: super::tuning::Tuning,
 }
 

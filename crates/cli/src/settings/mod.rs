@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use offshoot_transfer::{CachePlan, ColumnNames, TransferError};
-use offshoot_transfer::{CachePlan, Finetune, TransferError};
+use offshoot_transfer::{CachePlan, ColumnNames, Finetune, TransferError};
 use serde::{Deserialize, Serialize};
 
 use keys::{KEYS, Key};

@@ -6,9 +6,8 @@ use super::Setting;
 use super::course::batches;
 use super::inputs::Inputs;
 use super::judge::Judge;
-use super::learner::Learner;
 use super::optimiser::Optimiser;
-use super::step::Batch;
+use super::step::{Batch, Pupil};
 use super::strategy::Phase;
 use crate::Result;
 
@@ -30,12 +29,12 @@ impl Pace {
     /// Times a few updates and a validation. The learner is as before.
     pub fn measure(
         setting: &Setting<'_>,
-        learner: &mut Learner,
+        pupil: &mut Pupil,
         inputs: &Inputs<'_>,
         judge: &Judge<'_>,
         phase: &Phase,
     ) -> Result<Self> {
-        let (before, low_rank) = (learner.trained(), learner.low_rank_state(true));
+        let (before, extras) = (pupil.learner.trained(), pupil.learner.extras());
         let mut optimiser = Optimiser::new(&setting.settings.optimiser);
         let all = batches(setting, 0);
         let view = inputs.view(0);
@@ -43,18 +42,18 @@ impl Pace {
         for places in all.iter().take(TIMED) {
             let start = Instant::now();
             let samples: Vec<usize> = places.iter().map(|&place| setting.train[place]).collect();
-            let batch = Batch { samples: &samples, places, view, step: 0, epoch: 0 };
-            setting.gradients(learner, inputs, &batch)?;
-            setting.update(learner, &mut optimiser, phase, 0.0, 0.9);
+            let batch = Batch { samples: &samples, places, view, step: 0 };
+            setting.gradients(pupil, inputs, &batch)?;
+            setting.update(pupil, &mut optimiser, phase, 0.0, 0.9);
             times.push(start.elapsed().as_secs_f64());
         }
         // The first update allocates and reads for all others.
         let update = times.iter().copied().skip(1).fold(0.0, f64::max).max(times[0] * 0.5);
         let start = Instant::now();
-        judge.judge(&setting.whole(&before), &learner.head, inputs)?;
+        judge.judge(&setting.whole(&before), &pupil.learner.head, inputs)?;
         let judging = start.elapsed().as_secs_f64();
-        learner.load(&before)?;
-        learner.restore_low_rank(&low_rank)?;
+        pupil.learner.load(&before)?;
+        pupil.learner.restore_extras(&extras)?;
         // Afterwards every sample passes the whole network once more; an update takes at least as
         // long as that, forwards and backwards through the part that learns and decoding aside.
         let samples = setting.job.prepared.dataset.samples.len();

@@ -1,20 +1,20 @@
 //! The loop: phases, epochs, updates; validation, early stopping, checkpoints, divergence.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use offshoot_data::Split;
 use offshoot_nn::Params;
 
+use super::averaging::{self, Kind};
 use super::budget::{self, Pace};
 use super::checkpoint::{Best, Checkpoint, State};
 use super::finder;
 use super::inputs::{Inputs, Supply, View};
-use super::judge::{self, Judge};
+use super::judge::{self, Judge, Judgement};
 use super::learner::{Learner, load_head};
 use super::optimiser::Optimiser;
 use super::schedule::Schedule;
-use super::step::Batch;
+use super::step::{Batch, Pupil};
 use super::strategy::{Phase as Stretch, Start};
 use super::{Setting, Tuned};
 use crate::monitor::{History, Record};
@@ -23,6 +23,10 @@ use crate::{Phase, Result, TransferError};
 
 /// After so many returns to earlier weights, training is given up.
 const ROLLBACKS: u32 = 2;
+/// Batches over which the statistics of averaged weights are taken.
+const STATISTICS_BATCHES: usize = 20;
+/// Share of a batch in running statistics while training.
+const NORM_MOMENTUM: f64 = 0.1;
 
 /// Places of the training samples of each batch of an epoch. A last batch of one sample joins the one
 /// before: batch norms cannot work on it.
@@ -58,7 +62,9 @@ struct Course<'a, 'w, 'o> {
     optimiser: Optimiser,
     /// Weights and moments at the start of the epoch.
     good: (Params, Params),
-    low_rank: Params,
+    /// Factors and tensors of loss terms.
+    extras: Params,
+    average: Params,
     learning: usize,
     saved: Instant,
 }
@@ -81,7 +87,8 @@ pub fn run(setting: &Setting<'_>, supply: &Supply<'_>, watch: &mut Watch<'_>) ->
         best: Params::new(),
         optimiser: Optimiser::new(&setting.settings.optimiser),
         good: Default::default(),
-        low_rank: Params::new(),
+        extras: Params::new(),
+        average: Params::new(),
         learning: 0,
         saved: Instant::now(),
     };
@@ -122,7 +129,7 @@ impl Course<'_, '_, '_> {
         });
         self.state.ended = Some(reason.into());
         let mut model = self.trained.clone();
-        model.extend(self.low_rank.clone());
+        model.extend(marked(self.extras.clone()));
         self.write(model)
     }
 
@@ -146,7 +153,7 @@ impl Course<'_, '_, '_> {
             helped: !(probe && best.is_some_and(|b| b.step == 0)),
             params,
             head: head.to_linear(),
-            low_rank: self.low_rank,
+            low_rank: factors(&self.extras),
             learning: self.learning,
             values: self.setting.groups.all_values(),
             epochs: self.state.epochs,
@@ -175,12 +182,10 @@ impl Course<'_, '_, '_> {
         inputs.ensure(&judge.samples, View::Plain, self.watch)?;
         let first = inputs.view(self.state.epochs);
         inputs.ensure(&setting.train, first, self.watch)?;
-        let mut head = setting.first_head()?;
-        load_head(&mut head, &self.trained)?;
-        let mut learner = setting.learner(phase, &inputs, &setting.whole(&self.trained), head)?;
-        learner.restore_low_rank(&self.low_rank)?;
-        self.learning = learner.learning();
-        let phase = self.prepare(phase, &mut learner, &inputs, &judge)?;
+        let mut pupil = setting.pupil(phase, &inputs, &self.trained)?;
+        pupil.learner.restore_extras(&self.extras)?;
+        self.learning = pupil.learner.learning();
+        let phase = self.prepare(phase, &mut pupil, &inputs, &judge)?;
         let epochs = self.state.planned.get(self.state.phase).copied().unwrap_or(phase.epochs);
         let updates = batches(setting, 0).len();
         let schedule = Schedule {
@@ -191,7 +196,7 @@ impl Course<'_, '_, '_> {
         while self.state.epoch < epochs {
             let view = inputs.view(self.state.epochs);
             inputs.ensure(&setting.train, view, self.watch)?;
-            let end = self.epoch(&phase, schedule, &mut learner, &inputs, &judge)?;
+            let end = self.epoch(&phase, schedule, &mut pupil, &inputs, &judge)?;
             if let End::Enough(reason) = end {
                 return Ok(End::Enough(reason));
             }
@@ -204,14 +209,14 @@ impl Course<'_, '_, '_> {
     fn prepare(
         &mut self,
         phase: &Stretch,
-        learner: &mut Learner,
+        pupil: &mut Pupil,
         inputs: &Inputs<'_>,
         judge: &Judge<'_>,
     ) -> Result<Stretch> {
         let setting = self.setting;
         let mut phase = phase.clone();
         if setting.settings.find_lr && self.state.found_lr.is_none() {
-            let sweep = finder::sweep(setting, learner, inputs, &phase, self.watch)?;
+            let sweep = finder::sweep(setting, pupil, inputs, &phase, self.watch)?;
             self.state.found_lr = sweep.suggestion();
             self.history.records.push(sweep.record());
         }
@@ -221,7 +226,7 @@ impl Course<'_, '_, '_> {
             self.state.planned = match setting.settings.time {
                 None => wanted,
                 Some(budget) => {
-                    let pace = Pace::measure(setting, learner, inputs, judge, &phase)?;
+                    let pace = Pace::measure(setting, pupil, inputs, judge, &phase)?;
                     let fit = pace.epochs(self.watch.seconds(), budget);
                     let total: usize = wanted.iter().sum();
                     if fit < total {
@@ -237,7 +242,7 @@ impl Course<'_, '_, '_> {
             };
         }
         if self.state.epoch == 0 && self.state.batch == 0 {
-            let learning = learner.learning();
+            let learning = pupil.learner.learning();
             self.history.records.push(Record::Phase {
                 name: phase.name.clone(),
                 summary: format!("{learning} values learn at {:.1e}", phase.lr),
@@ -247,13 +252,12 @@ impl Course<'_, '_, '_> {
             });
         }
         if self.state.best.is_none()
-            && let Some(judged) =
-                judge.judge(&setting.whole(&learner.trained()), &learner.head, inputs)?
+            && let Some(judged) = self.judged(&pupil.learner.trained(), inputs, judge)?
         {
             // Where tuning helps nothing, the first weights stay.
             self.state.best =
                 Some(Best { judged, step: self.state.step, epoch: self.state.epochs });
-            self.best = learner.trained();
+            self.best = pupil.learner.trained();
         }
         Ok(phase)
     }
@@ -262,14 +266,14 @@ impl Course<'_, '_, '_> {
         &mut self,
         phase: &Stretch,
         schedule: Schedule<'_>,
-        learner: &mut Learner,
+        pupil: &mut Pupil,
         inputs: &Inputs<'_>,
         judge: &Judge<'_>,
     ) -> Result<End> {
         let setting = self.setting;
         let started = Instant::now();
         if self.state.batch == 0 {
-            self.good = (self.model(learner), self.optimiser.state());
+            self.good = (model(&mut pupil.learner), self.optimiser.state());
             self.state.loss = [0.0; 2];
             self.state.right = 0;
         }
@@ -279,17 +283,16 @@ impl Course<'_, '_, '_> {
         while let Some(places) = all.get(self.state.batch) {
             let at = self.state.epoch * all.len() + self.state.batch;
             let samples: Vec<usize> = places.iter().map(|&place| setting.train[place]).collect();
-            let (step, epoch) = (self.state.step, self.state.epochs);
-            let batch = Batch { samples: &samples, places, view, step, epoch };
-            let mut outcome = setting.gradients(learner, inputs, &batch)?;
+            let step = self.state.step;
+            let batch = Batch { samples: &samples, places, view, step };
+            let mut outcome = setting.gradients(pupil, inputs, &batch)?;
             let factor = schedule.factor(at) * self.state.lr_scale;
             if outcome.loss.is_finite() {
                 let momentum = schedule.momentum(at, self.optimiser.momentum());
-                outcome.norm =
-                    setting.update(learner, &mut self.optimiser, phase, factor, momentum);
+                outcome.norm = setting.update(pupil, &mut self.optimiser, phase, factor, momentum);
             }
             if !outcome.is_finite() {
-                self.roll_back(learner, step)?;
+                self.roll_back(&mut pupil.learner, step)?;
                 return Ok(End::Done);
             }
             self.state.step += 1;
@@ -302,29 +305,30 @@ impl Course<'_, '_, '_> {
                 step: self.state.step,
                 epoch: self.state.epochs as f64 + self.state.batch as f64 / all.len() as f64,
                 loss: outcome.loss,
-                terms: BTreeMap::new(),
+                terms: outcome.terms,
                 lr: phase.lr * factor,
             });
+            if setting.average == Kind::Ema {
+                self.state.averaged += 1;
+                let weights = pupil.learner.trained();
+                averaging::follow(&mut self.average, &weights, self.state.averaged);
+            }
             let done = self.state.step as usize;
             let told = self.watch.progress(Phase::Finetune, done, total.max(done), 0);
             let due = self.saved.elapsed().as_secs_f64() >= setting.settings.checkpoint_every;
             if told.is_err() || due {
-                self.save(learner)?;
+                self.save(&mut pupil.learner)?;
             }
             told?;
             if let Some(reason) = self.out_of_time() {
-                self.judge(phase, learner, inputs, judge, started)?;
-                self.trained = learner.trained();
-                self.low_rank = learner.low_rank_state(true);
+                self.judge(phase, pupil, inputs, judge, started)?;
                 return Ok(End::Enough(reason));
             }
         }
         self.state.epoch += 1;
         self.state.epochs += 1;
         self.state.batch = 0;
-        self.judge(phase, learner, inputs, judge, started)?;
-        self.trained = learner.trained();
-        self.low_rank = learner.low_rank_state(true);
+        self.judge(phase, pupil, inputs, judge, started)?;
         let patience = setting.settings.patience;
         if patience > 0 && self.state.stale >= patience {
             let reason =
@@ -345,13 +349,15 @@ impl Course<'_, '_, '_> {
     fn judge(
         &mut self,
         phase: &Stretch,
-        learner: &Learner,
+        pupil: &mut Pupil,
         inputs: &Inputs<'_>,
         judge: &Judge<'_>,
         started: Instant,
     ) -> Result<()> {
-        let trained = learner.trained();
-        let judged = judge.judge(&self.setting.whole(&trained), &learner.head, inputs)?;
+        self.trained = pupil.learner.trained();
+        self.extras = pupil.learner.extras();
+        let trained = self.candidate(pupil, inputs, judge)?;
+        let judged = self.judged(&trained, inputs, judge)?;
         let min_delta = self.setting.settings.min_delta;
         let best = judged.is_some_and(|new| {
             self.state.best.is_none_or(|old| judge.is_better(new, old.judged, min_delta))
@@ -379,6 +385,110 @@ impl Course<'_, '_, '_> {
         Ok(())
     }
 
+    /// What `trained` comes to on validation.
+    fn judged(
+        &self,
+        trained: &Params,
+        inputs: &Inputs<'_>,
+        judge: &Judge<'_>,
+    ) -> Result<Option<Judgement>> {
+        let mut head = self.setting.first_head()?;
+        load_head(&mut head, trained)?;
+        judge.judge(&self.setting.whole(trained), &head, inputs)
+    }
+
+    /// The weights that may be kept after this epoch: the last ones, or their average.
+    fn candidate(
+        &mut self,
+        pupil: &mut Pupil,
+        inputs: &Inputs<'_>,
+        judge: &Judge<'_>,
+    ) -> Result<Params> {
+        let setting = self.setting;
+        let trained = self.trained.clone();
+        let epochs = self.state.planned.iter().sum();
+        match setting.average {
+            Kind::Ema if self.state.averaged > 0 => {}
+            kind @ Kind::Swa if kind.takes_epoch(self.state.epochs as usize, epochs) => {
+                self.state.averaged += 1;
+                averaging::join(&mut self.average, &trained, self.state.averaged);
+            }
+            Kind::Soup => {
+                let mut soup = self.average.clone();
+                averaging::join(&mut soup, &trained, self.state.averaged + 1);
+                let soup = self.with_statistics(pupil, inputs, soup)?;
+                let old = match self.state.averaged {
+                    0 => None,
+                    _ => self.judged(&self.average, inputs, judge)?,
+                };
+                let new = self.judged(&soup, inputs, judge)?;
+                if !matches!((old, new), (Some(old), Some(new)) if judge.is_better(old, new, 0.0)) {
+                    self.average = soup;
+                    self.state.averaged += 1;
+                }
+                return Ok(self.average.clone());
+            }
+            Kind::WiseFt => return self.way(&trained, inputs, judge),
+            _ => return Ok(trained),
+        }
+        let average = self.average.clone();
+        self.with_statistics(pupil, inputs, average)
+    }
+
+    /// The best point on the way from the first weights to `trained` by validation.
+    fn way(&self, trained: &Params, inputs: &Inputs<'_>, judge: &Judge<'_>) -> Result<Params> {
+        let mut first: Params = self
+            .setting
+            .params
+            .iter()
+            .filter(|(key, _)| trained.contains_key(*key))
+            .map(|(key, array)| (key.clone(), array.clone()))
+            .collect();
+        first.extend(super::learner::head_params(&self.setting.first_head()?));
+        let at = |share: f64| {
+            let mut point = first.clone();
+            averaging::blend(&mut point, trained, share);
+            point
+        };
+        let mut best: Option<(Params, Judgement)> = None;
+        for share in averaging::SHARES.into_iter().chain([1.0]) {
+            let point = at(share);
+            let Some(judged) = self.judged(&point, inputs, judge)? else {
+                return Ok(at(averaging::USUAL_SHARE));
+            };
+            if best.as_ref().is_none_or(|(_, old)| judge.is_better(judged, *old, 0.0)) {
+                best = Some((point, judged));
+            }
+        }
+        Ok(best.map_or_else(|| trained.clone(), |(point, _)| point))
+    }
+
+    /// `weights` with the running statistics that belong to them, where statistics move at all: the
+    /// mean over batches of the training split.
+    fn with_statistics(
+        &self,
+        pupil: &mut Pupil,
+        inputs: &Inputs<'_>,
+        weights: Params,
+    ) -> Result<Params> {
+        if !pupil.learner.moves_statistics() {
+            return Ok(weights);
+        }
+        let now = pupil.learner.trained();
+        pupil.learner.load(&weights)?;
+        let view = inputs.view(self.state.epochs.saturating_sub(1));
+        for (k, places) in batches(self.setting, 0).iter().take(STATISTICS_BATCHES).enumerate() {
+            let samples: Vec<usize> =
+                places.iter().map(|&place| self.setting.train[place]).collect();
+            pupil.learner.set_norm_momentum(1.0 / (k + 1) as f64);
+            pupil.learner.forward(&inputs.batch(&samples, view)?, samples.len(), None)?;
+        }
+        pupil.learner.set_norm_momentum(NORM_MOMENTUM);
+        let settled = pupil.learner.trained();
+        pupil.learner.load(&now)?;
+        Ok(settled)
+    }
+
     /// Back to the start of the epoch with half the learning rate.
     fn roll_back(&mut self, learner: &mut Learner, step: u64) -> Result<()> {
         self.state.rollbacks += 1;
@@ -397,7 +507,7 @@ impl Course<'_, '_, '_> {
         ))?;
         let (model, moments) = self.good.clone();
         learner.load(&model)?;
-        learner.restore_low_rank(&model)?;
+        learner.restore_extras(&only_extras(&model))?;
         self.optimiser.restore(moments)?;
         self.state.step -= self.state.batch as u64;
         self.state.batch = 0;
@@ -406,15 +516,8 @@ impl Course<'_, '_, '_> {
         self.save(learner)
     }
 
-    /// Everything of the learner that the next update depends on.
-    fn model(&self, learner: &Learner) -> Params {
-        let mut model = learner.trained();
-        model.extend(learner.low_rank_state(true));
-        model
-    }
-
-    fn save(&mut self, learner: &Learner) -> Result<()> {
-        self.write(self.model(learner))
+    fn save(&mut self, learner: &mut Learner) -> Result<()> {
+        self.write(model(learner))
     }
 
     fn write(&mut self, model: Params) -> Result<()> {
@@ -424,7 +527,7 @@ impl Course<'_, '_, '_> {
             model,
             optimiser: self.optimiser.state(),
             best: self.best.clone(),
-            average: Params::new(),
+            average: self.average.clone(),
             good: self.good.0.clone(),
             good_optimiser: self.good.1.clone(),
         };
@@ -434,13 +537,14 @@ impl Course<'_, '_, '_> {
     }
 
     fn restore(&mut self, checkpoint: Checkpoint) -> Result<()> {
-        let Checkpoint { state, history, model, optimiser, best, good, good_optimiser, .. } =
+        let Checkpoint { state, history, model, optimiser, best, average, good, good_optimiser } =
             checkpoint;
+        self.average = average;
         self.history = history;
         self.watch.note(&format!("going on after update {}", state.step))?;
         self.optimiser.restore(optimiser)?;
-        self.low_rank = model.clone();
-        self.trained = model.into_iter().filter(|(key, _)| !is_low_rank(key)).collect();
+        self.extras = only_extras(&model);
+        self.trained = model.into_iter().filter(|(key, _)| !key.starts_with(EXTRA)).collect();
         self.best = best;
         self.good = (good, good_optimiser);
         self.state = state;
@@ -448,6 +552,29 @@ impl Course<'_, '_, '_> {
     }
 }
 
-fn is_low_rank(key: &str) -> bool {
-    [".lora_A.weight", ".lora_B.weight", ".base"].iter().any(|end| key.ends_with(end))
+/// What the keys of extras begin with in a checkpoint.
+const EXTRA: &str = "extra.";
+
+/// Everything of the learner that the next update depends on.
+fn model(learner: &mut Learner) -> Params {
+    let mut model = learner.trained();
+    model.extend(marked(learner.extras()));
+    model
+}
+
+fn marked(extras: Params) -> impl Iterator<Item = (String, offshoot_nn::Array)> {
+    extras.into_iter().map(|(key, array)| (format!("{EXTRA}{key}"), array))
+}
+
+fn only_extras(model: &Params) -> Params {
+    let extra = |(key, array): (&String, &offshoot_nn::Array)| {
+        Some((key.strip_prefix(EXTRA)?.to_string(), array.clone()))
+    };
+    model.iter().filter_map(extra).collect()
+}
+
+/// Low-rank factors among the extras.
+fn factors(extras: &Params) -> Params {
+    let factor = |(key, _): &(&String, &offshoot_nn::Array)| key.contains(".lora_");
+    extras.iter().filter(factor).map(|(key, array)| (key.clone(), array.clone())).collect()
 }

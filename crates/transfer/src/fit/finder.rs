@@ -3,9 +3,8 @@
 
 use super::Setting;
 use super::inputs::Inputs;
-use super::learner::Learner;
 use super::optimiser::Optimiser;
-use super::step::Batch;
+use super::step::{Batch, Pupil};
 use super::strategy::Phase as Stretch;
 use crate::monitor::Record;
 use crate::watch::Watch;
@@ -26,12 +25,12 @@ pub struct Sweep(Vec<[f64; 2]>);
 /// Sweeps (Smith 2017, arXiv:1506.01186).
 pub fn sweep(
     setting: &Setting<'_>,
-    learner: &mut Learner,
+    pupil: &mut Pupil,
     inputs: &Inputs<'_>,
     phase: &Stretch,
     watch: &mut Watch<'_>,
 ) -> Result<Sweep> {
-    let (before, low_rank) = (learner.trained(), learner.low_rank_state(true));
+    let (before, extras) = (pupil.learner.trained(), pupil.learner.extras());
     let mut optimiser = Optimiser::new(&setting.settings.optimiser);
     let mut sweep = Sweep::default();
     let view = inputs.view(0);
@@ -45,8 +44,8 @@ pub fn sweep(
         let Some(places) = queue.pop() else { break };
         let lr = LOWEST * (HIGHEST / LOWEST).powf(step as f64 / (STEPS - 1) as f64);
         let samples: Vec<usize> = places.iter().map(|&place| setting.train[place]).collect();
-        let batch = Batch { samples: &samples, places: &places, view, step: epoch, epoch };
-        let outcome = setting.gradients(learner, inputs, &batch)?;
+        let batch = Batch { samples: &samples, places: &places, view, step: epoch };
+        let outcome = setting.gradients(pupil, inputs, &batch)?;
         smooth = SMOOTHING * smooth + (1.0 - SMOOTHING) * outcome.loss;
         let corrected = smooth / (1.0 - SMOOTHING.powi(step as i32 + 1));
         lowest = lowest.min(corrected);
@@ -56,11 +55,11 @@ pub fn sweep(
         }
         sweep.0.push([lr, corrected]);
         let momentum = optimiser.momentum();
-        setting.update(learner, &mut optimiser, phase, lr / phase.lr, momentum);
+        setting.update(pupil, &mut optimiser, phase, lr / phase.lr, momentum);
         watch.progress(Phase::Finetune, step + 1, STEPS, 0)?;
     }
-    learner.load(&before)?;
-    learner.restore_low_rank(&low_rank)?;
+    pupil.learner.load(&before)?;
+    pupil.learner.restore_extras(&extras)?;
     Ok(sweep)
 }
 

@@ -124,9 +124,16 @@ impl<'a> Inputs<'a> {
         self.frozen.is_some()
     }
 
-    /// Values a sample.
-    pub fn len(&self) -> usize {
-        self.len
+    /// Height, width and channels of a sample.
+    pub fn sizes(&self) -> [usize; 3] {
+        match self.frozen.as_ref().map(|frozen| frozen.plan.output_shape()) {
+            Some(Shape::Map { height, width, channels }) => [height, width, channels],
+            Some(Shape::Vector(values)) => [1, 1, values],
+            None => {
+                let spec = self.supply.source.pictures.spec();
+                [spec.size, spec.size, spec.channels.count()]
+            }
+        }
     }
 
     /// How training samples are looked at in this epoch.

@@ -10,6 +10,7 @@ use super::head::LinearHead;
 use super::lora::LowRank;
 use super::optimiser::{Optimiser, Rate};
 use super::strategy::Phase;
+use crate::regularize::Regularizers;
 use crate::{Result, TransferError};
 
 /// Keys of the head's parameters, in checkpoints and in exports.
@@ -44,6 +45,8 @@ pub struct Learner {
     trainer: Trainer,
     /// The head.
     pub head: LinearHead,
+    /// Loss terms, whose own tensors learn with the network.
+    pub regularizers: Regularizers,
     low_rank: Option<LowRank>,
     group_of: BTreeMap<String, usize>,
     head_group: usize,
@@ -76,6 +79,7 @@ impl Learner {
         Ok(Self {
             trainer,
             head,
+            regularizers: Regularizers::default(),
             low_rank,
             group_of: phase.learns.iter().map(group).collect(),
             head_group: groups.len(),
@@ -115,6 +119,9 @@ impl Learner {
         }
         add(HEAD[0], &self.head.weight_gradient);
         add(HEAD[1], &self.head.bias_gradient);
+        for own in self.regularizers.terms.iter_mut().flat_map(|(_, term)| term.own()) {
+            add(own.key, own.gradient);
+        }
     }
 
     /// One step of the optimiser along the accumulated gradients, or those of the last backward pass.
@@ -160,6 +167,10 @@ impl Learner {
             let gradient = sums.get(key).map_or(gradient.as_slice(), Vec::as_slice);
             step(key, rate(self.head_group, decays), value, gradient);
         }
+        for own in self.regularizers.terms.iter_mut().flat_map(|(_, term)| term.own()) {
+            let gradient = sums.get(own.key).map_or(own.gradient, Vec::as_slice);
+            step(own.key, rate(self.head_group, own.decays), own.value, gradient);
+        }
         norm
     }
 
@@ -179,6 +190,9 @@ impl Learner {
         let own = [&self.head.weight_gradient, &self.head.bias_gradient];
         for (key, gradient) in HEAD.into_iter().zip(own) {
             total += squares(sums.get(key).unwrap_or(gradient));
+        }
+        for own in self.regularizers.terms.iter_mut().flat_map(|(_, term)| term.own()) {
+            total += squares(sums.get(own.key).map_or(own.gradient, Vec::as_slice));
         }
         total.sqrt()
     }
@@ -224,15 +238,26 @@ impl Learner {
         load_head(&mut self.head, params)
     }
 
-    /// Factors of low-rank products, with the matrices below them.
-    pub fn low_rank_state(&self, base: bool) -> Params {
-        self.low_rank.as_ref().map(|l| l.state(base)).unwrap_or_default()
+    /// Factors of low-rank products.
+    pub fn factors(&self) -> Params {
+        self.low_rank.as_ref().map(|l| l.state(false)).unwrap_or_default()
     }
 
-    /// Takes over what [`Learner::low_rank_state`] gave; nothing changes where that is empty.
-    pub fn restore_low_rank(&mut self, state: &Params) -> Result<()> {
-        let any = state.keys().any(|key| key.contains(".lora_"));
-        self.low_rank.as_mut().filter(|_| any).map_or(Ok(()), |l| l.restore(state))
+    /// What learns beside the network and its head: factors of low-rank products with the matrices
+    /// below them, and tensors of loss terms.
+    pub fn extras(&mut self) -> Params {
+        let mut extras = self.regularizers.state();
+        extras.extend(self.low_rank.as_ref().map(|l| l.state(true)).unwrap_or_default());
+        extras
+    }
+
+    /// Takes over what [`Learner::extras`] gave; nothing changes where that is empty.
+    pub fn restore_extras(&mut self, state: &Params) -> Result<()> {
+        if state.is_empty() {
+            return Ok(());
+        }
+        self.regularizers.restore(state)?;
+        self.low_rank.as_mut().map_or(Ok(()), |l| l.restore(state))
     }
 
     /// Number of values that learn, the head's included.

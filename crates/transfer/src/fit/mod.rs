@@ -22,6 +22,8 @@ mod schedule;
 mod settings;
 mod step;
 pub mod strategy;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -35,6 +37,7 @@ use crate::extract::Extraction;
 use crate::monitor::History;
 use crate::plan::TrainPlan;
 use crate::prepare::Prepared;
+use crate::regularize::Spec;
 use crate::run::RunFolder;
 use crate::source::Source;
 use crate::watch::Watch;
@@ -115,6 +118,8 @@ struct Setting<'a> {
     schedule: Schedule,
     norm: NormMode,
     precision: offshoot_nn::Precision,
+    regularize: Spec,
+    average: averaging::Kind,
     /// Weights at the first step.
     params: Params,
     /// Places and labels of the training samples.
@@ -166,6 +171,8 @@ pub fn tune(job: &Job<'_>, watch: &mut Watch<'_>) -> Result<Option<Tuned>> {
         schedule: Schedule::from_probe(Vec::new()),
         norm: NormMode::Running,
         precision: precision::of_network(&job.source.facts.precision),
+        regularize: settings.regularize.parse()?,
+        average: averaging::Kind::of(&settings.average),
         params: source_params.clone(),
         train,
         labels,
@@ -217,6 +224,11 @@ impl Setting<'_> {
             )),
             _ => Ok(LinearHead::random(dim, self.classes, self.job.plan.seed)),
         }
+    }
+
+    /// The source's weights, whatever tuning began with.
+    fn source_params(&self) -> Option<&Params> {
+        self.job.source.network.as_ref().map(|(_, params)| params)
     }
 
     /// The whole network with what has learnt in it.

@@ -143,6 +143,13 @@ impl Finetune {
         within("alpha", self.alpha, 0.0, 1e6)?;
         within("time in seconds", self.time.unwrap_or(1.0), 0.1, 1e9)?;
         within("seconds between checkpoints", self.checkpoint_every, 0.0, 1e9)?;
+        let spec: crate::regularize::Spec = self.regularize.parse()?;
+        if spec.make().copies() > 1 && self.dropout == 0.0 && self.drop_path == 0.0 {
+            return Err(TransferError::usage(
+                "`r-drop` compares two draws of dropout, and there is none",
+                "add `--dropout 0.1` or `--drop-path 0.1`",
+            ));
+        }
         super::inputs::pipeline(&self.augment).map(drop)
     }
 }

@@ -1,9 +1,12 @@
 //! One update: batch, loss, gradients, optimiser.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use offshoot_nn::cpu::train::CrossEntropy;
+use offshoot_nn::cpu::{Plan, PlanOptions};
+use offshoot_nn::{Block, Params};
 use offshoot_random::generator;
+use offshoot_stats::heads::Head;
 use rand::RngExt;
 
 use super::Setting;
@@ -13,11 +16,13 @@ use super::learner::{Learner, Options};
 use super::optimiser::{Optimiser, Rate};
 use super::strategy::Phase;
 use crate::Result;
+use crate::regularize::{Draw, SourceFacts, Step};
 
 /// Samples by which the sensitivity of groups is measured.
 const SENSITIVITY_SAMPLES: usize = 64;
 
 /// A batch on its way.
+#[derive(Clone, Copy)]
 pub struct Batch<'a> {
     /// Places among all samples.
     pub samples: &'a [usize],
@@ -27,16 +32,16 @@ pub struct Batch<'a> {
     pub view: View,
     /// Number of the update, which keys its draws.
     pub step: u64,
-    /// Number of the epoch.
-    pub epoch: u64,
 }
 
 /// What an update came to.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
-    /// Mean loss of the batch before the update.
+    /// Mean loss of the batch before the update, terms included.
     pub loss: f64,
-    /// Right answers among it.
+    /// Value of each term.
+    pub terms: BTreeMap<String, f64>,
+    /// Right answers.
     pub right: usize,
     /// Global norm of the gradient.
     pub norm: f64,
@@ -49,15 +54,57 @@ impl Outcome {
     }
 }
 
+/// A learner with what its loss terms compare it with.
+pub struct Pupil {
+    pub learner: Learner,
+    /// The source's frozen part up to the stage that terms compare, and that stage.
+    source: Option<(Plan, String)>,
+    /// The source's weights in the learner's order, where weights are pulled to them.
+    origin: Option<BTreeMap<String, Vec<f32>>>,
+}
+
 impl Setting<'_> {
-    /// The learner of a phase, from `params` and `head`.
-    pub fn learner(
-        &self,
-        phase: &Phase,
-        inputs: &Inputs<'_>,
-        params: &offshoot_nn::Params,
-        head: LinearHead,
-    ) -> Result<Learner> {
+    /// The learner of a phase, with the weights that `trained` holds.
+    pub fn pupil(&self, phase: &Phase, inputs: &Inputs<'_>, trained: &Params) -> Result<Pupil> {
+        let mut regularizers = self.regularize.make();
+        let linear = LinearHead::of(self.job.probe);
+        let dim = self.recipe.feature_dim;
+        let features = match regularizers.terms.is_empty() {
+            true => Vec::new(),
+            false => self.job.extraction.gather(&self.train)?.rows().data().to_vec(),
+        };
+        let zeros = LinearHead::random(dim, self.classes, 0);
+        let head = linear.as_ref().unwrap_or(&zeros);
+        let classifier = self.recipe.head.as_ref().and_then(|own| {
+            let get = |field| Some(self.source_params()?.get(&format!("{}.{field}", own.key))?);
+            Some((&get("weight")?.data[..], &get("bias")?.data[..]))
+        });
+        let facts = SourceFacts {
+            classifier,
+            features: &features,
+            labels: &self.labels,
+            dim,
+            classes: self.classes,
+            head: (&head.weight, &head.bias),
+            last_map: self.last_map(),
+        };
+        for (_, term) in &mut regularizers.terms {
+            term.start(&facts)?;
+        }
+        let taps = regularizers.stages();
+        let boundary = self.groups.boundary(&phase.learns).map(str::to_string);
+        let source = match taps.first() {
+            None => None,
+            Some(stage) => {
+                let options = PlanOptions {
+                    precision: self.precision,
+                    from: boundary.filter(|_| inputs.are_activations()),
+                    until: Some(stage.clone()),
+                    ..PlanOptions::default()
+                };
+                Some((Plan::new(self.recipe, &self.params, &options)?, stage.clone()))
+            }
+        };
         let options = Options {
             recipe: self.recipe,
             groups: &self.groups,
@@ -67,14 +114,28 @@ impl Setting<'_> {
             drop_path: self.settings.drop_path,
             low_rank: (self.settings.rank, self.settings.alpha),
             from_activations: inputs.are_activations(),
-            taps: Vec::new(),
+            taps,
             seed: self.job.plan.seed,
         };
-        Learner::new(&options, params, head)
+        let mut learner = Learner::new(&options, &self.params, self.first_head()?)?;
+        let origin = regularizers.pull.map(|_| learner.values());
+        learner.regularizers = regularizers;
+        let mut whole = self.whole(trained);
+        let head = trained.iter().filter(|(key, _)| super::learner::HEAD.contains(&key.as_str()));
+        whole.extend(head.map(|(key, array)| (key.clone(), array.clone())));
+        learner.load(&whole)?;
+        Ok(Pupil { learner, source, origin })
+    }
+
+    /// The stage whose output is pooled to the features, and its channels.
+    fn last_map(&self) -> Option<(String, usize)> {
+        let [.., map, pool] = self.recipe.stages.as_slice() else { return None };
+        let pooled = matches!(pool.blocks.as_slice(), [Block::GlobalAvgPool]);
+        pooled.then(|| (map.name.to_string(), self.recipe.feature_dim))
     }
 
     /// The main loss.
-    pub fn cross_entropy(&self) -> CrossEntropy {
+    fn cross_entropy(&self) -> CrossEntropy {
         let weights = || super::judge::class_weights(&self.labels, self.classes);
         CrossEntropy {
             label_smoothing: self.settings.label_smoothing as f32,
@@ -85,7 +146,7 @@ impl Setting<'_> {
     /// Forms the gradients of a batch, in parts where the settings ask for it.
     pub fn gradients(
         &self,
-        learner: &mut Learner,
+        pupil: &mut Pupil,
         inputs: &Inputs<'_>,
         batch: &Batch<'_>,
     ) -> Result<Outcome> {
@@ -95,69 +156,154 @@ impl Setting<'_> {
         let parted = batch.samples.chunks(each).zip(batch.places.chunks(each));
         for (number, (samples, places)) in parted.enumerate() {
             let part = Batch { samples, places, ..*batch };
-            let (loss, right) = self.part(learner, inputs, &part, number * each)?;
             let share = samples.len() as f64 / batch.samples.len() as f64;
+            self.part(pupil, inputs, &part, number, number * each, share, &mut outcome)?;
             if parts > 1 {
-                learner.accumulate(share as f32);
+                pupil.learner.accumulate(share as f32);
             }
-            outcome.loss += share * loss;
-            outcome.right += right;
         }
         Ok(outcome)
     }
 
-    /// Loss and right answers of a part of the batch that begins with its sample `first`.
+    /// A part of the batch, which begins with its sample `first`.
+    #[allow(clippy::too_many_arguments, reason = "one call, and all of it places the part")]
     fn part(
         &self,
-        learner: &mut Learner,
+        pupil: &mut Pupil,
         inputs: &Inputs<'_>,
         batch: &Batch<'_>,
+        number: usize,
         first: usize,
-    ) -> Result<(f64, usize)> {
-        let n = batch.samples.len();
+        share: f64,
+        outcome: &mut Outcome,
+    ) -> Result<()> {
         let seed = self.job.plan.seed;
-        let input = inputs.batch(batch.samples, batch.view)?;
+        let classes = self.classes;
+        let learner = &mut pupil.learner;
+        let mut input = inputs.batch(batch.samples, batch.view)?;
+        let mut places = batch.places.to_vec();
+        let mixing = &learner.regularizers.mixing;
+        let mut targets = (!mixing.is_empty()).then(|| {
+            let row = |&place: &usize| {
+                let mut row = vec![0.0; classes];
+                row[self.labels[place] as usize] = 1.0;
+                row
+            };
+            places.iter().flat_map(row).collect::<Vec<f32>>()
+        });
+        if let Some(targets) = &mut targets {
+            let draw = Draw { seed, step: batch.step, part: number as u64, n: places.len() };
+            let mut draws = generator(seed, "which mixing", batch.step, number as u64);
+            let which = draws.random_range(0..mixing.len());
+            mixing[which].mix(&mut input, inputs.sizes(), targets, draw);
+        }
+        for _ in 1..learner.regularizers.copies() {
+            input.extend_from_within(..);
+            places.extend_from_within(..);
+            if let Some(targets) = &mut targets {
+                targets.extend_from_within(..);
+            }
+        }
+        let n = places.len();
         let uniform = |branch: usize, sample: usize| -> f32 {
-            let key = ((branch as u64) << 32) | (first + sample) as u64;
+            let key = ((branch as u64) << 32) | (2 * first + sample) as u64;
             generator(seed, "stochastic depth", batch.step, key).random()
         };
         let drops: Option<&dyn Fn(usize, usize) -> f32> =
             if self.settings.drop_path > 0.0 { Some(&uniform) } else { None };
         let features = learner.forward(&input, n, drops)?;
-        let mut seen = features;
+        let mut seen = features.clone();
         let factors = (self.settings.dropout > 0.0).then(|| {
-            dropout(&mut seen, self.settings.dropout, seed, (batch.step << 16) + first as u64)
+            dropout(&mut seen, self.settings.dropout, seed, (batch.step << 20) + first as u64)
         });
         let logits = learner.head.forward(&seen);
-        let labels: Vec<u32> = batch.places.iter().map(|&place| self.labels[place]).collect();
+        let labels: Vec<u32> = places.iter().map(|&place| self.labels[place]).collect();
         let mut of_logits = vec![0.0; logits.len()];
-        let loss = self.cross_entropy().loss(&logits, &labels, &mut of_logits);
+        let main = self.cross_entropy();
+        let mut loss = match &targets {
+            Some(targets) => main.soft_loss(&logits, targets, classes, &mut of_logits),
+            None => main.loss(&logits, &labels, &mut of_logits),
+        };
         let mut to_features = vec![0.0; seen.len()];
+        let mut of_terms = vec![0.0; seen.len()];
+        let mut stage = Vec::new();
+        let mut to_stage = Vec::new();
+        let mut then = Vec::new();
+        if let Some((plan, name)) = &pupil.source {
+            stage = learner.stage_output(name, n)?;
+            to_stage.resize(stage.len(), 0.0);
+            then.resize(stage.len(), 0.0);
+            plan.features(&input, n, &mut then)?;
+        }
+        for (name, term) in &mut learner.regularizers.terms {
+            let value = term.add(&mut Step {
+                places: &places,
+                labels: &labels,
+                dim: self.recipe.feature_dim,
+                features: &features,
+                classes,
+                logits: &logits,
+                stage: [&stage, &then],
+                to_features: &mut of_terms,
+                to_logits: &mut of_logits,
+                to_stage: &mut to_stage,
+            });
+            *outcome.terms.entry((*name).into()).or_default() += share * value;
+            loss += value;
+        }
         learner.head.backward(&seen, &of_logits, &mut to_features);
         if let Some(factors) = factors {
             to_features.iter_mut().zip(factors).for_each(|(to, factor)| *to *= factor);
         }
-        learner.backward(&to_features, &[])?;
-        let rows = logits.chunks_exact(self.classes).zip(&labels);
-        let right = rows.filter(|(row, label)| best(row) == **label as usize).count();
-        Ok((loss, right))
+        to_features.iter_mut().zip(of_terms).for_each(|(to, term)| *to += term);
+        match &pupil.source {
+            Some((_, name)) => learner.backward(&to_features, &[(name, &to_stage)])?,
+            None => learner.backward(&to_features, &[])?,
+        }
+        outcome.loss += share * loss;
+        let rows = logits.chunks_exact(classes).zip(&labels).take(batch.samples.len());
+        outcome.right += rows.filter(|(row, label)| best(row) == **label as usize).count();
+        Ok(())
     }
 
-    /// One update with the rates of `phase`, scaled by `factor`.
+    /// One update with the rates of `phase`, scaled by `factor`; returns the gradient's global norm.
     pub fn update(
         &self,
-        learner: &mut Learner,
+        pupil: &mut Pupil,
         optimiser: &mut Optimiser,
         phase: &Phase,
         factor: f64,
         momentum: f64,
     ) -> f64 {
-        let rate = |group: usize, decays: bool| Rate {
-            lr: phase.lr * factor * phase.rates.get(group).copied().unwrap_or(1.0),
-            decay: if decays { self.settings.weight_decay } else { 0.0 },
-            momentum,
+        let lr = |group: usize| phase.lr * factor * phase.rates.get(group).copied().unwrap_or(1.0);
+        let pull = pupil.learner.regularizers.pull;
+        let rate = |group: usize, decays: bool| {
+            let decay = match pull {
+                _ if !decays => 0.0,
+                Some([_, beta]) if group == self.groups.len() => beta,
+                // What is pulled to the source does not decay to zero.
+                Some(_) => 0.0,
+                None => self.settings.weight_decay,
+            };
+            Rate { lr: lr(group), decay, momentum }
         };
-        learner.update(optimiser, rate, self.settings.clip)
+        let norm = pupil.learner.update(optimiser, rate, self.settings.clip);
+        if let (Some([alpha, _]), Some(origin)) = (pull, &pupil.origin)
+            && norm.is_finite()
+        {
+            pupil.learner.pull(origin, |group| alpha * lr(group));
+        }
+        norm
+    }
+}
+
+impl LinearHead {
+    /// Of a fitted head, where it is linear.
+    fn of(head: &Head) -> Option<Self> {
+        match head {
+            Head::Linear(linear) => Some(Self::from_linear(linear)),
+            _ => None,
+        }
     }
 }
 
@@ -178,13 +324,13 @@ pub fn sensitivity(setting: &Setting<'_>, supply: &Supply<'_>) -> Result<Vec<f64
     let rates = vec![1.0; setting.groups.len() + 1];
     let phase = Phase { name: String::new(), learns, low_rank: false, rates, lr: 0.0, epochs: 1 };
     let inputs = Inputs::new(supply, None, setting.train.len())?;
-    let head = setting.first_head()?;
-    let mut learner = setting.learner(&phase, &inputs, &setting.params, head)?;
-    let order =
-        offshoot_random::permutation(setting.train.len(), setting.job.plan.seed, "sensitivity", 0);
+    let head = super::learner::head_params(&setting.first_head()?);
+    let mut pupil = setting.pupil(&phase, &inputs, &head)?;
+    let seed = setting.job.plan.seed;
+    let order = offshoot_random::permutation(setting.train.len(), seed, "sensitivity", 0);
     let places: Vec<usize> = order.into_iter().take(SENSITIVITY_SAMPLES).collect();
     let samples: Vec<usize> = places.iter().map(|&place| setting.train[place]).collect();
-    let batch = Batch { samples: &samples, places: &places, view: View::Plain, step: 0, epoch: 0 };
-    setting.gradients(&mut learner, &inputs, &batch)?;
-    Ok(learner.sensitivity())
+    let batch = Batch { samples: &samples, places: &places, view: View::Plain, step: 0 };
+    setting.gradients(&mut pupil, &inputs, &batch)?;
+    Ok(pupil.learner.sensitivity())
 }

@@ -237,3 +237,48 @@ fn early_stopping_keeps_the_best_weights_and_says_why() {
     assert!(best <= lowest + 1e-12, "{best} kept, {lowest} seen");
     assert!(epochs.len() < 200);
 }
+
+#[test]
+fn every_regulariser_and_average_learns_and_resumes() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 8, 0);
+    let regularizers = offshoot_transfer::regularize::all().iter().map(|r| (r.name, "none"));
+    let averages = ["ema", "swa", "soup", "wise-ft"].map(|average| ("none", average));
+    let plain = {
+        let plan = TrainPlan { name: Some("plain".into()), ..tuned(&place, "lp-ft") };
+        losses(&train(&plan, &mut ()).unwrap().run)
+    };
+    for (regularize, average) in regularizers.chain(averages) {
+        // The network of these tests pools no map to its features.
+        let refused = regularize == "delta";
+        let plan = |name: &str| {
+            let mut plan = tuned(&place, "lp-ft");
+            plan.finetune.regularize = regularize.into();
+            plan.finetune.average = average.into();
+            plan.finetune.lr = Some(3e-3);
+            if regularize == "r-drop" {
+                plan.finetune.dropout = 0.1;
+            }
+            plan.name = Some(format!("{name}-{regularize}-{average}"));
+            plan
+        };
+        let report = match train(&plan("whole"), &mut ()) {
+            Ok(report) => report,
+            Err(error) => {
+                assert!(refused && error.exit_code() == 2, "{regularize}: {error}");
+                continue;
+            }
+        };
+        assert!(!refused);
+        assert_ne!(losses(&report.run), plain, "{regularize} {average}");
+        let stopped = plan("stopped");
+        let name = stopped.name.clone().unwrap();
+        train(&stopped, &mut stop_after(3, updates)).unwrap_err();
+        let resumed = runs::resume(&place.path("runs").join(name), &mut ()).unwrap();
+        assert_eq!(learned(&resumed), learned(&report), "{regularize} {average}");
+    }
+}
+
+fn losses(run: &std::path::Path) -> Vec<f64> {
+    told(run, "step").iter().map(|line| line["loss"].as_f64().unwrap()).collect()
+}

@@ -12,7 +12,14 @@ pub(super) const STRATEGY: Strategy = Strategy {
     paper: "Hu et al. 2021, arXiv:2106.09685",
     wants_sensitivity: no,
     plan: |facts| {
-        let phase = facts.phase("low rank", facts.groups.matrices(), LR);
+        let matrices = facts.groups.matrices();
+        if matrices.is_empty() {
+            return Err(crate::TransferError::usage(
+                "the network has neither linear layers nor dense convolutions of one pixel",
+                "`--method bitfit` tunes its biases, `--method last-k` its last stages",
+            ));
+        }
+        let phase = facts.phase("low rank", matrices, LR);
         Ok(Schedule::from_probe(vec![Phase { low_rank: true, ..phase }]))
     },
 };

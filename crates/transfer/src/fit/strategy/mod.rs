@@ -108,6 +108,7 @@ impl Schedule {
 }
 
 /// A strategy of the registry.
+#[derive(Debug)]
 pub struct Strategy {
     /// The word that a user types.
     pub name: &'static str,

@@ -1,0 +1,128 @@
+//! LWF: learning without forgetting. The source's classifier, which learns on, must go on saying what the
+//! source said.
+
+use offshoot_data::wording::Choice;
+
+use super::{Kind, LossTerm, Own, Regularizer, SourceFacts, Step, classify, softmax};
+use crate::{Result, TransferError};
+
+/// `λ·T²·KL(source at T ‖ now at T)` on the source's classes (Li & Hoiem 2016, with Hinton's T²). The
+/// source is asked once for every sample, as it is evaluated.
+pub(super) const REGULARIZER: Regularizer = Regularizer {
+    name: "lwf",
+    summary: "go on answering as the source's classifier: lwf(weight=1,temperature=2)",
+    paper: "Li & Hoiem 2016, arXiv:1606.09282",
+    choices: &[
+        Choice { name: "weight", default: 1.0, range: [0.0, 100.0] },
+        Choice { name: "temperature", default: 2.0, range: [0.1, 100.0] },
+    ],
+    make: |values| {
+        Kind::Term(Box::new(Lwf { weight: values[0], temperature: values[1], ..Lwf::default() }))
+    },
+};
+
+#[derive(Default)]
+struct Lwf {
+    weight: f64,
+    temperature: f64,
+    classifier: Classifier,
+    /// The source's answers, `[training samples, source classes]`.
+    answers: Vec<Vec<f64>>,
+}
+
+impl LossTerm for Lwf {
+    fn start(&mut self, source: &SourceFacts<'_>) -> Result<()> {
+        self.classifier = Classifier::of(source, "lwf")?;
+        let rows = source.features.chunks_exact(source.dim);
+        self.answers =
+            rows.map(|row| softmax(&self.classifier.logits(row), self.temperature)).collect();
+        Ok(())
+    }
+
+    fn add(&mut self, step: &mut Step<'_>) -> f64 {
+        let (weight, temperature) = (self.weight, self.temperature);
+        let answers = &self.answers;
+        self.classifier.add(step, |place, _, logits, gradient| {
+            let (teacher, student) = (&answers[place], softmax(logits, temperature));
+            let mut loss = 0.0;
+            for ((t, s), g) in teacher.iter().zip(&student).zip(gradient) {
+                if *t > 0.0 {
+                    loss += t * (t / s.max(f64::MIN_POSITIVE)).ln();
+                }
+                *g = weight * temperature * (s - t);
+            }
+            weight * temperature * temperature * loss
+        })
+    }
+
+    fn own(&mut self) -> Vec<Own<'_>> {
+        self.classifier.own(["lwf.weight", "lwf.bias"])
+    }
+}
+
+/// A copy of the source's classifier that learns on.
+#[derive(Default)]
+pub(super) struct Classifier {
+    pub weight: Vec<f32>,
+    pub bias: Vec<f32>,
+    weight_gradient: Vec<f32>,
+    bias_gradient: Vec<f32>,
+}
+
+impl Classifier {
+    pub fn of(source: &SourceFacts<'_>, name: &str) -> Result<Self> {
+        let (weight, bias) = source.classifier.ok_or_else(|| {
+            TransferError::usage(
+                format!(
+                    "`{name}` needs the source's own classifier, and these weights come without"
+                ),
+                "`l2-sp` and `bss` need none",
+            )
+        })?;
+        Ok(Self {
+            weight: weight.to_vec(),
+            bias: bias.to_vec(),
+            weight_gradient: vec![0.0; weight.len()],
+            bias_gradient: vec![0.0; bias.len()],
+        })
+    }
+
+    pub fn logits(&self, row: &[f32]) -> Vec<f32> {
+        classify(&self.weight, &self.bias, row)
+    }
+
+    /// Mean over the batch of `loss(place, label, logits, gradient of the logits)`.
+    pub fn add(
+        &mut self,
+        step: &mut Step<'_>,
+        mut loss: impl FnMut(usize, u32, &[f32], &mut [f64]) -> f64,
+    ) -> f64 {
+        self.weight_gradient.fill(0.0);
+        self.bias_gradient.fill(0.0);
+        let n = step.labels.len() as f64;
+        let mut total = 0.0;
+        let mut gradient = vec![0.0f64; self.bias.len()];
+        let rows =
+            step.features.chunks_exact(step.dim).zip(step.to_features.chunks_exact_mut(step.dim));
+        for ((row, to), (&place, &label)) in rows.zip(step.places.iter().zip(step.labels)) {
+            total += loss(place, label, &self.logits(row), &mut gradient);
+            for (class, g) in gradient.iter().enumerate() {
+                let g = (g / n) as f32;
+                let of = class * step.dim..(class + 1) * step.dim;
+                self.bias_gradient[class] += g;
+                let sums = self.weight_gradient[of.clone()].iter_mut().zip(row);
+                sums.for_each(|(sum, x)| *sum += g * x);
+                to.iter_mut().zip(&self.weight[of]).for_each(|(to, w)| *to += g * w);
+            }
+        }
+        total / n
+    }
+
+    pub fn own(&mut self, keys: [&'static str; 2]) -> Vec<Own<'_>> {
+        let Self { weight, bias, weight_gradient, bias_gradient } = self;
+        vec![
+            Own { key: keys[0], value: weight, gradient: weight_gradient, decays: true },
+            Own { key: keys[1], value: bias, gradient: bias_gradient, decays: false },
+        ]
+    }
+}

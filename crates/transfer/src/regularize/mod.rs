@@ -1,0 +1,284 @@
+//! Regularisers: what keeps a network that has few labels from learning them by heart.
+//!
+//! One file a method. A regulariser is a term of the loss, with its gradient by hand; or mixes samples
+//! before they enter; or pulls weights. Options are written in brackets: `bss(k=1,eta=0.001)`.
+
+mod bss;
+mod co_tuning;
+mod cutmix;
+mod delta;
+mod l2_sp;
+mod lwf;
+mod mixup;
+mod r_drop;
+
+use std::fmt;
+use std::str::FromStr;
+
+use offshoot_data::wording::{self, Choice};
+use offshoot_nn::Params;
+
+use crate::{Result, TransferError};
+
+/// What a loss term sees of one part of a batch. Gradients are added to, never overwritten.
+pub struct Step<'a> {
+    /// Places of the samples among the training samples; copies of the batch follow each other.
+    pub places: &'a [usize],
+    /// Their labels.
+    pub labels: &'a [u32],
+    /// Values of a feature row.
+    pub dim: usize,
+    /// `[n, dim]`, before dropout.
+    pub features: &'a [f32],
+    /// Classes.
+    pub classes: usize,
+    /// `[n, classes]`.
+    pub logits: &'a [f32],
+    /// What the term's stage gave now, and what the frozen source gives there; empty for terms
+    /// without a stage.
+    pub stage: [&'a [f32]; 2],
+    /// Gradient of the loss with respect to the features.
+    pub to_features: &'a mut [f32],
+    /// With respect to the logits.
+    pub to_logits: &'a mut [f32],
+    /// With respect to what the stage gave.
+    pub to_stage: &'a mut [f32],
+}
+
+/// What a loss term may know of the source before the first step.
+pub struct SourceFacts<'a> {
+    /// The source's own classifier: weight `[source classes, dim]` and bias.
+    pub classifier: Option<(&'a [f32], &'a [f32])>,
+    /// Features of the training samples, `[n, dim]`, as the source computes them.
+    pub features: &'a [f32],
+    /// Their labels.
+    pub labels: &'a [u32],
+    /// Values of a feature row.
+    pub dim: usize,
+    /// Classes.
+    pub classes: usize,
+    /// The head that was fitted on these features: weight `[classes, dim]` and bias.
+    pub head: (&'a [f32], &'a [f32]),
+    /// The stage whose output is pooled to the features, and its channels.
+    pub last_map: Option<(String, usize)>,
+}
+
+/// A tensor of a loss term that learns with the network.
+pub struct Own<'a> {
+    /// Unique among the terms.
+    pub key: &'static str,
+    /// Current values.
+    pub value: &'a mut Vec<f32>,
+    /// Gradient of the last step.
+    pub gradient: &'a [f32],
+    /// Whether weight decay is usual.
+    pub decays: bool,
+}
+
+/// A term of the loss.
+pub trait LossTerm: Send {
+    /// Looks at the source, once before the first step.
+    ///
+    /// # Errors
+    /// Where the source lacks what the term needs.
+    fn start(&mut self, source: &SourceFacts<'_>) -> Result<()>;
+    /// The stage whose output it compares with the source's, after `start`.
+    fn stage(&self) -> Option<String> {
+        None
+    }
+    /// How often each sample is in the batch.
+    fn copies(&self) -> usize {
+        1
+    }
+    /// The term's value for this part of the batch; adds its gradient.
+    fn add(&mut self, step: &mut Step<'_>) -> f64;
+    /// Its own tensors.
+    fn own(&mut self) -> Vec<Own<'_>> {
+        Vec::new()
+    }
+}
+
+/// Mixes the samples of a batch: inputs `[n, height, width, channels]` and targets `[n, classes]`.
+pub trait Mixing: Send + Sync {
+    /// Mixes in place; the draws follow from (seed, epoch, batch).
+    fn mix(&self, input: &mut [f32], sizes: [usize; 3], targets: &mut [f32], draw: Draw);
+}
+
+/// What keys a batch's draws.
+#[derive(Debug, Clone, Copy)]
+pub struct Draw {
+    /// Of the run.
+    pub seed: u64,
+    /// Number of the update.
+    pub step: u64,
+    /// Number of the part of the batch.
+    pub part: u64,
+    /// Samples in it.
+    pub n: usize,
+}
+
+/// What a regulariser is.
+pub enum Kind {
+    /// A term of the loss.
+    Term(Box<dyn LossTerm>),
+    /// Mixes samples.
+    Mixing(Box<dyn Mixing>),
+    /// Pulls weights to where they began: strengths for the network and the head.
+    Pull([f64; 2]),
+}
+
+/// A regulariser of the registry.
+pub struct Regularizer {
+    /// The word that a user types.
+    pub name: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// Where it was published.
+    pub paper: &'static str,
+    /// Its options.
+    pub choices: &'static [Choice],
+    /// Makes it from the values of its options.
+    pub make: fn(&[f64]) -> Kind,
+}
+
+/// All regularisers in alphabetical order.
+pub fn all() -> &'static [Regularizer] {
+    &[
+        bss::REGULARIZER,
+        co_tuning::REGULARIZER,
+        cutmix::REGULARIZER,
+        delta::REGULARIZER,
+        l2_sp::REGULARIZER,
+        lwf::REGULARIZER,
+        mixup::REGULARIZER,
+        r_drop::REGULARIZER,
+    ]
+}
+
+/// Regularisers as a user asked for them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Spec(Vec<(&'static str, Vec<f64>)>);
+
+impl FromStr for Spec {
+    type Err = TransferError;
+    fn from_str(text: &str) -> Result<Self> {
+        let calls = wording::calls(text)
+            .map_err(|e| TransferError::usage(e, "for instance `l2-sp,mixup(alpha=0.2)`"))?;
+        let one = |call: wording::Call| {
+            let entry = all().iter().find(|entry| entry.name == call.name).ok_or_else(|| {
+                let known: Vec<&str> = all().iter().map(|entry| entry.name).collect();
+                TransferError::usage(
+                    format!("unknown regulariser `{}`", call.name),
+                    format!("there are {}", known.join(", ")),
+                )
+            })?;
+            let values = call.values(entry.choices);
+            let values = values.map_err(|e| TransferError::usage(e, entry.summary))?;
+            Ok::<_, TransferError>((entry.name, values))
+        };
+        let mut spec: Vec<(&'static str, Vec<f64>)> = Vec::new();
+        for call in calls {
+            let made = one(call)?;
+            if spec.iter().any(|(name, _)| *name == made.0) {
+                return Err(TransferError::usage(
+                    format!("regulariser `{}` is asked for twice", made.0),
+                    "each can be given once",
+                ));
+            }
+            spec.push(made);
+        }
+        Ok(Self(spec))
+    }
+}
+
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.0.iter().map(|(name, _)| *name).collect();
+        f.write_str(if names.is_empty() { "none".into() } else { names.join(",") }.as_str())
+    }
+}
+
+/// Regularisers at work.
+#[derive(Default)]
+pub struct Regularizers {
+    /// Terms of the loss with their names.
+    pub terms: Vec<(&'static str, Box<dyn LossTerm>)>,
+    /// Mixing of samples: one is drawn for each batch where there are several.
+    pub mixing: Vec<Box<dyn Mixing>>,
+    /// Strengths with which the network's weights and the head's are pulled.
+    pub pull: Option<[f64; 2]>,
+}
+
+impl Spec {
+    /// Makes what was asked for.
+    pub fn make(&self) -> Regularizers {
+        let mut made = Regularizers::default();
+        for (name, values) in &self.0 {
+            let Some(entry) = all().iter().find(|entry| entry.name == *name) else { continue };
+            match (entry.make)(values) {
+                Kind::Term(term) => made.terms.push((entry.name, term)),
+                Kind::Mixing(mixing) => made.mixing.push(mixing),
+                Kind::Pull(strength) => made.pull = Some(strength),
+            }
+        }
+        made
+    }
+}
+
+impl Regularizers {
+    /// How often each sample is in the batch.
+    pub fn copies(&self) -> usize {
+        self.terms.iter().map(|(_, term)| term.copies()).max().unwrap_or(1)
+    }
+
+    /// Stages that terms compare, each once.
+    pub fn stages(&self) -> Vec<String> {
+        let mut stages: Vec<String> = self.terms.iter().filter_map(|(_, t)| t.stage()).collect();
+        stages.sort();
+        stages.dedup();
+        stages
+    }
+
+    /// The terms' own tensors, for a checkpoint.
+    pub fn state(&mut self) -> Params {
+        let own = self.terms.iter_mut().flat_map(|(_, term)| term.own());
+        let array = |own: Own<'_>| {
+            let data = own.value.clone();
+            (own.key.to_string(), offshoot_nn::Array { shape: vec![data.len()], data })
+        };
+        own.map(array).collect()
+    }
+
+    /// Takes over [`Regularizers::state`].
+    ///
+    /// # Errors
+    /// Where a tensor is missing or has another size.
+    pub fn restore(&mut self, state: &Params) -> Result<()> {
+        for own in self.terms.iter_mut().flat_map(|(_, term)| term.own()) {
+            let found = state.get(own.key).filter(|array| array.data.len() == own.value.len());
+            let found = found.ok_or_else(|| {
+                TransferError::ModelRefused(format!("a checkpoint without a fitting `{}`", own.key))
+            })?;
+            own.value.clone_from(&found.data);
+        }
+        Ok(())
+    }
+}
+
+/// Softmax of a row at a temperature.
+fn softmax(row: &[f32], temperature: f64) -> Vec<f64> {
+    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exps: Vec<f64> =
+        row.iter().map(|&v| (f64::from(v - largest) / temperature).exp()).collect();
+    let sum: f64 = exps.iter().sum();
+    exps.into_iter().map(|e| e / sum).collect()
+}
+
+/// `W·row + b` of a classifier `[classes, dim]`.
+fn classify(weight: &[f32], bias: &[f32], row: &[f32]) -> Vec<f32> {
+    let rows = weight.chunks_exact(row.len().max(1)).zip(bias);
+    rows.map(|(w, b)| w.iter().zip(row).map(|(w, x)| w * x).sum::<f32>() + b).collect()
+}
+
+#[cfg(test)]
+mod tests;

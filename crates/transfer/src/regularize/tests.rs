@@ -1,0 +1,191 @@
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use super::*;
+
+const N: usize = 6;
+const DIM: usize = 8;
+const CLASSES: usize = 3;
+
+fn wave(n: usize, phase: f32) -> Vec<f32> {
+    (0..n).map(|i| (i as f32 * 0.731 + phase).sin()).collect()
+}
+
+/// A term that has seen a small source, and a step for it.
+struct Bench {
+    features: Vec<f32>,
+    logits: Vec<f32>,
+    stage: [Vec<f32>; 2],
+    labels: Vec<u32>,
+    places: Vec<usize>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self {
+            features: wave(N * DIM, 0.1),
+            logits: wave(N * CLASSES, 0.7),
+            stage: [wave(N * 4 * DIM, 0.3), wave(N * 4 * DIM, 0.5)],
+            labels: (0..N).map(|i| (i % CLASSES) as u32).collect(),
+            places: (0..N).collect(),
+        }
+    }
+
+    fn start(&self, term: &mut dyn LossTerm) {
+        let (weight, bias) = (wave(5 * DIM, 1.1), wave(5, 1.3));
+        let head = (wave(CLASSES * DIM, 1.7), wave(CLASSES, 1.9));
+        term.start(&SourceFacts {
+            classifier: Some((&weight, &bias)),
+            features: &wave(N * DIM, 2.3),
+            labels: &self.labels,
+            dim: DIM,
+            classes: CLASSES,
+            head: (&head.0, &head.1),
+            last_map: Some(("top".into(), DIM)),
+        })
+        .unwrap();
+    }
+
+    /// Value and gradients with respect to features, logits and stage.
+    fn run(&self, term: &mut dyn LossTerm) -> (f64, [Vec<f32>; 3]) {
+        let mut to = [
+            vec![0.0; self.features.len()],
+            vec![0.0; self.logits.len()],
+            vec![0.0; self.stage[0].len()],
+        ];
+        let [to_features, to_logits, to_stage] = &mut to;
+        let value = term.add(&mut Step {
+            places: &self.places,
+            labels: &self.labels,
+            dim: DIM,
+            features: &self.features,
+            classes: CLASSES,
+            logits: &self.logits,
+            stage: [&self.stage[0], &self.stage[1]],
+            to_features,
+            to_logits,
+            to_stage,
+        });
+        (value, to)
+    }
+}
+
+fn terms() -> Vec<(&'static str, Box<dyn LossTerm>)> {
+    let made = |entry: &Regularizer| {
+        let defaults: Vec<f64> = entry.choices.iter().map(|choice| choice.default).collect();
+        match (entry.make)(&defaults) {
+            Kind::Term(term) => Some((entry.name, term)),
+            _ => None,
+        }
+    };
+    all().iter().filter_map(made).collect()
+}
+
+/// Every term's gradient is the slope of its value.
+#[test]
+fn gradients_are_slopes() {
+    for (name, mut term) in terms() {
+        let bench = Bench::new();
+        bench.start(&mut *term);
+        let (value, gradients) = bench.run(&mut *term);
+        assert!(value.is_finite() && value != 0.0, "{name}: {value}");
+        let step = 2e-3f32;
+        let mut seen = 0.0f64;
+        for (which, gradient) in gradients.iter().enumerate() {
+            let scale = gradient.iter().fold(1e-6f32, |m, g| m.max(g.abs()));
+            for at in (0..gradient.len()).step_by(3) {
+                let moved = |by: f32| {
+                    let mut bench = Bench::new();
+                    let values = match which {
+                        0 => &mut bench.features,
+                        1 => &mut bench.logits,
+                        _ => &mut bench.stage[0],
+                    };
+                    values[at] += by;
+                    bench
+                };
+                let slope = (moved(step).run(&mut *term).0 - moved(-step).run(&mut *term).0)
+                    / (2.0 * f64::from(step));
+                let error = (slope - f64::from(gradient[at])).abs();
+                assert!(error <= 5e-3 * f64::from(scale), "{name}: {slope} and {}", gradient[at]);
+                seen += slope.abs();
+            }
+        }
+        assert!(seen > 0.0, "{name} has no gradient");
+    }
+}
+
+#[test]
+fn gradients_of_own_tensors_are_slopes() {
+    for (name, mut term) in terms() {
+        let bench = Bench::new();
+        bench.start(&mut *term);
+        bench.run(&mut *term);
+        let gradients: Vec<Vec<f32>> = term.own().iter().map(|own| own.gradient.to_vec()).collect();
+        for (which, gradient) in gradients.iter().enumerate() {
+            for at in (0..gradient.len()).step_by(7) {
+                let mut slope = 0.0;
+                for (by, sign) in [(5e-3, 1.0), (-1e-2, -1.0)] {
+                    term.own()[which].value[at] += by;
+                    slope += sign * bench.run(&mut *term).0 / 1e-2;
+                }
+                term.own()[which].value[at] += 5e-3;
+                assert!(
+                    (slope - f64::from(gradient[at])).abs() < 2e-3,
+                    "{name}: {slope} {}",
+                    gradient[at]
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn constant_features_and_single_samples_give_numbers() {
+    for (name, mut term) in terms() {
+        let mut bench = Bench::new();
+        bench.start(&mut *term);
+        bench.features.fill(1.0);
+        bench.logits.fill(0.0);
+        let (value, gradients) = bench.run(&mut *term);
+        let finite = gradients.iter().flatten().all(|g| g.is_finite());
+        assert!(value.is_finite() && finite, "{name}");
+        if term.copies() > 1 {
+            continue;
+        }
+        let keep = |v: &mut Vec<f32>| v.truncate(v.len() / N);
+        [&mut bench.features, &mut bench.logits].into_iter().for_each(keep);
+        bench.stage.iter_mut().for_each(keep);
+        bench.labels.truncate(1);
+        bench.places.truncate(1);
+        assert!(bench.run(&mut *term).0.is_finite(), "{name}");
+    }
+}
+
+#[test]
+fn lists_are_parsed_and_mistakes_told() {
+    let spec: Spec = "bss(k=2),mixup,l2-sp(alpha=0.5)".parse().unwrap();
+    assert_eq!(spec.to_string(), "bss,mixup,l2-sp");
+    let made = spec.make();
+    assert_eq!((made.terms.len(), made.mixing.len(), made.pull), (1, 1, Some([0.5, 0.01])));
+    assert_eq!("none".parse::<Spec>().unwrap(), Spec::default());
+    for (text, expected) in [
+        ("dropblock", "unknown regulariser `dropblock`"),
+        ("bss(q=1)", "has no option `q`"),
+        ("mixup(alpha=-1)", "from 0.001 to 100"),
+        ("bss,bss", "twice"),
+        ("bss(", "not closed"),
+    ] {
+        let error = text.parse::<Spec>().unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn names_are_in_order_and_of_their_kind() {
+    assert!(all().is_sorted_by(|a, b| a.name < b.name));
+    for entry in all() {
+        assert!(entry.name.chars().all(|c| c.is_ascii_lowercase() || "-0123456789".contains(c)));
+        assert!(!entry.paper.is_empty() && entry.summary.contains(entry.name));
+    }
+}
