@@ -2,6 +2,7 @@
 //!
 //! Everything that a user calls "my data" becomes a [`Dataset`]; this crate knows no tensors.
 
+pub mod augment;
 mod check;
 mod dataset;
 mod decode;

@@ -3,20 +3,21 @@
 //! Two draws with the same key are equal and two with different keys are independent, so results
 //! depend neither on the order in which work is done nor on the number of threads.
 
-use rand_chacha::ChaCha8Rng;
+/// What draws: ChaCha with eight rounds.
+pub use rand_chacha::ChaCha8Rng as Generator;
 use rand_chacha::rand_core::SeedableRng;
 use sha2::{Digest, Sha256};
 
 /// The generator for one key.
 ///
 /// `purpose` names the use ("split", "bootstrap"), so that two uses never share a stream.
-pub fn generator(seed: u64, purpose: &str, epoch: u64, index: u64) -> ChaCha8Rng {
+pub fn generator(seed: u64, purpose: &str, epoch: u64, index: u64) -> Generator {
     let mut hash = Sha256::new();
     hash.update(seed.to_le_bytes());
     hash.update(epoch.to_le_bytes());
     hash.update(index.to_le_bytes());
     hash.update(purpose.as_bytes());
-    ChaCha8Rng::from_seed(hash.finalize().into())
+    Generator::from_seed(hash.finalize().into())
 }
 
 /// A permutation of `0..n`, by Fisher and Yates.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use offshoot_data::augment::{Look, Pipeline};
 use offshoot_data::{DataError, Fault, Filter, Input, Limits, PixelStore, Transform};
 use offshoot_nn::{Channels, InputSpec, Interpolation};
 
@@ -163,13 +164,32 @@ impl Pictures {
             Content::Encoded(bytes) => Input::Encoded(bytes),
             Content::Pixels(store, index) => Input::Pixels { store, index },
         };
-        let bytes = self.transform.apply(&input, &self.limits)?;
+        Ok(self.normalise(&self.transform.apply(&input, &self.limits)?))
+    }
+
+    /// Reads, decodes, changes and normalises a sample. Feature vectors stay as they are.
+    pub fn augmented(
+        &self,
+        input: &Input,
+        pipeline: &Pipeline,
+        look: Look,
+    ) -> Result<Vec<f32>, Unreadable> {
+        let input = match self.read(input)? {
+            Content::Encoded(bytes) => Input::Encoded(bytes),
+            Content::Pixels(store, index) => Input::Pixels { store, index },
+            other => return self.normalised(other),
+        };
+        let picture = offshoot_data::decode(&input, &self.limits)?;
+        Ok(self.normalise(&pipeline.apply(picture, &self.transform, look)))
+    }
+
+    fn normalise(&self, bytes: &[u8]) -> Vec<f32> {
         let pixels = bytes.chunks_exact(self.tables.len());
         let mut values = Vec::with_capacity(bytes.len());
         for pixel in pixels {
             values.extend(self.tables.iter().zip(pixel).map(|(table, &byte)| table[byte as usize]));
         }
-        Ok(values)
+        values
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use offshoot_data::Sample;
+use offshoot_data::augment::{Look, Pipeline, PipelineError};
 use offshoot_nn::Shape;
 use offshoot_nn::cpu::{Plan, PlanOptions};
 use rayon::prelude::*;
@@ -24,18 +25,9 @@ const BATCH: usize = 32;
 
 /// What a user writes for augmentation; `None` for none.
 pub fn pipeline(text: &str) -> Result<Option<Pipeline>> {
-    if text == "none" {
-        return Ok(None);
-    }
-    Err(TransferError::usage(format!("unknown augmentation `{text}`"), "there is none"))
-}
-
-#[derive(Debug, Clone)]
-pub enum Pipeline {}
-impl std::fmt::Display for Pipeline {
-    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        Ok(())
-    }
+    let pipeline: Pipeline =
+        text.parse().map_err(|e: PipelineError| TransferError::usage(e.to_string(), e.hint()))?;
+    Ok((!pipeline.is_empty()).then_some(pipeline))
 }
 
 /// How a sample is looked at.
@@ -248,6 +240,10 @@ fn pictures(supply: &Supply<'_>, samples: &[usize], view: View) -> Result<Vec<f3
     let one = |&sample: &usize| {
         let Sample { id, input, .. } = &supply.samples[sample];
         let prepared = match (view, &supply.augment) {
+            (View::Augmented(view), Some(pipeline)) => {
+                let look = Look { seed: supply.seed, sample: sample as u64, view };
+                pictures.augmented(input, pipeline, look)
+            }
             _ => pictures.prepare(input),
         };
         // It could be read when features were computed.
