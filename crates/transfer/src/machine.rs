@@ -41,6 +41,11 @@ pub fn now() -> String {
     rfc3339(since.as_secs())
 }
 
+/// Seconds since 1970.
+pub fn unix_seconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
 fn rfc3339(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     // Civil date from the day count, with years that begin in March so that the leap day is last

@@ -77,6 +77,23 @@ pub enum Event<'a> {
         /// left divides the elapsed time by `done - cached`.
         cached: usize,
     },
+    /// Where training stands; a [`Event::Progress`] in updates follows.
+    Training {
+        /// Epochs so far, parts included.
+        epoch: f64,
+        /// Epochs in all.
+        epochs: usize,
+        /// Loss of the last batch.
+        loss: f64,
+        /// The metric that is watched.
+        metric: &'a str,
+        /// Its last value on validation.
+        last: Option<f64>,
+        /// Its best value so far.
+        best: Option<f64>,
+        /// Learning rate.
+        lr: f64,
+    },
     /// A phase ended.
     Finished {
         /// Which.

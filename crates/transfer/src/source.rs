@@ -1,7 +1,8 @@
 //! Where features come from.
 //!
 //! A user names a source by `efficientnet_lite0` (embedded), by a name in the model store, by the
-//! `PATH` of a checkpoint (`RECIPE@PATH` where its keys do not tell the recipe), by `random:RECIPE`
+//! `PATH` of a checkpoint (`RECIPE@PATH` where its keys do not tell the recipe), by any of these with
+//! `+ADAPTER` behind it (low-rank products of an earlier run), by `random:RECIPE`
 //! (the same network with random weights) or by `pixels` (no network at all). Data that holds
 //! feature vectors needs no source: its rows are taken as they are.
 
@@ -74,6 +75,12 @@ pub fn open(name: &str, seed: u64) -> Result<Source> {
     if name == PIXELS {
         return Ok(pixels());
     }
+    if let Some((base, adapter)) = name.rsplit_once('+')
+        && !Path::new(name).exists()
+        && Path::new(adapter).is_file()
+    {
+        return adapted(name, base, Path::new(adapter), seed);
+    }
     if let Some(recipe) = name.strip_prefix("random:") {
         let recipe = backbones::find(recipe)?;
         let params = offshoot_nn::init::random_weights(&recipe, seed);
@@ -109,6 +116,29 @@ pub fn open(name: &str, seed: u64) -> Result<Source> {
         }
         None => stored(name),
     }
+}
+
+/// A source with low-rank products added, as `--method lora` leaves them in `export/adapter.safetensors`.
+fn adapted(name: &str, base: &str, adapter: &Path, seed: u64) -> Result<Source> {
+    let base = open(base, seed)?;
+    let Some((recipe, params)) = base.network else {
+        return Err(TransferError::usage(
+            format!("`{}` has no network that an adapter could be added to", base.name),
+            "name a network before the `+`",
+        ));
+    };
+    let added = read(adapter)?;
+    let sha256 = Sha::of_texts(&[&base.facts.weights_sha256, &added.sha256]).to_string();
+    let weights = Weights {
+        recipe,
+        params: crate::fit::merged(params, &added.params)?,
+        sha256,
+        licence: base.facts.licence,
+        origin: base.origin,
+        trained_on: base.trained_on,
+        notes: base.notes,
+    };
+    network(name, weights)
 }
 
 /// A model of the user's store.

@@ -88,6 +88,11 @@ impl<'o> Watch<'o> {
         self.tell(&Event::Progress { phase, done, total, cached })
     }
 
+    /// Tells where training stands.
+    pub fn training(&mut self, event: &Event<'_>) -> Result<()> {
+        self.tell(event)
+    }
+
     /// Worth telling, goes on.
     pub fn warn(&mut self, text: impl Into<String>) -> Result<()> {
         let text = text.into();

@@ -34,7 +34,7 @@ pub enum Command {
     Check(check::Check),
     Models(models::Models),
     Extract(extract::Extract),
-    Train(train::Train),
+    Train(Box<train::Train>),
     Eval(eval::Eval),
     Predict(predict::Predict),
     Report(report::Report),

@@ -52,6 +52,8 @@ pub struct State {
     pub right: usize,
     /// The best so far.
     pub best: Option<Best>,
+    /// The metric of the last judgement.
+    pub last: Option<f64>,
     /// Epochs since then.
     pub stale: usize,
     /// Weights that were averaged so far.
@@ -84,6 +86,8 @@ pub struct Checkpoint {
     pub optimiser: Params,
     /// The best weights; empty before the first judgement.
     pub best: Params,
+    /// Low-rank factors of the best weights; empty without.
+    pub factors: Params,
     /// Averaged weights; empty without averaging.
     pub average: Params,
     /// Weights at the start of the epoch, to roll back to, and the optimiser's moments there.
@@ -100,11 +104,12 @@ struct Stored {
 }
 
 impl Checkpoint {
-    fn parts(&self) -> [(&'static str, &Params); 6] {
+    fn parts(&self) -> [(&'static str, &Params); 7] {
         [
             ("model", &self.model),
             ("optimizer", &self.optimiser),
             ("best", &self.best),
+            ("factors", &self.factors),
             ("average", &self.average),
             ("good", &self.good),
             ("good_optimizer", &self.good_optimiser),
@@ -191,6 +196,7 @@ impl Checkpoint {
             model: take("model"),
             optimiser: take("optimizer"),
             best: take("best"),
+            factors: take("factors"),
             average: take("average"),
             good: take("good"),
             good_optimiser: take("good_optimizer"),

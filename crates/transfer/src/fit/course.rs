@@ -19,7 +19,7 @@ use super::strategy::{Phase as Stretch, Start};
 use super::{Setting, Tuned};
 use crate::monitor::{History, Record};
 use crate::watch::Watch;
-use crate::{Phase, Result, TransferError};
+use crate::{Event, Phase, Result, TransferError};
 
 /// After so many returns to earlier weights, training is given up.
 const ROLLBACKS: u32 = 2;
@@ -65,6 +65,8 @@ struct Course<'a, 'w, 'o> {
     /// Factors and tensors of loss terms.
     extras: Params,
     average: Params,
+    /// Of the best weights.
+    factors: Params,
     learning: usize,
     saved: Instant,
 }
@@ -89,6 +91,7 @@ pub fn run(setting: &Setting<'_>, supply: &Supply<'_>, watch: &mut Watch<'_>) ->
         good: Default::default(),
         extras: Params::new(),
         average: Params::new(),
+        factors: Params::new(),
         learning: 0,
         saved: Instant::now(),
     };
@@ -153,7 +156,7 @@ impl Course<'_, '_, '_> {
             helped: !(probe && best.is_some_and(|b| b.step == 0)),
             params,
             head: head.to_linear(),
-            low_rank: factors(&self.extras),
+            low_rank: self.factors,
             learning: self.learning,
             values: self.setting.groups.all_values(),
             epochs: self.state.epochs,
@@ -314,7 +317,17 @@ impl Course<'_, '_, '_> {
                 averaging::follow(&mut self.average, &weights, self.state.averaged);
             }
             let done = self.state.step as usize;
-            let told = self.watch.progress(Phase::Finetune, done, total.max(done), 0);
+            let told = self.watch.training(&Event::Training {
+                epoch: self.state.epochs as f64 + self.state.batch as f64 / all.len() as f64,
+                epochs: self.state.planned.iter().sum(),
+                loss: outcome.loss,
+                metric: &setting.settings.watch,
+                last: self.state.last,
+                best: self.state.best.map(|best| best.judged.metric),
+                lr: phase.lr * factor,
+            });
+            let told =
+                told.and_then(|()| self.watch.progress(Phase::Finetune, done, total.max(done), 0));
             let due = self.saved.elapsed().as_secs_f64() >= setting.settings.checkpoint_every;
             if told.is_err() || due {
                 self.save(&mut pupil.learner)?;
@@ -362,11 +375,13 @@ impl Course<'_, '_, '_> {
         let best = judged.is_some_and(|new| {
             self.state.best.is_none_or(|old| judge.is_better(new, old.judged, min_delta))
         });
+        self.state.last = judged.map(|judged| judged.metric);
         self.state.stale = if best { 0 } else { self.state.stale + 1 };
         if let (true, Some(judged)) = (best, judged) {
             self.state.best =
                 Some(Best { judged, step: self.state.step, epoch: self.state.epochs });
             self.best = trained;
+            self.factors = pupil.learner.factors();
         }
         let [loss, n] = self.state.loss;
         let metric = &self.setting.settings.watch;
@@ -527,6 +542,7 @@ impl Course<'_, '_, '_> {
             model,
             optimiser: self.optimiser.state(),
             best: self.best.clone(),
+            factors: self.factors.clone(),
             average: self.average.clone(),
             good: self.good.0.clone(),
             good_optimiser: self.good.1.clone(),
@@ -536,9 +552,12 @@ impl Course<'_, '_, '_> {
         Ok(())
     }
 
-    fn restore(&mut self, checkpoint: Checkpoint) -> Result<()> {
-        let Checkpoint { state, history, model, optimiser, best, average, good, good_optimiser } =
+    fn restore(&mut self, mut checkpoint: Checkpoint) -> Result<()> {
+        self.good =
+            (std::mem::take(&mut checkpoint.good), std::mem::take(&mut checkpoint.good_optimiser));
+        let Checkpoint { state, history, model, optimiser, best, factors, average, .. } =
             checkpoint;
+        self.factors = factors;
         self.average = average;
         self.history = history;
         self.watch.note(&format!("going on after update {}", state.step))?;
@@ -546,7 +565,6 @@ impl Course<'_, '_, '_> {
         self.extras = only_extras(&model);
         self.trained = model.into_iter().filter(|(key, _)| !key.starts_with(EXTRA)).collect();
         self.best = best;
-        self.good = (good, good_optimiser);
         self.state = state;
         Ok(())
     }
@@ -571,10 +589,4 @@ fn only_extras(model: &Params) -> Params {
         Some((key.strip_prefix(EXTRA)?.to_string(), array.clone()))
     };
     model.iter().filter_map(extra).collect()
-}
-
-/// Low-rank factors among the extras.
-fn factors(extras: &Params) -> Params {
-    let factor = |(key, _): &(&String, &offshoot_nn::Array)| key.contains(".lora_");
-    extras.iter().filter(factor).map(|(key, array)| (key.clone(), array.clone())).collect()
 }

@@ -49,8 +49,7 @@ pub fn sweep(
         smooth = SMOOTHING * smooth + (1.0 - SMOOTHING) * outcome.loss;
         let corrected = smooth / (1.0 - SMOOTHING.powi(step as i32 + 1));
         lowest = lowest.min(corrected);
-        // A NaN ends the sweep, too.
-        if !(corrected <= ENOUGH * lowest) {
+        if corrected.is_nan() || corrected > ENOUGH * lowest {
             break;
         }
         sweep.0.push([lr, corrected]);

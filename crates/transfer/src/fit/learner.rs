@@ -238,9 +238,9 @@ impl Learner {
         load_head(&mut self.head, params)
     }
 
-    /// Factors of low-rank products.
+    /// Factors of low-rank products, ready to be added to other copies of the network.
     pub fn factors(&self) -> Params {
-        self.low_rank.as_ref().map(|l| l.state(false)).unwrap_or_default()
+        self.low_rank.as_ref().map(LowRank::exported).unwrap_or_default()
     }
 
     /// What learns beside the network and its head: factors of low-rank products with the matrices

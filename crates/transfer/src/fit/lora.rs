@@ -104,6 +104,17 @@ impl LowRank {
         state
     }
 
+    /// The factors under PEFT's names with the scale in B, so that `W + B·A` is the tuned matrix.
+    pub fn exported(&self) -> Params {
+        let mut factors = self.state(false);
+        for (key, factor) in &mut factors {
+            if key.ends_with(".lora_B.weight") {
+                factor.data.iter_mut().for_each(|b| *b *= self.scale);
+            }
+        }
+        factors
+    }
+
     /// Goes on from [`LowRank::state`].
     ///
     /// # Errors
@@ -127,6 +138,50 @@ impl LowRank {
         }
         Ok(())
     }
+}
+
+/// `params` with the products of `factors` added, as [`LowRank::exported`] gives them.
+///
+/// # Errors
+/// Where a factor has no matrix of its size, or no partner.
+pub fn merged(mut params: Params, factors: &Params) -> Result<Params> {
+    let refused = |key: &str, why: &str| {
+        TransferError::ModelRefused(format!("low-rank adapter: `{key}` {why}"))
+    };
+    let mut used = 0;
+    for (key, a) in factors {
+        let Some(stem) = key.strip_suffix(".lora_A.weight") else { continue };
+        let partner = format!("{stem}.lora_B.weight");
+        let b = factors.get(&partner).ok_or_else(|| refused(&partner, "is missing"))?;
+        let to = params
+            .get_mut(&format!("{stem}.weight"))
+            .ok_or_else(|| refused(key, "belongs to no matrix of the network"))?;
+        let sizes = (a.shape.as_slice(), b.shape.as_slice());
+        let ([rank, inputs], [outputs, same]) = sizes else {
+            return Err(refused(key, "and its partner are no matrices"));
+        };
+        let (rank, inputs, outputs) = (*rank, *inputs, *outputs);
+        let fits = rank == *same
+            && to.data.len() == inputs * outputs
+            && a.data.len() == rank * inputs
+            && b.data.len() == outputs * rank;
+        if !fits || inputs == 0 {
+            return Err(refused(key, "has another size than the network's matrix"));
+        }
+        for (row, b) in to.data.chunks_exact_mut(inputs).zip(b.data.chunks_exact(rank)) {
+            for (factor, a) in b.iter().zip(a.data.chunks_exact(inputs)) {
+                row.iter_mut().zip(a).for_each(|(w, a)| *w += factor * a);
+            }
+        }
+        used += 2;
+    }
+    if used == 0 || used < factors.len() {
+        return Err(TransferError::ModelRefused(
+            "low-rank adapter: no pairs of `….lora_A.weight` and `….lora_B.weight`, or others too"
+                .into(),
+        ));
+    }
+    Ok(params)
 }
 
 /// `[rows, columns]` → `[columns, rows]`.
@@ -197,6 +252,28 @@ mod tests {
     }
 
     #[test]
+    fn a_merged_adapter_is_the_tuned_matrix() {
+        let mut value: Vec<f32> = (0..12).map(|i| (i as f32).sin()).collect();
+        let base = transposed(&value, 4);
+        let mut low_rank = adapted(&mut value);
+        low_rank.update(KEY, &mut value, &[1.0; 12], |_, factor, _| {
+            factor.iter_mut().enumerate().for_each(|(i, v)| *v += 0.1 * i as f32 - 0.3);
+        });
+        let params = Params::from([(KEY.to_string(), base)]);
+        let merged = merged(params.clone(), &low_rank.exported()).unwrap();
+        let expected = transposed(&value, 4);
+        assert_eq!(merged[KEY].shape, expected.shape);
+        for (a, b) in merged[KEY].data.iter().zip(&expected.data) {
+            assert!((a - b).abs() < 1e-5, "{a} and {b}");
+        }
+        assert!(super::merged(params.clone(), &Params::new()).is_err());
+        let mut half = low_rank.exported();
+        half.remove("fc.lora_B.weight");
+        assert!(super::merged(params, &half).is_err());
+        assert!(super::merged(Params::new(), &low_rank.exported()).is_err());
+    }
+
+    #[test]
     fn gradients_of_the_factors_are_slopes_and_factors_come_back() {
         let mut value: Vec<f32> = (0..12).map(|i| (i as f32).sin()).collect();
         let gradient: Vec<f32> = (0..12).map(|i| (i as f32 * 0.7).cos()).collect();
@@ -219,7 +296,7 @@ mod tests {
             });
             assert!(((loss(&moved) - before) / 0.5 - expected).abs() < 1e-4, "{factor}");
         }
-        let mut other = adapted(&mut vec![0.0; 12]);
+        let mut other = adapted(&mut [0.0; 12]);
         other.restore(&low_rank.state(true)).unwrap();
         let mut again = vec![0.0; 12];
         other.update(KEY, &mut again, &gradient, |_, _, _| {});

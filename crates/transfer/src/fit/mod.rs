@@ -46,6 +46,7 @@ pub use checkpoint::Checkpoint;
 use groups::Groups;
 use head::LinearHead;
 use inputs::Supply;
+pub use lora::merged;
 pub use settings::Finetune;
 use strategy::{Facts, Schedule, Start};
 

@@ -76,7 +76,7 @@ impl Setting<'_> {
         let zeros = LinearHead::random(dim, self.classes, 0);
         let head = linear.as_ref().unwrap_or(&zeros);
         let classifier = self.recipe.head.as_ref().and_then(|own| {
-            let get = |field| Some(self.source_params()?.get(&format!("{}.{field}", own.key))?);
+            let get = |field| self.source_params()?.get(&format!("{}.{field}", own.key));
             Some((&get("weight")?.data[..], &get("bias")?.data[..]))
         });
         let facts = SourceFacts {

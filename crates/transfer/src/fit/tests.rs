@@ -73,7 +73,7 @@ fn follow(case: &Case) -> f64 {
         seed: 0,
     };
     let mut learner = Learner::new(&options, &params, head).unwrap();
-    let mut factors = learner.factors();
+    let mut factors = learner.extras();
     for (key, factor) in &mut factors {
         if key.ends_with("lora_A.weight") {
             *factor = filled(key, &factor.shape);
@@ -118,7 +118,7 @@ fn losses_of_the_first_updates_are_those_of_pytorch() {
         let Case { recipe, method, norm, optimiser, .. } = case;
         let line = format!("{recipe} {method} {norm} {optimiser}: {worst:.1e}");
         println!("{line}");
-        if !(worst <= 1e-3) {
+        if worst.is_nan() || worst > 1e-3 {
             faults.push(line);
         }
     }

@@ -39,6 +39,9 @@ pub struct ReportData {
     pub mistakes: Vec<Mistake>,
     /// Feature rows in the plane.
     pub map: Option<FeatureMap>,
+    /// How the network was tuned, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<TrainingCurves>,
     /// Wall times in order.
     pub phases: Vec<PhaseSeconds>,
     /// Whatever else was worth telling during the run.
@@ -76,6 +79,38 @@ pub struct RunFacts {
     pub fitted_on: String,
     /// Rows that the cache already held.
     pub cached: usize,
+}
+
+/// How training went.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct TrainingCurves {
+    /// What learnt, for how long, why it ended: sentences.
+    pub summary: String,
+    /// The metric that chose the weights.
+    pub metric: String,
+    /// One entry an epoch.
+    pub epochs: Vec<EpochPoint>,
+    /// Names of the phases and the epochs after which they began.
+    pub phases: Vec<(String, f64)>,
+    /// Learning rates and smoothed losses of the sweep; empty without one.
+    pub finder: Vec<[f64; 2]>,
+    /// Learning rates that the sweep suggests, by name.
+    pub suggestions: Vec<(String, f64)>,
+}
+
+/// One epoch of training.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct EpochPoint {
+    /// Epochs so far.
+    pub epoch: f64,
+    /// Mean loss of the batches as they learned.
+    pub train_loss: f64,
+    /// Loss on validation.
+    pub val_loss: Option<f64>,
+    /// Metric on validation.
+    pub val_metric: Option<f64>,
+    /// Whether these were the best weights so far.
+    pub best: bool,
 }
 
 /// What the data looks like.

@@ -93,6 +93,7 @@ fn report(text: &str) -> ReportData {
             explained: [0.3, 0.2],
             points: vec![point(None), point(Some(true)), point(Some(false))],
         }),
+        training: None,
         phases: vec![PhaseSeconds { phase: Phase::Extract, seconds: 2.0 }],
         warnings: vec![t()],
     }

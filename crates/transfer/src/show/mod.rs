@@ -10,6 +10,7 @@ use offshoot_nn::Isa;
 use offshoot_stats::calibrate::{self, reliability};
 use offshoot_stats::{Probabilities, metrics, pca};
 
+use crate::monitor::curves;
 use crate::prepare::split_name;
 use crate::report::data::{
     Calibration, CalibrationBin, ClassCount, ClassFigures, DataSummary, Domain, FeatureMap, Gain,
@@ -131,6 +132,7 @@ fn collect(record: &RunRecord, everything: &Everything<'_>) -> Result<ReportData
         calibration: calibration(everything)?,
         mistakes: mistakes(everything),
         map: map(everything)?,
+        training: report.tuning.as_ref().zip(everything.history).map(|(t, h)| curves(h, t)),
         phases: record.phases.clone(),
         warnings: report.warnings.clone(),
     })

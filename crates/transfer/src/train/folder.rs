@@ -8,6 +8,7 @@ use offshoot_stats::metrics::Confusion;
 use crate::digest::Sha;
 use crate::documents::TrainReport;
 use crate::extract::Extraction;
+use crate::monitor::{History, tensorboard};
 use crate::plan::TrainPlan;
 use crate::prepare::{Prepared, split_name};
 use crate::run::RunFolder;
@@ -21,6 +22,9 @@ use super::evaluate::Evaluated;
 use super::probe::Probe;
 
 const MANIFEST: &str = "data/manifest.csv";
+/// TensorBoard looks for names of this form; the last part is usually the machine's name, which is
+/// nobody's business.
+const EVENTS: &str = "tensorboard/events.out.tfevents.0.offshoot";
 
 /// What there is to write.
 pub struct Everything<'a> {
@@ -31,6 +35,8 @@ pub struct Everything<'a> {
     pub probe: &'a Probe,
     pub evaluated: &'a Evaluated,
     pub baselines: &'a [Measured],
+    /// What tuning told, where the network was tuned.
+    pub history: Option<&'a History>,
 }
 
 /// Writes `data/`.
@@ -73,6 +79,11 @@ pub fn write_results(
     watch.phase(Phase::Export, None, |_| {
         write_eval(folder, prepared, evaluated, &report)?;
         write_metrics(folder, probe, &report)?;
+        if let Some(history) = everything.history {
+            let scalars = tensorboard::scalars(history);
+            let events = tensorboard::events(&scalars, machine::unix_seconds());
+            folder.write(EVENTS, &events)?;
+        }
         probe.trained.save(folder, source, &plan.head, plan.seed)?;
         folder.write("export/README.md", model_card(record, &report).as_bytes())
     })?;

@@ -19,6 +19,7 @@ use offshoot_nn::NnError;
 use crate::cache::Cache;
 use crate::documents::{Figures, SCHEMA, TrainReport};
 use crate::extract::{Extraction, extract, vector_length};
+use crate::monitor::overfitting;
 use crate::plan::TrainPlan;
 use crate::precision;
 use crate::prepare::{Prepared, prepare, split_counts};
@@ -215,10 +216,15 @@ fn run(
     let mut evaluated = probe.evaluate(plan, &prepared, &extraction, watch)?;
     let domains = other_domains(plan, &prepared, &source, &cache, &probe, watch)?;
     let mut baselines = baselines::measure(plan, &prepared, &source, &cache, watch)?;
+    let mut history = None;
     let tuning = tuned.map(|tuned| {
         baselines.splice(0..0, tuned.probe);
+        history = Some(tuned.history);
         tuned.facts
     });
+    if let Some(warning) = history.as_ref().and_then(overfitting::warning) {
+        watch.warn(warning)?;
+    }
 
     let report = TrainReport {
         schema: SCHEMA,
@@ -249,6 +255,7 @@ fn run(
         probe: &mut probe,
         evaluated: &mut evaluated,
         baselines: &baselines,
+        history: history.as_ref(),
     };
     let report = folder::write_results(folder, everything, report, record, watch)?;
     fit::Checkpoint::clear(folder.path());

@@ -1,8 +1,10 @@
 //! From a frozen network with a head to a tuned one, where the method tunes it.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use offshoot_stats::heads::Head;
+use offshoot_weights::Precision::F32;
 
 use super::baselines::Measured;
 use super::probe::Probe;
@@ -16,7 +18,10 @@ use crate::prepare::Prepared;
 use crate::run::RunFolder;
 use crate::source::{self, Source};
 use crate::watch::Watch;
-use crate::{Phase, Result, TransferError, estimate, precision};
+use crate::{Phase, Result, TransferError, durable, estimate, precision};
+
+/// What low-rank tuning added, for other copies of the network: `--model NAME+adapter.safetensors`.
+const ADAPTER: &str = "export/adapter.safetensors";
 
 /// A network, its features and a head on them.
 pub struct Frozen {
@@ -53,7 +58,7 @@ pub fn tune(
         Some(_) => estimate::seconds_per_image(prepared, source)?,
         None => 0.0,
     };
-    let tuned = watch.phase(Phase::Finetune, None, |watch| {
+    let tuned = watch.phase(Phase::Finetune, Some(1), |watch| {
         let probe = &probe.on_train;
         let job = Job { folder, plan, prepared, source, cache, extraction, probe, pace };
         fit::tune(&job, watch)
@@ -82,6 +87,12 @@ pub fn tune(
         ))?;
         probe.history = lines;
         return Ok((frozen, Some(Outcome { probe: None, facts, history: tuned.history })));
+    }
+    if !tuned.low_rank.is_empty() {
+        let path = folder.file(ADAPTER);
+        durable::create_dir(&folder.file("export"))?;
+        let metadata = BTreeMap::from([("format".to_string(), "pt".to_string())]);
+        offshoot_weights::write_safetensors(&path, &tuned.low_rank, &metadata, F32)?;
     }
     let evaluated = probe.evaluate(plan, prepared, extraction, watch)?;
     let baseline = Baseline {

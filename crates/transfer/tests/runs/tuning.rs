@@ -283,3 +283,29 @@ fn every_regulariser_and_average_learns_and_resumes() {
 fn losses(run: &std::path::Path) -> Vec<f64> {
     told(run, "step").iter().map(|line| line["loss"].as_f64().unwrap()).collect()
 }
+
+#[test]
+fn an_adapter_can_be_added_to_the_base_again() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 10, 0);
+    let mut plan = tuned(&place, "lora");
+    plan.finetune.lr = Some(1e-2);
+    plan.finetune.epochs = Some(4);
+    plan.finetune.watch = "log_loss".into();
+    let report = train(&plan, &mut ()).unwrap();
+    assert!(!report.tuning.as_ref().unwrap().kept_probe);
+    let adapter = report.run.join("export/adapter.safetensors");
+    let model = format!("random:digits_usps+{}", adapter.display());
+    let again = offshoot_transfer::source::open(&model, 0).unwrap();
+    let tuned = offshoot_weights::read(&report.run.join("export/backbone.safetensors")).unwrap();
+    let (_, params) = again.network.unwrap();
+    for (key, array) in &tuned.params {
+        for (a, b) in array.data.iter().zip(&params[key].data) {
+            assert!((a - b).abs() <= 1e-5, "{key}: {a} and {b}");
+        }
+    }
+    // Elsewhere it fits nothing.
+    let wrong = format!("random:digits_svhn+{}", adapter.display());
+    let Err(error) = offshoot_transfer::source::open(&wrong, 0) else { panic!("it fits") };
+    assert_eq!(error.exit_code(), 4, "{error}");
+}

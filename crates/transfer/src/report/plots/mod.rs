@@ -3,6 +3,7 @@
 mod accuracy;
 mod confusion;
 mod feature_map;
+mod learning;
 mod reliability;
 mod timing;
 
@@ -22,6 +23,10 @@ pub struct Plots {
     pub reliability: Option<Drawing>,
     /// Samples in the plane.
     pub feature_map: Option<Drawing>,
+    /// How training went.
+    pub learning: Option<Drawing>,
+    /// The sweep over learning rates.
+    pub finder: Option<Drawing>,
     /// Where the time went.
     pub timing: Option<Drawing>,
 }
@@ -34,14 +39,16 @@ impl Plots {
             confusion: confusion::draw(&report.per_class, &report.confusion),
             reliability: report.calibration.as_ref().and_then(reliability::draw),
             feature_map: report.map.as_ref().and_then(|m| feature_map::draw(m, &report.per_class)),
+            learning: report.training.as_ref().and_then(learning::draw),
+            finder: report.training.as_ref().and_then(learning::draw_finder),
             timing: timing::draw(&report.phases),
         }
     }
 
     /// Those that there are.
     pub fn all(&self) -> impl Iterator<Item = &Drawing> {
-        let Self { accuracy, confusion, reliability, feature_map, timing } = self;
-        let optional = [confusion, reliability, feature_map, timing].into_iter();
+        let Self { accuracy, confusion, reliability, feature_map, learning, finder, timing } = self;
+        let optional = [confusion, reliability, feature_map, learning, finder, timing].into_iter();
         std::iter::once(accuracy).chain(optional.flatten())
     }
 }
