@@ -61,3 +61,44 @@ fn a_second_signal_ends_the_process_at_once() {
     stderr.read_to_string(&mut String::new()).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
+
+/// `kill -9` at any moment of tuning: the run goes on without a hand and ends with the same bits.
+#[test]
+fn a_killed_tuning_goes_on_to_the_same_bits() {
+    let workshop = Workshop::new();
+    let line = |name: &str| {
+        format!(
+            "train photos --name {name} --model random:digits_usps --method full --epochs 12 \
+             --watch log_loss --set finetune.checkpoint_every=0 -v"
+        )
+    };
+    workshop.good(&line("whole"));
+    let weights = |run: &str| {
+        ["model", "backbone"].map(|file| {
+            let path = format!("runs/{run}/export/{file}.safetensors");
+            std::fs::read(workshop.path(&path)).ok()
+        })
+    };
+    let mut within = 0;
+    for number in 0..8u64 {
+        let name = format!("killed-{number}");
+        let (mut child, _stderr) = started(&workshop, &line(&name));
+        // At moments spread over the run: a few milliseconds an update.
+        std::thread::sleep(std::time::Duration::from_millis(60 + 20 * number));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let run = workshop.path(&format!("runs/{name}"));
+        if !run.join("run.json").exists() {
+            continue;
+        }
+        within += usize::from(run.join("checkpoints").exists());
+        let runs = workshop.json("runs list");
+        let complete = |run: &serde_json::Value| run["name"] == *name && run["state"] == "complete";
+        if !runs["runs"].as_array().unwrap().iter().any(complete) {
+            workshop.good(&format!("runs resume {name} -q"));
+        }
+        assert_eq!(weights(&name), weights("whole"), "{name}");
+    }
+    println!("{within} of 8 kills were within tuning");
+    assert!(within > 0);
+}

@@ -59,6 +59,9 @@ fn answer(run: &Path) -> Option<Vec<String>> {
 fn comparison(report: &TrainReport) -> String {
     let this = match report.command.as_str() {
         "eval" => format!("{} on {}", report.model, report.data),
+        _ if report.tuning.as_ref().is_some_and(|tuning| !tuning.kept_probe) => {
+            format!("{}, tuned ({})", report.model, report.method)
+        }
         _ => format!("{}, frozen", report.model),
     };
     let mut rows = vec![row(this, &report.figures)];

@@ -18,7 +18,7 @@ resamples, fewer beyond 5,000 test samples and 200 from 25,000 on.
 
 Methods:
   probe           keep the network frozen, fit a head on its features
-  lp-ft           fit the head first, then tune everything at a low rate
+  lp-ft           fit the head first, then tune everything
   full            a new head, and everything learns at once
   last-k          tune the last stages (--layers) and the head
   gradual         unfreeze stage by stage, the last one first

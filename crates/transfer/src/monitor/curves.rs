@@ -20,6 +20,7 @@ pub fn curves(history: &History, tuning: &Tuning) -> TrainingCurves {
             words::seconds(tuning.seconds),
             capital(&tuning.ended),
         ),
+        kept_probe: tuning.kept_probe,
         ..TrainingCurves::default()
     };
     let mut epochs = 0.0;

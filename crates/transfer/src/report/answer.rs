@@ -55,7 +55,8 @@ impl Answer {
 /// The hardest baseline to beat that says something about transfer.
 fn telling(report: &ReportData) -> Option<&Baseline> {
     let named = |name: &str| report.baselines.iter().find(|b| b.name == name);
-    named("pixels").or_else(|| named("random")).or_else(|| named("majority"))
+    let tuned = || named("probe");
+    tuned().or_else(|| named("pixels")).or_else(|| named("random")).or_else(|| named("majority"))
 }
 
 fn bought(report: &ReportData) -> Option<String> {
@@ -65,9 +66,14 @@ fn bought(report: &ReportData) -> Option<String> {
     let difference =
         gain.map_or(report.figures.accuracy - baseline.figures.accuracy, |g| g.accuracy);
     let what = match baseline.name.as_str() {
+        "probe" => "The same source without tuning gets",
         "pixels" => "The same head on raw pixels gets",
         "random" => "The same head on the untrained network gets",
         _ => "Always answering the most frequent class gets",
+    };
+    let (means, instead) = match baseline.name.as_str() {
+        "probe" => ("tuning", "Without it (`--method probe`) the test would have gone better."),
+        _ => ("transfer", "This source hurts here; another may not."),
     };
     if baseline.name == "majority" {
         return Some(format!("{what} {reached}: {}.", points(difference)));
@@ -75,12 +81,11 @@ fn bought(report: &ReportData) -> Option<String> {
     let range = gain.map(|g| format!(" ({})", points_range(g.ci))).unwrap_or_default();
     Some(match verdict(gain, difference) {
         Verdict::Helped => {
-            format!("{what} {reached}, so transfer bought {}{range}.", points(difference))
+            format!("{what} {reached}, so {means} bought {}{range}.", points(difference))
         }
-        Verdict::Hurt => format!(
-            "{what} {reached}: transfer cost {}{range}. This source hurts here; another may not.",
-            points(difference)
-        ),
+        Verdict::Hurt => {
+            format!("{what} {reached}: {means} cost {}{range}. {instead}", points(difference))
+        }
         Verdict::Unclear => format!(
             "{what} {reached}. The difference of {}{range} is too small for this test set to tell \
              from none.",

@@ -81,11 +81,23 @@ pub struct RunFacts {
     pub cached: usize,
 }
 
+impl ReportData {
+    /// The network in a few words: its recipe, and whether it was tuned.
+    pub fn network(&self) -> String {
+        match self.training.as_ref().is_some_and(|training| !training.kept_probe) {
+            true => format!("{}, tuned ({})", self.model.recipe, self.run.method),
+            false => format!("{}, frozen features", self.model.recipe),
+        }
+    }
+}
+
 /// How training went.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct TrainingCurves {
     /// What learnt, for how long, why it ended: sentences.
     pub summary: String,
+    /// Whether nothing beat the frozen network on validation, which was kept.
+    pub kept_probe: bool,
     /// The metric that chose the weights.
     pub metric: String,
     /// One entry an epoch.

@@ -86,18 +86,14 @@ impl<'a> Page<'a> {
 }
 
 fn comparison(report: &ReportData) -> Vec<Compared<'_>> {
-    let this = Compared {
-        name: format!("{}, pre-trained", report.model.recipe),
-        figures: &report.figures,
-        gain: None,
-    };
+    let this = Compared { name: report.network(), figures: &report.figures, gain: None };
     let baselines = report.baselines.iter().map(|b| Compared {
         name: b.summary.clone(),
         figures: &b.figures,
         gain: report.gains.get(&b.name),
     });
     let domains = report.domains.iter().map(|d| Compared {
-        name: format!("the pre-trained one, on {}", d.name),
+        name: format!("the first, on {}", d.name),
         figures: &d.figures,
         gain: None,
     });

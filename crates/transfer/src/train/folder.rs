@@ -189,8 +189,11 @@ fn model_card(record: &RunRecord, report: &TrainReport) -> String {
     let _ = writeln!(card, "# {}\n", code(&record.name));
     let _ = writeln!(
         card,
-        "A linear head on frozen features of {} (weights sha256 `{}`, licence {licence}).\n",
-        code(&record.model.name),
+        "{} (weights sha256 `{}`, licence {licence}).\n",
+        match &record.model.tuned_from_sha256 {
+            None => format!("A head on frozen features of {}", code(&record.model.name)),
+            Some(_) => format!("{}, tuned by {}", code(&record.model.name), report.method),
+        },
         record.model.weights_sha256
     );
     let _ = writeln!(

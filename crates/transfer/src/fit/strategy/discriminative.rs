@@ -3,7 +3,7 @@
 
 use super::{Phase, Schedule, Strategy, no};
 
-const LR: f64 = 3e-4;
+const LR: f64 = 1e-3;
 
 /// Group k of K learns at `lr · decay^(K−k)`, the head at `lr`.
 pub(super) const STRATEGY: Strategy = Strategy {

@@ -3,7 +3,7 @@
 
 use super::{Phase, Schedule, Strategy, no};
 
-const LR: f64 = 3e-4;
+const LR: f64 = 1e-3;
 
 /// Howard & Ruder 2018. The head was fitted before, which stands for ULMFiT's first phase.
 pub(super) const STRATEGY: Strategy = Strategy {

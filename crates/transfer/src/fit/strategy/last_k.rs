@@ -3,7 +3,7 @@
 
 use super::{Schedule, Strategy, no};
 
-const LR: f64 = 3e-4;
+const LR: f64 = 1e-3;
 
 /// The last `layers` stages that have parameters, from the probe on.
 pub(super) const STRATEGY: Strategy = Strategy {

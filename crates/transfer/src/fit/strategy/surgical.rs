@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::{Facts, Schedule, Strategy};
 use crate::{Result, TransferError};
 
-const LR: f64 = 3e-4;
+const LR: f64 = 1e-3;
 
 /// Lee et al. 2023.
 pub(super) const STRATEGY: Strategy = Strategy {

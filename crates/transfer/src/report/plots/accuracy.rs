@@ -21,11 +21,8 @@ struct Row<'a> {
 }
 
 pub fn draw(report: &ReportData) -> Drawing {
-    let mut rows = vec![Row {
-        class: "bar ours",
-        name: format!("{}, frozen features", report.model.recipe),
-        figures: &report.figures,
-    }];
+    let mut rows =
+        vec![Row { class: "bar ours", name: report.network(), figures: &report.figures }];
     rows.extend(report.domains.iter().map(|d| Row {
         class: "bar elsewhere",
         name: format!("the same classifier on {}", d.name),

@@ -6,7 +6,7 @@ use super::super::words::percent;
 
 const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 170.0;
-const LEFT: f64 = 52.0;
+const LEFT: f64 = 70.0;
 const TOP: f64 = 14.0;
 const BETWEEN: f64 = 40.0;
 const BOTTOM: f64 = 74.0;
@@ -74,7 +74,8 @@ pub fn draw(curves: &TrainingCurves) -> Option<Drawing> {
     drawing.circle("before", (LEFT + 6.0, y - 4.0), 5.0, "");
     drawing.text("label", (LEFT + 18.0, y), "training");
     drawing.circle("after", (LEFT + 116.0, y - 4.0), 5.0, "");
-    drawing.text("label", (LEFT + 128.0, y), "validation; the larger dot is what was kept");
+    let kept = if best.is_some() { "; the larger dot is what was kept" } else { "" };
+    drawing.text("label", (LEFT + 128.0, y), format!("validation{kept}"));
     Some(drawing)
 }
 
