@@ -10,6 +10,7 @@ const COMMANDS: &[&str] = &[
     "demo",
     "doctor",
     "eval",
+    "export",
     "extract",
     "models",
     "models add",
@@ -21,6 +22,7 @@ const COMMANDS: &[&str] = &[
     "runs resume",
     "settings",
     "train",
+    "verify",
 ];
 
 #[test]

@@ -199,3 +199,26 @@ fn check_refuses_what_train_refuses_for_the_same_reason() {
         assert!(reason.chars().count() < 500 && !reason.contains('\u{fffd}'), "{reason}");
     }
 }
+
+#[test]
+fn a_run_is_exported_and_replayed_and_a_flipped_bit_is_found() {
+    let workshop = Workshop::new();
+    workshop.good("train photos --name a -q");
+    workshop.good("verify a");
+    for (form, extra) in [("hf", ""), ("safetensors", " --out shipped")] {
+        let report = workshop.json(&format!("export a --to {form}{extra}"));
+        let folder = report["out"].as_str().unwrap().to_string();
+        workshop.good(&format!("verify {folder}"));
+        assert_eq!(workshop.run(&format!("export a --to {form}{extra}")).code, 2);
+        let path = workshop.path(&folder).join("model.safetensors");
+        let mut bytes = fs::read(&path).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(workshop.run(&format!("verify {folder}")).code, 4);
+    }
+    workshop.good("train photos --name b --model random:digits_usps -q");
+    let refused = workshop.run("export b --to hf");
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("--to safetensors"), "{refused:?}");
+}

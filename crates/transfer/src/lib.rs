@@ -14,6 +14,7 @@ mod engine;
 mod error;
 mod estimate;
 mod evaluate;
+mod export;
 mod extract;
 mod figures;
 mod fit;
@@ -49,6 +50,7 @@ pub use documents::{
 pub use error::TransferError;
 pub use estimate::dry_run;
 pub use evaluate::evaluate;
+pub use export::{ExportPlan, ExportReport, Form, export, verify};
 pub use extract::extract_command as extract;
 pub use fit::{Finetune, strategy};
 pub use observe::{Event, Flow, Observer, Phase};

@@ -6,6 +6,7 @@ mod completions;
 mod demo;
 mod doctor;
 mod eval;
+mod export;
 mod extract;
 mod figures;
 mod gate;
@@ -38,6 +39,8 @@ pub enum Command {
     Eval(eval::Eval),
     Predict(predict::Predict),
     Report(report::Report),
+    Export(export::Export),
+    Verify(export::Verify),
     Runs(runs::Runs),
     Doctor(doctor::Doctor),
     Settings(settings::Settings),
@@ -92,6 +95,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Command::Eval(eval) => eval.run(&context),
         Command::Predict(predict) => predict.run(&context),
         Command::Report(report) => report.run(&context),
+        Command::Export(export) => export.run(&context),
+        Command::Verify(verify) => verify.run(&context),
         Command::Runs(runs) => runs.run(&context),
         Command::Doctor(doctor) => doctor.run(&context),
         Command::Settings(settings) => settings.run(&context),

@@ -22,6 +22,7 @@ use crate::run::record::ModelFacts;
 use crate::source::{self, Source};
 use crate::{Result, TransferError};
 pub use familiarity::Familiarity;
+pub use selftest::SelfTest;
 
 /// Backbones up to this size are carried in the run folder.
 const CARRIED_BYTES: u64 = 64 << 20;
@@ -66,7 +67,7 @@ struct Config {
 
 /// `export/preprocessor_config.json`, in the words of Hugging Face image processors.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-struct Preprocessor {
+pub struct Preprocessor {
     do_resize: bool,
     size: BTreeMap<&'static str, usize>,
     /// Pillow's number of the filter: 2 bilinear, 3 bicubic.
@@ -81,7 +82,8 @@ struct Preprocessor {
 }
 
 impl Preprocessor {
-    fn new(spec: &InputSpec) -> Self {
+    /// Of a network's input.
+    pub fn new(spec: &InputSpec) -> Self {
         Self {
             do_resize: true,
             size: BTreeMap::from([("height", spec.size), ("width", spec.size)]),
@@ -97,6 +99,11 @@ impl Preprocessor {
             image_std: spec.std.clone(),
             num_channels: spec.channels.count(),
         }
+    }
+
+    /// The filter's name.
+    pub fn filter(&self) -> &'static str {
+        if self.resample == 2 { "bilinear" } else { "bicubic" }
     }
 }
 
@@ -161,7 +168,7 @@ impl Trained {
             &metadata,
             Precision::F32,
         )?;
-        folder.write_json(SELFTEST, &selftest::SelfTest::record(self, source)?)
+        folder.write_json(SELFTEST, &SelfTest::record(self, source)?)
     }
 
     /// Reads `export/`, refuses files that are not what the run wrote, and opens the source. The
@@ -225,7 +232,7 @@ impl Trained {
             classes,
         };
         let source = source::reopen(&config.backbone, config.seed, &folder.file(BACKBONE))?;
-        selftest::SelfTest::read(&folder.file(SELFTEST))?.check(
+        SelfTest::read(&folder.file(SELFTEST))?.check(
             &trained,
             &source,
             &config.backbone.precision,

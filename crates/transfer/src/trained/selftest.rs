@@ -6,6 +6,7 @@ use offshoot_stats::Rows;
 use serde::{Deserialize, Serialize};
 
 use super::Trained;
+use crate::pictures::Pictures;
 use crate::source::Source;
 use crate::{Result, TransferError};
 
@@ -29,14 +30,7 @@ pub struct SelfTest {
 impl SelfTest {
     /// Runs the classifier on the made input.
     pub fn record(trained: &Trained, source: &Source) -> Result<Self> {
-        let n = source.engine.input_len();
-        let channels = source.pictures.spec().channels.count();
-        let input: Vec<f32> = (0..n)
-            .map(|i| {
-                let (pixel, channel) = (i / channels, i % channels);
-                source.pictures.normalised_byte(channel, (pixel * 37 + channel * 83) as u8)
-            })
-            .collect();
+        let input = Self::input(&source.pictures, source.engine.input_len());
         let mut features = vec![0.0; trained.dim];
         source.engine.run(&input, 1, &mut features)?;
         let rows = Rows::new(1, trained.dim, &features).ok_or_else(|| {
@@ -47,6 +41,27 @@ impl SelfTest {
         let input = "pixels (row-major, channels innermost) with value \
                      (37 * pixel + 83 * channel) mod 256, normalised as preprocessor_config.json says";
         Ok(Self { input: input.into(), features, probabilities })
+    }
+
+    /// The made input of `n` values.
+    pub fn input(pictures: &Pictures, n: usize) -> Vec<f32> {
+        let channels = pictures.spec().channels.count();
+        let value = |i: usize| {
+            let (pixel, channel) = (i / channels, i % channels);
+            pictures.normalised_byte(channel, (pixel * 37 + channel * 83) as u8)
+        };
+        (0..n).map(value).collect()
+    }
+
+    /// Refuses other probabilities than the recorded ones.
+    pub fn agrees(&self, probabilities: &[f64]) -> Result<()> {
+        if close(&self.probabilities, probabilities, TOLERANCE) {
+            return Ok(());
+        }
+        Err(TransferError::ModelRefused(
+            "the self-test gives another answer than when it was written: weights or program differ"
+                .into(),
+        ))
     }
 
     /// Reads what a run wrote.
