@@ -3,10 +3,11 @@
 
 use offshoot_data::wording::Choice;
 
-use super::{Kind, LossTerm, Regularizer, SourceFacts, Step};
+use super::{Kind, LossTerm, Regularizer, SourceFacts, Step, dot};
 use crate::Result;
 
-/// `η·Σ of the k smallest σ²` of the batch's features `[b, d]` (Chen et al. 2019, eq. 6).
+/// `η·Σ of the k smallest σ²` of the batch's features `[b, d]` (Chen et al. 2019, eq. 6). Where the batch
+/// holds every sample several times, the mean over the copies: together they would have no full rank.
 pub(super) const REGULARIZER: Regularizer = Regularizer {
     name: "bss",
     summary: "shrink the features' smallest singular values: bss(k=1,eta=0.001)",
@@ -29,15 +30,26 @@ impl LossTerm for Bss {
     }
 
     fn add(&mut self, step: &mut Step<'_>) -> f64 {
-        let (n, dim) = (step.labels.len(), step.dim);
+        let all = step.places.len();
+        // Copies of the batch follow each other: where the first sample comes again, one ends.
+        let n = (1..all).find(|&i| step.places[i] == step.places[0]).unwrap_or(all);
+        let copies = all / n.max(1);
         // With more samples than features the smallest values are zero, whatever the features are.
-        if n > dim {
+        if n == 0 || n > step.dim {
             return 0.0;
         }
-        let row = |i: usize| &step.features[i * dim..(i + 1) * dim];
-        let dot = |a: &[f32], b: &[f32]| -> f64 {
-            a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
-        };
+        let eta = self.eta / copies as f64;
+        let parts = step.features.chunks_exact(n * step.dim);
+        let parts = parts.zip(step.to_features.chunks_exact_mut(n * step.dim));
+        parts.map(|(features, to)| self.shrink(features, step.dim, eta, to)).sum()
+    }
+}
+
+impl Bss {
+    /// `η·Σ of the k smallest σ²` of `features` `[n, dim]`; adds the gradient to `to_features`.
+    fn shrink(&self, features: &[f32], dim: usize, eta: f64, to_features: &mut [f32]) -> f64 {
+        let n = features.len() / dim;
+        let row = |i: usize| &features[i * dim..(i + 1) * dim];
         // σ² are the eigenvalues of the small Gram matrix F·Fᵀ.
         let mut gram = vec![0.0; n * n];
         for i in 0..n {
@@ -54,61 +66,64 @@ impl LossTerm for Bss {
         for &which in order.iter().take(self.k) {
             value += values[which].max(0.0);
             // σ² = uᵀ·F·Fᵀ·u, so ∂σ²/∂F = 2·u·(uᵀ·F) = 2·σ·u·vᵀ.
-            let u: Vec<f64> = (0..n).map(|i| vectors[i * n + which]).collect();
-            let mut projected = vec![0.0f64; dim];
-            for (i, u) in u.iter().enumerate() {
+            let u = &vectors[which * n..(which + 1) * n];
+            let mut projected = vec![0.0; dim];
+            for (i, &u) in u.iter().enumerate() {
                 projected.iter_mut().zip(row(i)).for_each(|(p, &f)| *p += u * f64::from(f));
             }
-            for (to, u) in step.to_features.chunks_exact_mut(dim).zip(&u) {
-                let factor = 2.0 * self.eta * u;
+            for (to, u) in to_features.chunks_exact_mut(dim).zip(u) {
+                let factor = 2.0 * eta * u;
                 to.iter_mut().zip(&projected).for_each(|(to, p)| *to += (factor * p) as f32);
             }
         }
-        self.eta * value
+        eta * value
     }
 }
 
-/// Eigenvalues and, in columns, eigenvectors of a symmetric matrix, by Jacobi's rotations.
+/// Eigenvalues and, in rows, eigenvectors of a symmetric matrix, by Jacobi's rotations.
 fn symmetric_eigen(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
     let mut vectors = vec![0.0; n * n];
     (0..n).for_each(|i| vectors[i * n + i] = 1.0);
     let scale: f64 = a.iter().map(|v| v * v).sum::<f64>().max(f64::MIN_POSITIVE);
+    // What is left beside the diagonal is at most 10⁻¹² of the whole.
+    let negligible = 1e-24 * scale / (n * n).max(1) as f64;
     for _ in 0..64 {
-        let off: f64 = (0..n)
-            .flat_map(|i| (0..i).map(move |j| (i, j)))
-            .map(|(i, j)| a[i * n + j].powi(2))
-            .sum();
-        if off <= 1e-24 * scale {
-            break;
-        }
+        let mut rotated = false;
         for p in 0..n {
             for q in p + 1..n {
                 let apq = a[p * n + q];
-                if apq == 0.0 {
+                if apq * apq <= negligible {
                     continue;
                 }
+                rotated = true;
                 let theta = (a[q * n + q] - a[p * n + p]) / (2.0 * apq);
                 let t = theta.signum() / (theta.abs() + (theta * theta + 1.0).sqrt());
-                let t = if theta == 0.0 { 1.0 } else { t };
                 let c = 1.0 / (t * t + 1.0).sqrt();
                 let s = t * c;
-                for k in 0..n {
-                    let (x, y) = (a[k * n + p], a[k * n + q]);
-                    a[k * n + p] = c * x - s * y;
-                    a[k * n + q] = s * x + c * y;
-                }
-                for k in 0..n {
-                    let (x, y) = (a[p * n + k], a[q * n + k]);
-                    a[p * n + k] = c * x - s * y;
-                    a[q * n + k] = s * x + c * y;
-                    let (x, y) = (vectors[k * n + p], vectors[k * n + q]);
-                    vectors[k * n + p] = c * x - s * y;
-                    vectors[k * n + q] = s * x + c * y;
+                let (app, aqq) = (a[p * n + p] - t * apq, a[q * n + q] + t * apq);
+                rotate(&mut a, n, [p, q], c, s);
+                rotate(&mut vectors, n, [p, q], c, s);
+                // Columns follow from rows, as the matrix is symmetric.
+                (a[p * n + p], a[p * n + q]) = (app, 0.0);
+                (a[q * n + p], a[q * n + q]) = (0.0, aqq);
+                for k in (0..n).filter(|&k| k != p && k != q) {
+                    (a[k * n + p], a[k * n + q]) = (a[p * n + k], a[q * n + k]);
                 }
             }
         }
+        if !rotated {
+            break;
+        }
     }
     ((0..n).map(|i| a[i * n + i]).collect(), vectors)
+}
+
+/// Turns the rows `p < q` of a matrix with `n` columns in their plane.
+fn rotate(matrix: &mut [f64], n: usize, [p, q]: [usize; 2], c: f64, s: f64) {
+    let (upper, lower) = matrix.split_at_mut(q * n);
+    for (x, y) in upper[p * n..(p + 1) * n].iter_mut().zip(&mut lower[..n]) {
+        (*x, *y) = (c * *x - s * *y, s * *x + c * *y);
+    }
 }
 
 #[cfg(test)]
@@ -129,7 +144,7 @@ mod tests {
         let (values, v) = symmetric_eigen(a.clone(), n);
         for i in 0..n {
             for j in 0..n {
-                let sum: f64 = (0..n).map(|k| v[i * n + k] * values[k] * v[j * n + k]).sum();
+                let sum: f64 = (0..n).map(|k| v[k * n + i] * values[k] * v[k * n + j]).sum();
                 assert!((sum - a[i * n + j]).abs() < 1e-9);
             }
         }

@@ -2,24 +2,33 @@
 //! corresponds to.
 
 use offshoot_data::wording::Choice;
+use rayon::prelude::*;
 
 use super::lwf::Classifier;
 use super::{Kind, LossTerm, Own, Regularizer, SourceFacts, Step, softmax};
 use crate::Result;
 
 /// `λ·CE(source logits, p(y_s | y_t))`, where p(y_s | y_t) is the mean of the source's answers over the
-/// training samples of a class (You et al. 2020, the direct approach of section 3.2).
+/// training samples of a class (You et al. 2020, the direct approach of section 3.2). The paper first
+/// calibrates the answers on the source's validation data; a `temperature` found there can be given.
 pub(super) const REGULARIZER: Regularizer = Regularizer {
     name: "co-tuning",
-    summary: "tune the source's classifier along: co-tuning(weight=0.5)",
+    summary: "tune the source's classifier along: co-tuning(weight=0.5,temperature=1)",
     paper: "You et al. 2020, NeurIPS",
-    choices: &[Choice { name: "weight", default: 0.5, range: [0.0, 100.0] }],
-    make: |values| Kind::Term(Box::new(CoTuning { weight: values[0], ..CoTuning::default() })),
+    choices: &[
+        Choice { name: "weight", default: 0.5, range: [0.0, 100.0] },
+        Choice { name: "temperature", default: 1.0, range: [0.1, 100.0] },
+    ],
+    make: |values| {
+        let [weight, temperature] = [values[0], values[1]];
+        Kind::Term(Box::new(CoTuning { weight, temperature, ..CoTuning::default() }))
+    },
 };
 
 #[derive(Default)]
 struct CoTuning {
     weight: f64,
+    temperature: f64,
     classifier: Classifier,
     /// p(y_s | y_t), one row a target class.
     relation: Vec<Vec<f64>>,
@@ -31,9 +40,11 @@ impl LossTerm for CoTuning {
         let classes = self.classifier.bias.len();
         let mut counts = vec![0.0f64; source.classes];
         self.relation = vec![vec![0.0; classes]; source.classes];
-        for (row, &label) in source.features.chunks_exact(source.dim).zip(source.labels) {
+        let rows = source.features.par_chunks_exact(source.dim);
+        let answers: Vec<Vec<f64>> =
+            rows.map(|row| softmax(&self.classifier.logits(row), self.temperature)).collect();
+        for (answer, &label) in answers.iter().zip(source.labels) {
             counts[label as usize] += 1.0;
-            let answer = softmax(&self.classifier.logits(row), 1.0);
             self.relation[label as usize].iter_mut().zip(answer).for_each(|(sum, p)| *sum += p);
         }
         for (row, count) in self.relation.iter_mut().zip(counts) {

@@ -54,7 +54,20 @@ impl Mixing for CutMix {
         for (target, other) in targets.iter_mut().zip(&other_targets) {
             *target = kept * *target + (1.0 - kept) * other;
         }
+        // Partners were cut from each other: swapped, each has more of itself.
+        if kept < 0.5 {
+            swap_partners(input, each);
+            swap_partners(targets, targets.len() / draw.n.max(1));
+        }
     }
+}
+
+/// The batch in reverse, rows of `each` values.
+fn swap_partners(rows: &mut [f32], each: usize) {
+    let n = rows.len() / each.max(1);
+    let (first, second) = rows.split_at_mut(n.div_ceil(2) * each);
+    let partners = second.chunks_exact_mut(each.max(1)).rev();
+    first.chunks_exact_mut(each.max(1)).zip(partners).for_each(|(a, b)| a.swap_with_slice(b));
 }
 
 #[cfg(test)]
@@ -74,6 +87,7 @@ mod tests {
             let mean = input[..35].iter().sum::<f32>() / 35.0;
             assert!((mean - targets[1]).abs() < 1e-6, "{mean} {targets:?}");
             assert!((targets[0] + targets[1] - 1.0).abs() < 1e-6);
+            assert!(targets[0] >= 0.5, "{targets:?}");
         }
     }
 }

@@ -2,13 +2,15 @@
 //! helps to tell the classes apart.
 
 use offshoot_data::wording::Choice;
+use rayon::prelude::*;
 
 use super::{Kind, LossTerm, Regularizer, SourceFacts, Step, classify, softmax};
 use crate::{Result, TransferError};
 
 /// `β·Σ_c ω_c·‖FM_c − FM_c⁰‖²`, mean over samples and pixels (Li et al. 2019, eq. 6). ω is the softmax of
-/// how much the loss of the head that was fitted on the source's features grows without a channel, times
-/// the number of channels.
+/// a fifth of how much the loss of the head that was fitted on the source's features grows without a
+/// channel, times the number of channels. The growth is standardised over channels, as the Transfer Learning
+/// Library has it, so that ω does not depend on how large the loss is.
 pub(super) const REGULARIZER: Regularizer = Regularizer {
     name: "delta",
     summary: "keep the last feature map near the source's: delta(beta=0.01)",
@@ -16,6 +18,9 @@ pub(super) const REGULARIZER: Regularizer = Regularizer {
     choices: &[Choice { name: "beta", default: 0.01, range: [0.0, 1000.0] }],
     make: |values| Kind::Term(Box::new(Delta { beta: values[0], ..Delta::default() })),
 };
+
+/// Of the softmax over channels.
+const SOFTENING: f64 = 5.0;
 
 #[derive(Default)]
 struct Delta {
@@ -67,23 +72,35 @@ fn attention(source: &SourceFacts<'_>, channels: usize) -> Vec<f32> {
     }
     let (weight, bias) = source.head;
     let classes = bias.len();
-    let mut growth = vec![0.0f64; channels];
     let loss = |logits: &[f64], label: usize| {
         let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         largest + logits.iter().map(|l| (l - largest).exp()).sum::<f64>().ln() - logits[label]
     };
-    for (row, &label) in source.features.chunks_exact(source.dim).zip(source.labels) {
-        let whole: Vec<f64> = classify(weight, bias, row).into_iter().map(f64::from).collect();
-        let usual = loss(&whole, label as usize);
+    let rows = || source.features.chunks_exact(source.dim).zip(source.labels);
+    let whole: Vec<(Vec<f64>, f64)> = rows()
+        .map(|(row, &label)| {
+            let logits: Vec<f64> = classify(weight, bias, row).into_iter().map(f64::from).collect();
+            let usual = loss(&logits, label as usize);
+            (logits, usual)
+        })
+        .collect();
+    let growth = |c: usize| -> f64 {
         let mut without = vec![0.0; classes];
-        for (c, growth) in growth.iter_mut().enumerate() {
+        let of_sample = |((row, &label), (logits, usual)): ((&[f32], &u32), &(Vec<f64>, f64))| {
             for (k, logit) in without.iter_mut().enumerate() {
-                *logit = whole[k] - f64::from(weight[k * source.dim + c]) * f64::from(row[c]);
+                *logit = logits[k] - f64::from(weight[k * source.dim + c]) * f64::from(row[c]);
             }
-            *growth += loss(&without, label as usize) - usual;
-        }
+            loss(&without, label as usize) - usual
+        };
+        rows().zip(&whole).map(of_sample).sum::<f64>() / source.labels.len().max(1) as f64
+    };
+    let growth: Vec<f64> = (0..channels).into_par_iter().map(growth).collect();
+    let mean = growth.iter().sum::<f64>() / channels as f64;
+    let variance = growth.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / channels as f64;
+    // Where no channel matters more than another, all weigh the same.
+    if !(variance.is_finite() && variance > 0.0) {
+        return vec![1.0; channels];
     }
-    let n = source.labels.len().max(1) as f64;
-    let mean: Vec<f32> = growth.iter().map(|g| (g / n) as f32).collect();
-    softmax(&mean, 1.0).into_iter().map(|w| (w * channels as f64) as f32).collect()
+    let standard: Vec<f32> = growth.iter().map(|g| ((g - mean) / variance.sqrt()) as f32).collect();
+    softmax(&standard, SOFTENING).into_iter().map(|w| (w * channels as f64) as f32).collect()
 }

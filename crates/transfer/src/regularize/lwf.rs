@@ -2,6 +2,7 @@
 //! source said.
 
 use offshoot_data::wording::Choice;
+use rayon::prelude::*;
 
 use super::{Kind, LossTerm, Own, Regularizer, SourceFacts, Step, classify, softmax};
 use crate::{Result, TransferError};
@@ -33,7 +34,7 @@ struct Lwf {
 impl LossTerm for Lwf {
     fn start(&mut self, source: &SourceFacts<'_>) -> Result<()> {
         self.classifier = Classifier::of(source, "lwf")?;
-        let rows = source.features.chunks_exact(source.dim);
+        let rows = source.features.par_chunks_exact(source.dim);
         self.answers =
             rows.map(|row| softmax(&self.classifier.logits(row), self.temperature)).collect();
         Ok(())
@@ -71,7 +72,10 @@ pub(super) struct Classifier {
 
 impl Classifier {
     pub fn of(source: &SourceFacts<'_>, name: &str) -> Result<Self> {
-        let (weight, bias) = source.classifier.ok_or_else(|| {
+        let fits = |(weight, bias): &(&[f32], &[f32])| {
+            !bias.is_empty() && weight.len() == bias.len() * source.dim
+        };
+        let (weight, bias) = source.classifier.filter(fits).ok_or_else(|| {
             TransferError::usage(
                 format!(
                     "`{name}` needs the source's own classifier, and these weights come without"
@@ -95,27 +99,43 @@ impl Classifier {
     pub fn add(
         &mut self,
         step: &mut Step<'_>,
-        mut loss: impl FnMut(usize, u32, &[f32], &mut [f64]) -> f64,
+        loss: impl Fn(usize, u32, &[f32], &mut [f64]) -> f64 + Sync,
     ) -> f64 {
-        self.weight_gradient.fill(0.0);
-        self.bias_gradient.fill(0.0);
-        let n = step.labels.len() as f64;
-        let mut total = 0.0;
-        let mut gradient = vec![0.0f64; self.bias.len()];
-        let rows =
-            step.features.chunks_exact(step.dim).zip(step.to_features.chunks_exact_mut(step.dim));
-        for ((row, to), (&place, &label)) in rows.zip(step.places.iter().zip(step.labels)) {
-            total += loss(place, label, &self.logits(row), &mut gradient);
-            for (class, g) in gradient.iter().enumerate() {
-                let g = (g / n) as f32;
-                let of = class * step.dim..(class + 1) * step.dim;
-                self.bias_gradient[class] += g;
-                let sums = self.weight_gradient[of.clone()].iter_mut().zip(row);
-                sums.for_each(|(sum, x)| *sum += g * x);
-                to.iter_mut().zip(&self.weight[of]).for_each(|(to, w)| *to += g * w);
+        let (dim, classes, n) = (step.dim, self.bias.len(), step.labels.len());
+        let features = step.features;
+        let add = |to: &mut [f32], factor: f32, values: &[f32]| {
+            to.iter_mut().zip(values).for_each(|(to, v)| *to += factor * v);
+        };
+        // A classifier of a thousand classes costs as much as a stage of a small network. Each sum
+        // is one worker's, in one order.
+        let mut gradients = vec![0.0f32; n * classes];
+        let samples = gradients
+            .par_chunks_exact_mut(classes)
+            .zip(features.par_chunks_exact(dim))
+            .zip(step.to_features.par_chunks_exact_mut(dim))
+            .zip(step.places.par_iter().zip(step.labels));
+        let one = |(((gradient, row), to), (&place, &label)): (_, (&usize, &u32))| {
+            let (gradient, row, to): (&mut [f32], &[f32], &mut [f32]) = (gradient, row, to);
+            let mut of_logits = vec![0.0f64; classes];
+            let value = loss(place, label, &self.logits(row), &mut of_logits);
+            let weights = self.weight.chunks_exact(dim);
+            for ((g, of), weight) in gradient.iter_mut().zip(of_logits).zip(weights) {
+                *g = (of / n as f64) as f32;
+                add(to, *g, weight);
             }
-        }
-        total / n
+            value
+        };
+        let values: Vec<f64> = samples.map(one).collect();
+        let of_classes = self.weight_gradient.par_chunks_exact_mut(dim);
+        of_classes.zip(&mut self.bias_gradient).enumerate().for_each(|(class, (weight, bias))| {
+            weight.fill(0.0);
+            *bias = 0.0;
+            for (gradient, row) in gradients.chunks_exact(classes).zip(features.chunks_exact(dim)) {
+                *bias += gradient[class];
+                add(weight, gradient[class], row);
+            }
+        });
+        values.iter().sum::<f64>() / n as f64
     }
 
     pub fn own(&mut self, keys: [&'static str; 2]) -> Vec<Own<'_>> {

@@ -7,7 +7,8 @@ use rand::RngExt;
 
 use super::{Draw, Kind, Mixing, Regularizer};
 
-/// `x ← λ·x + (1−λ)·x'` with λ from Beta(α, α), one λ a batch (Zhang et al. 2018).
+/// `x ← λ·x + (1−λ)·x'` with λ from Beta(α, α), one λ a batch (Zhang et al. 2018, eq. 1). Partners are those
+/// of the batch in reverse.
 pub(super) const REGULARIZER: Regularizer = Regularizer {
     name: "mixup",
     summary: "blend every sample with another one: mixup(alpha=0.2)",
@@ -23,7 +24,9 @@ struct Mixup {
 impl Mixing for Mixup {
     fn mix(&self, input: &mut [f32], _: [usize; 3], targets: &mut [f32], draw: Draw) {
         let (others, other_targets) = partners(input, targets, draw.n);
+        // Both of a pair are mixed with each other: with 1−λ the same two samples come out, swapped.
         let share = beta(self.alpha, draw, "mixup") as f32;
+        let share = share.max(1.0 - share);
         let blend = |to: &mut [f32], other: &[f32]| {
             to.iter_mut().zip(other).for_each(|(v, o)| *v = share * *v + (1.0 - share) * o);
         };
@@ -66,6 +69,24 @@ pub(super) fn beta(alpha: f64, draw: Draw, purpose: &str) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn inputs_and_targets_are_mixed_alike_and_samples_stay_themselves() {
+        // The input of sample i is i and so is the place of its target, so one tells the other.
+        let n = 5;
+        for step in 0..50 {
+            let mut input: Vec<f32> = (0..n).flat_map(|i| [i as f32; 4]).collect();
+            let mut targets: Vec<f32> = vec![0.0; n * n];
+            (0..n).for_each(|i| targets[i * n + i] = 1.0);
+            let draw = Draw { seed: 3, step, part: 0, n };
+            Mixup { alpha: 1.0 }.mix(&mut input, [2, 2, 1], &mut targets, draw);
+            for (i, (picture, target)) in input.chunks(4).zip(targets.chunks(n)).enumerate() {
+                let told: f32 = target.iter().enumerate().map(|(j, share)| j as f32 * share).sum();
+                assert!(picture.iter().all(|v| (v - told).abs() < 1e-5), "{picture:?} {target:?}");
+                assert!(target[i] >= 0.5 && (target.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+            }
+        }
+    }
 
     #[test]
     fn beta_has_its_mean_and_variance() {

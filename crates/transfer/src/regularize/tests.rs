@@ -52,8 +52,13 @@ impl Bench {
             vec![0.0; self.logits.len()],
             vec![0.0; self.stage[0].len()],
         ];
-        let [to_features, to_logits, to_stage] = &mut to;
-        let value = term.add(&mut Step {
+        (self.run_onto(term, &mut to), to)
+    }
+
+    /// The value; gradients are added to `to`.
+    fn run_onto(&self, term: &mut dyn LossTerm, to: &mut [Vec<f32>; 3]) -> f64 {
+        let [to_features, to_logits, to_stage] = to;
+        term.add(&mut Step {
             places: &self.places,
             labels: &self.labels,
             dim: DIM,
@@ -64,8 +69,7 @@ impl Bench {
             to_features,
             to_logits,
             to_stage,
-        });
-        (value, to)
+        })
     }
 }
 
@@ -136,6 +140,92 @@ fn gradients_of_own_tensors_are_slopes() {
                 );
             }
         }
+    }
+}
+
+fn with(entry: &Regularizer, option: &str, value: f64) -> Kind {
+    let of = |choice: &Choice| if choice.name == option { value } else { choice.default };
+    (entry.make)(&entry.choices.iter().map(of).collect::<Vec<f64>>())
+}
+
+/// Twice the strength is twice the value and the gradient, and none adds nothing.
+#[test]
+fn value_and_gradient_are_proportional_to_strength() {
+    const STRENGTHS: [&str; 4] = ["alpha", "beta", "eta", "weight"];
+    for entry in all() {
+        let strength = entry.choices.iter().find(|choice| STRENGTHS.contains(&choice.name));
+        let Some(strength) = strength else { panic!("{} has no strength", entry.name) };
+        let bench = Bench::new();
+        let run = |value: f64| match with(entry, strength.name, value) {
+            Kind::Term(mut term) => {
+                bench.start(&mut *term);
+                let (value, gradients) = bench.run(&mut *term);
+                let own = term.own().into_iter().flat_map(|own| own.gradient.to_vec());
+                let own: Vec<f32> = own.collect();
+                Some((value, [gradients.concat(), own].concat()))
+            }
+            _ => None,
+        };
+        let Some((nothing, none)) = run(0.0) else { continue };
+        assert!(nothing == 0.0 && none.iter().all(|g| *g == 0.0), "{}", entry.name);
+        let ((once, single), (twice, double)) = (run(1.0).unwrap(), run(2.0).unwrap());
+        assert!((twice - 2.0 * once).abs() <= 1e-6 * once.abs(), "{}", entry.name);
+        let scale = single.iter().fold(0.0f32, |m, g| m.max(g.abs()));
+        for (single, double) in single.iter().zip(double) {
+            assert!((double - 2.0 * single).abs() <= 1e-5 * scale, "{}", entry.name);
+        }
+    }
+}
+
+/// What other terms have added stays.
+#[test]
+fn gradients_are_added_to() {
+    for (name, mut term) in terms() {
+        let bench = Bench::new();
+        bench.start(&mut *term);
+        let (value, alone) = bench.run(&mut *term);
+        let mut to = alone.clone().map(|gradient| vec![0.25; gradient.len()]);
+        assert_eq!(bench.run_onto(&mut *term, &mut to), value, "{name}");
+        for (both, alone) in to.iter().flatten().zip(alone.iter().flatten()) {
+            assert!((both - 0.25 - alone).abs() <= 1e-5 * (1.0 + alone.abs()), "{name}");
+        }
+    }
+}
+
+#[test]
+fn equal_samples_give_numbers() {
+    for (name, mut term) in terms() {
+        let mut bench = Bench::new();
+        bench.start(&mut *term);
+        let repeat = |v: &mut Vec<f32>| {
+            let each = v.len() / N;
+            (1..N).for_each(|i| v.copy_within(..each, i * each));
+        };
+        [&mut bench.features, &mut bench.logits].into_iter().for_each(repeat);
+        bench.stage.iter_mut().for_each(repeat);
+        let (value, gradients) = bench.run(&mut *term);
+        assert!(value.is_finite() && gradients.iter().flatten().all(|g| g.is_finite()), "{name}");
+    }
+}
+
+/// Agreement under dropout puts every sample into the batch twice, with the same features.
+#[test]
+fn singular_values_are_those_of_the_samples_however_often_they_are_there() {
+    let run = |copies: usize| {
+        let mut bench = Bench::new();
+        bench.features = bench.features.repeat(copies);
+        bench.logits = bench.logits.repeat(copies);
+        bench.labels = bench.labels.repeat(copies);
+        bench.places = bench.places.repeat(copies);
+        let mut made = "bss(eta=1)".parse::<Spec>().unwrap().make();
+        let (value, [to_features, ..]) = bench.run(&mut *made.terms[0].1);
+        (value, to_features)
+    };
+    let ((once, single), (twice, double)) = (run(1), run(2));
+    assert!(once > 0.0 && (once - twice).abs() < 1e-9 * once, "{once} {twice}");
+    let (first, second) = double.split_at(single.len());
+    for ((a, b), whole) in first.iter().zip(second).zip(&single) {
+        assert!((a + b - whole).abs() < 1e-6, "{a} + {b}, not {whole}");
     }
 }
 
