@@ -6,6 +6,7 @@ use offshoot_nn::Isa;
 
 use crate::cache::{self, Cache};
 use crate::documents::{DoctorReport, SCHEMA};
+use crate::inputs::Ready;
 use crate::plan::CachePlan;
 use crate::store::Store;
 use crate::{Result, machine, source};
@@ -17,12 +18,12 @@ const TIMED: usize = 16;
 pub fn doctor(plan: &CachePlan) -> Result<DoctorReport> {
     let start = Instant::now();
     let source = source::open(source::DEFAULT, 0)?;
-    let input = vec![0.1; TIMED * source.engine.input_len()];
+    let input = Ready::Values(vec![0.1; source.pictures()?.len()]);
     let mut features = vec![0.0; TIMED * source.engine.dim()];
     let mut best = f64::INFINITY;
     for _ in 0..3 {
         let timer = Instant::now();
-        source.engine.run(&input, TIMED, &mut features)?;
+        source.engine.run(&[&input; TIMED], &mut features)?;
         best = best.min(timer.elapsed().as_secs_f64());
     }
     let (opened, warning) = Cache::open(&CachePlan { enabled: true, ..plan.clone() })?;

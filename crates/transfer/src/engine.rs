@@ -1,28 +1,81 @@
-//! What turns a normalised picture into a feature vector.
+//! What turns samples that are ready into feature vectors.
 
-use offshoot_nn::cpu::Plan;
+use offshoot_nn::TextBatch;
+use offshoot_nn::cpu::{Plan, TextPlan};
 
-use crate::Result;
+use crate::inputs::Ready;
+use crate::{Result, TransferError};
+
+/// Tokens that pass through an encoder together; more only take memory.
+const TOKENS: usize = 8192;
+/// Texts are so much smaller than pictures that more of them are taken in a step.
+const TEXTS_A_PICTURE: usize = 8;
 
 /// Computes feature rows. The result for one sample depends on that sample only.
 pub trait Engine: Send + Sync {
-    /// Values a sample of the input.
-    fn input_len(&self) -> usize;
     /// Values a feature row.
     fn dim(&self) -> usize;
-    /// Computes `n` rows: `input` is `[n, input_len]`, `features` is `[n, dim]`.
-    fn run(&self, input: &[f32], n: usize, features: &mut [f32]) -> Result<()>;
+    /// Bytes that a sample takes when it is ready, for estimates.
+    fn input_bytes(&self) -> usize;
+    /// Samples that are made ready for one step where the user asks for `batch`.
+    fn step(&self, batch: usize) -> usize {
+        batch.max(1)
+    }
+    /// Why this engine cannot take a sample.
+    fn refuses(&self, input: &Ready) -> Option<String>;
+    /// Computes a row for each input: `features` is `[inputs, dim]`.
+    fn run(&self, inputs: &[&Ready], features: &mut [f32]) -> Result<()>;
 }
 
 impl Engine for Plan {
-    fn input_len(&self) -> usize {
-        self.input_shape().len()
-    }
     fn dim(&self) -> usize {
         self.feature_dim()
     }
-    fn run(&self, input: &[f32], n: usize, features: &mut [f32]) -> Result<()> {
-        Ok(self.features(input, n, features)?)
+    fn input_bytes(&self) -> usize {
+        4 * self.input_shape().len()
+    }
+    fn refuses(&self, input: &Ready) -> Option<String> {
+        wrong_length(input, self.input_shape().len())
+    }
+    fn run(&self, inputs: &[&Ready], features: &mut [f32]) -> Result<()> {
+        Ok(self.features(&joined(inputs)?, inputs.len(), features)?)
+    }
+}
+
+impl Engine for TextPlan {
+    fn dim(&self) -> usize {
+        self.feature_dim()
+    }
+    fn input_bytes(&self) -> usize {
+        8 * self.input().longest
+    }
+    fn step(&self, batch: usize) -> usize {
+        batch.max(1).saturating_mul(TEXTS_A_PICTURE)
+    }
+    fn refuses(&self, input: &Ready) -> Option<String> {
+        match input {
+            Ready::Tokens(_) => None,
+            Ready::Values(_) => Some("a picture or a vector, where texts are read".into()),
+        }
+    }
+    fn run(&self, inputs: &[&Ready], features: &mut [f32]) -> Result<()> {
+        let dim = self.feature_dim();
+        let mut batch = TextBatch::new();
+        let mut written = 0;
+        for (i, input) in inputs.iter().enumerate() {
+            let Ready::Tokens(text) = input else {
+                return Err(TransferError::Internal("an encoder was given no text".into()));
+            };
+            batch.push_masked(&text.ids, &text.types, &vec![true; text.ids.len()])?;
+            // Sequences lie end to end, so lengths may be mixed without padding.
+            if batch.tokens() >= TOKENS || i + 1 == inputs.len() {
+                let end = written + batch.len() * dim;
+                self.features(&batch, &mut features[written..end])?;
+                written = end;
+                batch.clear();
+            }
+        }
+        Ok(())
     }
 }
 
@@ -34,14 +87,38 @@ pub struct Identity(
 );
 
 impl Engine for Identity {
-    fn input_len(&self) -> usize {
-        self.0
-    }
     fn dim(&self) -> usize {
         self.0
     }
-    fn run(&self, input: &[f32], _: usize, features: &mut [f32]) -> Result<()> {
-        features.copy_from_slice(input);
+    fn input_bytes(&self) -> usize {
+        4 * self.0
+    }
+    fn refuses(&self, input: &Ready) -> Option<String> {
+        wrong_length(input, self.0)
+    }
+    fn run(&self, inputs: &[&Ready], features: &mut [f32]) -> Result<()> {
+        features.copy_from_slice(&joined(inputs)?);
         Ok(())
     }
+}
+
+fn wrong_length(input: &Ready, expected: usize) -> Option<String> {
+    match input {
+        Ready::Values(values) if values.len() == expected => None,
+        Ready::Values(values) => {
+            Some(format!("{} values, the run was trained on {expected}", values.len()))
+        }
+        Ready::Tokens(_) => Some("a text, where pictures are read".into()),
+    }
+}
+
+fn joined(inputs: &[&Ready]) -> Result<Vec<f32>> {
+    let mut values = Vec::new();
+    for input in inputs {
+        let Ready::Values(input) = input else {
+            return Err(TransferError::Internal("a network for pictures was given a text".into()));
+        };
+        values.extend_from_slice(input);
+    }
+    Ok(values)
 }

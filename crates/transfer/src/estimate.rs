@@ -9,6 +9,7 @@ use offshoot_data::Split;
 
 use crate::cache::Cache;
 use crate::documents::{DryRun, Estimate, SCHEMA};
+use crate::inputs::Ready;
 use crate::plan::TrainPlan;
 use crate::prepare::{Prepared, prepare, split_counts};
 use crate::run::RunFolder;
@@ -57,7 +58,7 @@ pub fn estimate(
     let (mut looked, mut hits) = (0usize, 0usize);
     for sample in samples.iter().step_by(step) {
         looked += 1;
-        if let Ok(content) = source.pictures.read(&sample.input) {
+        if let Ok(content) = source.inputs.read(&sample.input) {
             hits += usize::from(rows.contains(&content.sha()));
         }
     }
@@ -95,8 +96,9 @@ pub fn estimate(
     // it come, while features are computed, batches of input on their way and a chunk of the cache
     // on its way to disk; and later, when those are gone, the training rows as they are and scaled,
     // and the fit's matrices, which are of samples where these are fewer than features.
-    let on_their_way = BATCHES_ON_THEIR_WAY.saturating_mul(plan.batch).min(missing);
-    let inputs = (on_their_way * source.engine.input_len() * 4) as u64;
+    let on_their_way =
+        BATCHES_ON_THEIR_WAY.saturating_mul(source.engine.step(plan.batch)).min(missing);
+    let inputs = (on_their_way * source.engine.input_bytes()) as u64;
     let extracting = inputs + CHUNK_ROWS.min(missing as u64) * d * 8;
     let side = d.min(fitted as u64);
     let dense = if widest <= DENSE { FOLD_MATRICES * 8 * side * side } else { 0 };
@@ -113,14 +115,14 @@ pub fn seconds_per_image(prepared: &Prepared, source: &Source) -> Result<f64> {
     let mut best = f64::INFINITY;
     for _ in 0..2 {
         let start = Instant::now();
-        let read = |s: &&offshoot_data::Sample| source.pictures.prepare(&s.input).ok();
-        let inputs: Vec<Vec<f32>> = {
+        let read = |s: &&offshoot_data::Sample| source.inputs.prepare(&s.input).ok();
+        let inputs: Vec<Ready> = {
             use rayon::prelude::*;
             samples.par_iter().filter_map(read).collect()
         };
         let mut features = vec![0.0; inputs.len() * source.engine.dim()];
         if !inputs.is_empty() {
-            source.engine.run(&inputs.concat(), inputs.len(), &mut features)?;
+            source.engine.run(&inputs.iter().collect::<Vec<_>>(), &mut features)?;
         }
         best = best.min(start.elapsed().as_secs_f64());
     }

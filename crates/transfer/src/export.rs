@@ -204,13 +204,13 @@ pub fn export(plan: &ExportPlan, observer: &mut dyn Observer) -> Result<ExportRe
         let file = |name: &str| plan.out.join(name);
         let metadata = BTreeMap::from([("format".to_string(), "pt".to_string())]);
         offshoot_weights::write_safetensors(&file(MODEL), &weights, &metadata, Precision::F32)?;
-        let spec = source.pictures.spec();
+        let spec = source.pictures()?.spec();
         let own = Own {
             recipe: recipe.name.into(),
             head: counterpart.map_or(head.to_string(), |c| {
                 (c.rename)(&format!("{head}.weight")).trim_end_matches(".weight").to_string()
             }),
-            preprocessing: source.pictures.description(),
+            preprocessing: source.pictures()?.description(),
             model_sha256: Sha::of_file(&file(MODEL))?.to_string(),
         };
         let config = config(&trained.classes, trained.dim, spec, counterpart, &own);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use offshoot_data::augment::{Look, Pipeline};
-use offshoot_data::{DataError, Fault, Filter, Input, Limits, PixelStore, Transform};
+use offshoot_data::{DataError, Fault, Filter, Input, Limits, PixelStore, Text, Transform};
 use offshoot_nn::{Channels, InputSpec, Interpolation};
 
 use crate::digest::Sha;
@@ -20,6 +20,8 @@ pub enum Content {
     Pixels(Arc<PixelStore>, usize),
     /// A ready feature vector.
     Vector(Arc<[f32]>),
+    /// A text, or a pair of texts.
+    Text(Text),
 }
 
 /// How samples become the input of one source.
@@ -51,6 +53,11 @@ impl From<DataError> for Unreadable {
 }
 
 impl Unreadable {
+    /// A picture or vector where texts are read.
+    pub fn no_text() -> Self {
+        Self::new(Fault::NotText, "no text, where texts are read")
+    }
+
     fn new(fault: Fault, detail: impl Into<String>) -> Self {
         Self { kind: fault.name().into(), detail: detail.into() }
     }
@@ -145,11 +152,6 @@ impl Pictures {
         self.tables.get(channel).map_or(0.0, |table| table[byte as usize])
     }
 
-    /// Reads, decodes and normalises a sample.
-    pub fn prepare(&self, input: &Input) -> Result<Vec<f32>, Unreadable> {
-        self.normalised(self.read(input)?)
-    }
-
     /// Decodes and normalises: `[size, size, channels]`, or the vector itself.
     pub fn normalised(&self, content: Content) -> Result<Vec<f32>, Unreadable> {
         let input = match content {
@@ -160,6 +162,9 @@ impl Pictures {
                         Err(Unreadable::new(Fault::Corrupt, format!("value {i} is not finite")))
                     }
                 };
+            }
+            Content::Text(_) => {
+                return Err(Unreadable::new(Fault::NotAPicture, "a text, where pictures are read"));
             }
             Content::Encoded(bytes) => Input::Encoded(bytes),
             Content::Pixels(store, index) => Input::Pixels { store, index },
@@ -194,7 +199,8 @@ impl Pictures {
 }
 
 impl Content {
-    /// sha256 of the content: of an encoded image's bytes, or of raw values and their shape.
+    /// sha256 of the content: of an encoded image's bytes, of raw values and their shape, or of a
+    /// text.
     pub fn sha(&self) -> Sha {
         match self {
             Self::Encoded(bytes) => Sha::of(&[bytes]),
@@ -207,6 +213,10 @@ impl Content {
             Self::Vector(values) => {
                 let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
                 Sha::of(&[b"vector", &bytes])
+            }
+            Self::Text(Text { text, pair: None }) => Sha::of(&[b"text", text.as_bytes()]),
+            Self::Text(Text { text, pair: Some(pair) }) => {
+                Sha::of(&[b"texts", text.as_bytes(), pair.as_bytes()])
             }
         }
     }

@@ -7,12 +7,13 @@
 //! what a cache holds; a run remembers it, and whatever opens the run later computes likewise.
 
 use offshoot_data::Sample;
-use offshoot_nn::Isa;
-use offshoot_nn::cpu::{Plan, PlanOptions};
+use offshoot_nn::cpu::{Plan, PlanOptions, TextPlan};
+use offshoot_nn::{Isa, ModelInput};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
+use crate::inputs::Ready;
 use crate::source::Source;
 use crate::watch::Watch;
 use crate::{Result, TransferError};
@@ -99,6 +100,7 @@ fn settle_above(
     samples: &[Sample],
     watch: &mut Watch<'_>,
 ) -> Result<()> {
+    source.inputs.refuse_others(&source.name, samples)?;
     if source.network.is_none() {
         return Ok(());
     }
@@ -117,7 +119,9 @@ fn settle_above(
         Precision::Bf16x3 => switch(source, BF16X3),
         Precision::Auto => {
             let Some(rounded) = plan(source, BF16)? else { return Ok(()) };
-            let Some(cosine) = lowest_cosine(source, &rounded, samples)? else { return Ok(()) };
+            let Some(cosine) = lowest_cosine(source, rounded.as_ref(), samples)? else {
+                return Ok(());
+            };
             let shown = format!("lowest cosine to f32 over the first samples: {cosine:.5}");
             // A NaN, too, is no reason to trust bf16.
             if cosine >= lowest {
@@ -166,14 +170,17 @@ pub fn of_network(recorded: &str) -> offshoot_nn::Precision {
 }
 
 /// The source's network in `precision`.
-fn plan(source: &Source, precision: &str) -> Result<Option<Plan>> {
+fn plan(source: &Source, precision: &str) -> Result<Option<Box<dyn Engine>>> {
     let Some((recipe, params)) = &source.network else { return Ok(None) };
-    let precision = of_network(precision);
-    Ok(Some(Plan::new(recipe, params, &PlanOptions { precision, ..PlanOptions::default() })?))
+    let options = PlanOptions { precision: of_network(precision), ..PlanOptions::default() };
+    Ok(Some(match &recipe.input {
+        ModelInput::Picture(_) => Box::new(Plan::new(recipe, params, &options)?),
+        ModelInput::Text(_) => Box::new(TextPlan::new(recipe, params, &options)?),
+    }))
 }
 
-fn take(source: &mut Source, plan: Plan, precision: &str) {
-    source.engine = Box::new(plan);
+fn take(source: &mut Source, plan: Box<dyn Engine>, precision: &str) {
+    source.engine = plan;
     source.facts.precision = precision.into();
     // Rows of one precision must not serve for another.
     source.scope.stage.push(' ');
@@ -183,11 +190,11 @@ fn take(source: &mut Source, plan: Plan, precision: &str) {
 /// The lowest cosine between rows of the source and of `rounded` over the first samples that can be
 /// read; `None` where there are none.
 fn lowest_cosine(source: &Source, rounded: &dyn Engine, samples: &[Sample]) -> Result<Option<f64>> {
-    let read = |sample: &Sample| source.pictures.prepare(&sample.input).ok();
+    let read = |sample: &Sample| source.inputs.prepare(&sample.input).ok();
     let exact = source.engine.as_ref();
-    let mut inputs: Vec<Vec<f32>> = Vec::new();
+    let mut inputs: Vec<Ready> = Vec::new();
     for group in samples.chunks(CHECKED) {
-        let readable: Vec<Option<Vec<f32>>> = group.par_iter().map(read).collect();
+        let readable: Vec<Option<Ready>> = group.par_iter().map(read).collect();
         inputs.extend(readable.into_iter().flatten());
         if inputs.len() >= CHECKED {
             inputs.truncate(CHECKED);
@@ -195,11 +202,11 @@ fn lowest_cosine(source: &Source, rounded: &dyn Engine, samples: &[Sample]) -> R
         }
     }
     let (n, dim) = (inputs.len(), exact.dim());
-    let input = inputs.concat();
+    let inputs: Vec<&Ready> = inputs.iter().collect();
     let rows = |engine: &dyn Engine| -> Result<Vec<f32>> {
         let mut rows = vec![0.0; n * dim];
         if n > 0 {
-            engine.run(&input, n, &mut rows)?;
+            engine.run(&inputs, &mut rows)?;
         }
         Ok(rows)
     };

@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
-use offshoot_data::{Input, Sample};
+use offshoot_data::{ColumnNames, Input, ReadOptions, Sample, TextStream};
 use offshoot_stats::Rows;
 use rayon::prelude::*;
 
 use crate::documents::{PredictReport, Prediction, SCHEMA};
+use crate::inputs::Ready;
 use crate::pictures::Unreadable;
 use crate::plan::PredictPlan;
 use crate::run::RunFolder;
@@ -22,13 +23,17 @@ const STREAM_BYTES: u64 = 256 << 20;
 
 /// What to label.
 pub enum PredictInput<'a> {
-    /// Files, folders (every image below them, sorted), manifests (`.csv` with a `path` column)
-    /// and any other form of data that `train` reads.
+    /// Files, folders (every image or text below them, sorted), manifests (`.csv` with a `path`
+    /// column), tables of texts and any other form of data that `train` reads.
     Paths(Vec<PathBuf>),
     /// Standard input: the bytes of one image, or a list of paths, one a line. Which of them is
-    /// decided by the first bytes.
+    /// decided by the first bytes. For a run on texts: one text a line, JSON lines, or CSV with a
+    /// header ([`TextStream`]).
     Stream(&'a mut (dyn BufRead + 'a)),
 }
+
+/// A sample as the network reads it, or why it cannot be read.
+type Prepared = std::result::Result<Ready, Unreadable>;
 
 /// Labels inputs in their order and hands each row to `sink` as soon as its batch is done.
 /// Unreadable inputs give a row with `error`; memory follows the batch, not the input.
@@ -54,8 +59,12 @@ pub fn predict(
         unfamiliar: 0,
     };
     watch.phase(Phase::Predict, None, |watch| {
-        let mut inputs = Inputs::new(input)?;
-        let batch = plan.batch.max(1);
+        let texts = matches!(source.inputs, crate::inputs::Inputs::Texts(_));
+        let mut inputs = match texts {
+            true => Inputs::of_texts(input, &plan.columns)?,
+            false => Inputs::new(input)?,
+        };
+        let batch = source.engine.step(plan.batch);
         let mut done = 0;
         let first = inputs.take(batch)?;
         let mut current = prepare(&first, &source);
@@ -83,9 +92,11 @@ pub fn predict(
     })?;
     if report.rows == 0 {
         return Err(TransferError::Unusable(match report.unreadable {
-            0 => "no input was given: name files, folders or a CSV, or send one picture or a list \
-                  of paths to `-`"
-                .into(),
+            0 => {
+                "no input was given: name files, folders or a CSV, or send one picture, a list of \
+                  paths, or texts to `-`"
+                    .into()
+            }
             1 => "the only input cannot be read".into(),
             n => format!("none of the {n} inputs can be read"),
         }));
@@ -94,36 +105,31 @@ pub fn predict(
     Ok(report)
 }
 
-fn prepare(samples: &[Sample], source: &Source) -> Vec<std::result::Result<Vec<f32>, Unreadable>> {
-    samples.par_iter().map(|s| source.pictures.prepare(&s.input)).collect()
+fn prepare(samples: &[Sample], source: &Source) -> Vec<Prepared> {
+    samples.par_iter().map(|s| source.inputs.prepare(&s.input)).collect()
 }
 
 fn label(
     samples: &[Sample],
-    prepared: &[std::result::Result<Vec<f32>, Unreadable>],
+    prepared: &[Prepared],
     trained: &Trained,
     source: &Source,
     top: usize,
 ) -> Result<Vec<Prediction>> {
-    let expected = source.engine.input_len();
-    let fits = |input: &&Vec<f32>| input.len() == expected;
-    let ready: Vec<&Vec<f32>> = prepared.iter().flatten().filter(fits).collect();
-    let input: Vec<f32> = ready.iter().flat_map(|v| v.iter().copied()).collect();
+    let fits = |input: &&Ready| source.engine.refuses(input).is_none();
+    let ready: Vec<&Ready> = prepared.iter().flatten().filter(fits).collect();
     let mut features = vec![0.0; ready.len() * trained.dim];
     if !ready.is_empty() {
-        source.engine.run(&input, ready.len(), &mut features)?;
+        source.engine.run(&ready, &mut features)?;
     }
     let rows = Rows::new(ready.len(), trained.dim, &features)
         .ok_or_else(|| TransferError::Internal("features do not form rows".into()))?;
     let probabilities = trained.probabilities(rows)?;
     let mut answers = probabilities.rows().enumerate();
-    let one = |(sample, prepared): (&Sample, &std::result::Result<Vec<f32>, Unreadable>)| {
+    let one = |(sample, prepared): (&Sample, &Prepared)| {
         let refused = match prepared {
             Err(reason) => Some(reason.detail.clone()),
-            Ok(input) if input.len() != expected => {
-                Some(format!("{} values, the run was trained on {expected}", input.len()))
-            }
-            Ok(_) => None,
+            Ok(input) => source.engine.refuses(input),
         };
         match refused {
             Some(reason) => unreadable(sample, reason),
@@ -175,7 +181,10 @@ fn prediction(
 struct Inputs<'a> {
     paths: VecDeque<PathBuf>,
     lines: Option<&'a mut (dyn BufRead + 'a)>,
+    texts: Option<TextStream<'a>>,
     samples: VecDeque<Sample>,
+    /// How tables of texts are read; `None` where pictures are.
+    columns: Option<ColumnNames>,
 }
 
 impl<'a> Inputs<'a> {
@@ -183,7 +192,9 @@ impl<'a> Inputs<'a> {
         let none = |paths: Vec<PathBuf>| Self {
             paths: paths.into(),
             lines: None,
+            texts: None,
             samples: VecDeque::new(),
+            columns: None,
         };
         match input {
             PredictInput::Paths(paths) => Ok(none(paths)),
@@ -205,6 +216,18 @@ impl<'a> Inputs<'a> {
         }
     }
 
+    /// Inputs of a run on texts.
+    fn of_texts(input: PredictInput<'a>, columns: &ColumnNames) -> Result<Self> {
+        let (paths, texts) = match input {
+            PredictInput::Paths(paths) => (paths.into(), None),
+            PredictInput::Stream(stream) => {
+                (VecDeque::new(), Some(TextStream::new(stream, columns)?))
+            }
+        };
+        let columns = Some(columns.clone());
+        Ok(Self { paths, lines: None, texts, samples: VecDeque::new(), columns })
+    }
+
     /// Up to `n` more samples.
     fn take(&mut self, n: usize) -> Result<Vec<Sample>> {
         let mut taken = Vec::with_capacity(n);
@@ -212,7 +235,12 @@ impl<'a> Inputs<'a> {
             if let Some(sample) = self.samples.pop_front() {
                 taken.push(sample);
             } else if let Some(path) = self.paths.pop_front() {
-                self.samples.extend(expand(&path)?);
+                self.samples.extend(match &self.columns {
+                    Some(columns) => texts_of(&path, columns)?,
+                    None => expand(&path)?,
+                });
+            } else if let Some(sample) = self.texts.as_mut().and_then(Iterator::next) {
+                taken.push(sample?);
             } else if let Some(line) = self.next_line()? {
                 self.paths.push_back(line);
             } else {
@@ -271,6 +299,16 @@ fn expand(path: &Path) -> Result<Vec<Sample>> {
         return Ok(offshoot_data::open(path, &Default::default())?.samples);
     }
     Ok(vec![sample(path.display().to_string(), Input::File(path.into()))])
+}
+
+/// The texts that a path stands for: of a table, of the `.txt` files below a folder, or one file.
+fn texts_of(path: &Path, columns: &ColumnNames) -> Result<Vec<Sample>> {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    if path.is_dir() || ["csv", "tsv", "tab", "jsonl", "ndjson"].contains(&extension.as_str()) {
+        let options = ReadOptions { columns: columns.clone(), ..ReadOptions::default() };
+        return Ok(offshoot_data::open(path, &options)?.samples);
+    }
+    Ok(vec![sample(path.display().to_string(), Input::TextFile(path.into()))])
 }
 
 /// The files of a CSV's `path` column (its first column where none has that name), relative to the

@@ -2,23 +2,28 @@
 //!
 //! A user names a source by `efficientnet_lite0` (embedded), by a name in the model store, by the
 //! `PATH` of a checkpoint (`RECIPE@PATH` where its keys do not tell the recipe), by any of these with
-//! `+ADAPTER` behind it (low-rank products of an earlier run), by `random:RECIPE`
-//! (the same network with random weights) or by `pixels` (no network at all). Data that holds
+//! `+ADAPTER` behind it (low-rank products of an earlier run), by `random:RECIPE` (the same network with
+//! random weights), by a Hugging Face folder of a text encoder, or by `pixels` (no network at all). Data
+//! that holds
 //! feature vectors needs no source: its rows are taken as they are.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use offshoot_nn::cpu::{Plan, PlanOptions};
+use offshoot_nn::cpu::{Plan, PlanOptions, TextPlan};
 use offshoot_nn::{Channels, InputSpec, Interpolation, Params, Recipe, backbones};
 
 use crate::cache::Scope;
 use crate::digest::Sha;
+use crate::encoder::{self, Described, EncoderFacts};
 use crate::engine::{Engine, Identity};
+use crate::inputs::Inputs;
 use crate::pictures::Pictures;
 use crate::precision::{self, F32};
 use crate::run::record::ModelFacts;
 use crate::store::{Store, Stored};
+use crate::texts::Texts;
 use crate::{Result, TransferError};
 
 /// The embedded source.
@@ -27,6 +32,8 @@ pub const DEFAULT: &str = "efficientnet_lite0";
 pub const PIXELS: &str = "pixels";
 /// Side of the pictures that [`PIXELS`] compares.
 pub const PIXELS_SIZE: usize = 24;
+/// The tokenizer beside weights that are carried or stored.
+pub const TOKENIZER: &str = "tokenizer.json";
 
 static EMBEDDED: &[u8] = include_bytes!("../../../assets/efficientnet_lite0/model.safetensors");
 const EMBEDDED_LICENCE: &str = "Apache-2.0";
@@ -52,16 +59,34 @@ pub struct Source {
     /// What the source was trained on, where that is known.
     pub trained_on: Option<String>,
     /// From samples to the engine's input.
-    pub pictures: Pictures,
+    pub inputs: Inputs,
     /// From input to features.
     pub engine: Box<dyn Engine>,
     /// The network and its weights, where there is one.
     pub network: Option<(Recipe, Params)>,
 }
 
+impl Source {
+    /// How pictures become its input.
+    ///
+    /// # Errors
+    /// Wrong usage for a text encoder.
+    pub fn pictures(&self) -> Result<&Pictures> {
+        match &self.inputs {
+            Inputs::Pictures(pictures) => Ok(pictures),
+            Inputs::Texts(_) => Err(TransferError::usage(
+                format!("`{}` is a text encoder, which does not read pictures", self.name),
+                "`offshoot models list` shows sources for pictures",
+            )),
+        }
+    }
+}
+
 /// Weights on their way to a source.
 struct Weights {
     recipe: Recipe,
+    /// For text encoders.
+    texts: Option<(EncoderFacts, Arc<Texts>)>,
     params: Params,
     sha256: String,
     licence: Option<String>,
@@ -89,6 +114,7 @@ pub fn open(name: &str, seed: u64) -> Result<Source> {
         let origin = Some(format!("drawn at random, seed {seed}"));
         let weights = Weights {
             recipe,
+            texts: None,
             params,
             sha256,
             licence: None,
@@ -111,9 +137,10 @@ pub fn open(name: &str, seed: u64) -> Result<Source> {
             let recipe = backbones::find(recipe)?;
             network(name, loaded(recipe, read(Path::new(path))?, None)?)
         }
-        None if Path::new(name).exists() => {
-            network(name, recognised(name, read(Path::new(name))?)?)
-        }
+        None if Path::new(name).exists() => match encoder::describe(Path::new(name))? {
+            Some(described) => network(name, of_folder(described)?),
+            None => network(name, recognised(name, read(Path::new(name))?)?),
+        },
         None => stored(name),
     }
 }
@@ -121,6 +148,7 @@ pub fn open(name: &str, seed: u64) -> Result<Source> {
 /// A source with low-rank products added, as `--method lora` leaves them in `export/adapter.safetensors`.
 fn adapted(name: &str, base: &str, adapter: &Path, seed: u64) -> Result<Source> {
     let base = open(base, seed)?;
+    base.pictures()?;
     let Some((recipe, params)) = base.network else {
         return Err(TransferError::usage(
             format!("`{}` has no network that an adapter could be added to", base.name),
@@ -131,6 +159,7 @@ fn adapted(name: &str, base: &str, adapter: &Path, seed: u64) -> Result<Source> 
     let sha256 = Sha::of_texts(&[&base.facts.weights_sha256, &added.sha256]).to_string();
     let weights = Weights {
         recipe,
+        texts: None,
         params: crate::fit::merged(params, &added.params)?,
         sha256,
         licence: base.facts.licence,
@@ -147,7 +176,7 @@ fn stored(name: &str) -> Result<Source> {
     if !store.dir().join(name).is_dir() {
         return Err(unknown(name));
     }
-    let Stored { entry, recipe, params } = store.load(name)?;
+    let Stored { entry, recipe, params, texts } = store.load(name)?;
     let notes = vec![format!("{name}: {} tensors of the backbone matched", entry.matched)];
     let trained_on = entry.classes.map(|classes| match classes.set {
         Some(set) => format!("{set}, {} classes", classes.count),
@@ -155,6 +184,7 @@ fn stored(name: &str) -> Result<Source> {
     });
     let weights = Weights {
         recipe,
+        texts: entry.encoder.zip(texts.map(Arc::new)),
         params,
         sha256: entry.sha256,
         licence: entry.licence,
@@ -186,6 +216,15 @@ fn read(path: &Path) -> Result<offshoot_weights::Checkpoint> {
     })
 }
 
+/// A text encoder of a Hugging Face folder.
+fn of_folder(described: Described) -> Result<Weights> {
+    let Described { facts, texts, weights, notes } = described;
+    let mut weights = loaded(facts.recipe()?, read(&weights)?, None)?;
+    weights.notes.extend(notes);
+    weights.texts = Some((facts, Arc::new(texts)));
+    Ok(weights)
+}
+
 fn loaded(
     recipe: Recipe,
     checkpoint: offshoot_weights::Checkpoint,
@@ -202,7 +241,8 @@ fn loaded(
         report.unused.len()
     ));
     let (origin, trained_on) = (None, None);
-    Ok(Weights { recipe, params, sha256: checkpoint.sha256, licence, origin, trained_on, notes })
+    let (texts, sha256) = (None, checkpoint.sha256);
+    Ok(Weights { recipe, texts, params, sha256, licence, origin, trained_on, notes })
 }
 
 /// Finds the one recipe that the checkpoint's keys and shapes fit.
@@ -218,8 +258,8 @@ fn recognised(name: &str, checkpoint: offshoot_weights::Checkpoint) -> Result<We
         [] => {
             if let Some(text) = family(backbones::texts()).first() {
                 return Err(TransferError::ModelRefused(format!(
-                    "{name}: the checkpoint is a text encoder (it fits `{}`), which is not for \
-                     pictures",
+                    "{name}: the checkpoint is a text encoder (it fits `{}`): name its folder, \
+                     which also holds config.json and the tokenizer",
                     text.name
                 )));
             }
@@ -243,14 +283,30 @@ fn recognised(name: &str, checkpoint: offshoot_weights::Checkpoint) -> Result<We
 }
 
 fn network(name: &str, weights: Weights) -> Result<Source> {
-    let Weights { recipe, params, sha256, licence, origin, trained_on, notes } = weights;
-    let pictures = Pictures::new(recipe.picture()?.clone());
-    let plan = Plan::new(&recipe, &params, &PlanOptions::default())?;
+    let Weights { recipe, texts, params, sha256, licence, origin, trained_on, notes } = weights;
+    let options = PlanOptions::default();
+    let (inputs, engine, isa, encoder): (Inputs, Box<dyn Engine>, _, _) = match texts {
+        Some((facts, texts)) => {
+            let plan = TextPlan::new(&recipe, &params, &options)?;
+            let isa = plan.isa();
+            (Inputs::Texts(texts), Box::new(plan), isa, Some(facts))
+        }
+        None => {
+            let spec = recipe.picture().map_err(|_| needs_tokenizer(name))?.clone();
+            let plan = Plan::new(&recipe, &params, &options)?;
+            let isa = plan.isa();
+            (Inputs::Pictures(Pictures::new(spec)), Box::new(plan), isa, None)
+        }
+    };
+    // What follows the last layer is not in the weights.
+    let after = encoder.as_ref().map_or(String::new(), |e: &EncoderFacts| {
+        format!(" {}{}", e.pool, if e.unit_length { " unit length" } else { "" })
+    });
     let scope = Scope {
         weights_sha256: sha256.clone(),
-        preprocessing: pictures.description(),
+        preprocessing: inputs.description(),
         // Instruction sets round differently, so their rows must not mix.
-        stage: format!("{} features {}", recipe.name, plan.isa().name()),
+        stage: format!("{} features{after} {}", recipe.name, isa.name()),
         augmentation: "eval".into(),
     };
     let facts = ModelFacts {
@@ -258,15 +314,47 @@ fn network(name: &str, weights: Weights) -> Result<Source> {
         recipe: recipe.name.into(),
         weights_sha256: sha256,
         licence,
-        dim: plan.feature_dim(),
-        preprocessing: pictures.description(),
+        dim: engine.dim(),
+        preprocessing: inputs.description(),
         precision: F32.into(),
         tuned_from_sha256: None,
+        encoder,
     };
     let network = Some((recipe, params));
-    let engine = Box::new(plan);
     let name = name.into();
-    Ok(Source { name, scope, facts, notes, origin, trained_on, pictures, engine, network })
+    Ok(Source { name, scope, facts, notes, origin, trained_on, inputs, engine, network })
+}
+
+fn needs_tokenizer(name: &str) -> TransferError {
+    TransferError::usage(
+        format!("`{name}` is a text encoder without a tokenizer"),
+        "name a Hugging Face folder, which holds both, or a model of `offshoot models list`",
+    )
+}
+
+/// The same network with weights drawn at random, to measure what the source's own are worth.
+///
+/// # Errors
+/// Where `source` is no network.
+pub fn untrained(source: &Source, seed: u64) -> Result<Source> {
+    let (Some((recipe, _)), Inputs::Texts(texts), Some(facts)) =
+        (&source.network, &source.inputs, &source.facts.encoder)
+    else {
+        return open(&format!("random:{}", source.facts.recipe), seed);
+    };
+    let drawn = [recipe.name, &facts.layers.to_string(), &facts.features.to_string()];
+    let sha256 = Sha::of_texts(&[&["random weights 1", &seed.to_string()], &drawn[..]].concat());
+    let weights = Weights {
+        recipe: recipe.clone(),
+        texts: Some((facts.clone(), Arc::clone(texts))),
+        params: offshoot_nn::init::random_weights(recipe, seed),
+        sha256: sha256.to_string(),
+        licence: None,
+        origin: Some(format!("drawn at random, seed {seed}")),
+        trained_on: Some("nothing".into()),
+        notes: Vec::new(),
+    };
+    network(&format!("random:{}", recipe.name), weights)
 }
 
 fn pixels() -> Source {
@@ -312,6 +400,7 @@ fn identity(name: &str, dim: usize, pictures: Pictures, preprocessing: String) -
         preprocessing,
         precision: F32.into(),
         tuned_from_sha256: None,
+        encoder: None,
     };
     let engine = Box::new(Identity(dim));
     Source {
@@ -321,7 +410,7 @@ fn identity(name: &str, dim: usize, pictures: Pictures, preprocessing: String) -
         notes: Vec::new(),
         origin: None,
         trained_on: None,
-        pictures,
+        inputs: Inputs::Pictures(pictures),
         engine,
         network: None,
     }
@@ -345,8 +434,17 @@ pub fn reopen(facts: &ModelFacts, seed: u64, carried: &Path) -> Result<Source> {
             facts.name, facts.weights_sha256
         )));
     }
-    let mut weights =
-        loaded(backbones::find(&facts.recipe)?, read(carried)?, facts.licence.clone())?;
+    let recipe = match &facts.encoder {
+        Some(encoder) => encoder.recipe()?,
+        None => backbones::find(&facts.recipe)?,
+    };
+    let mut weights = loaded(recipe, read(carried)?, facts.licence.clone())?;
+    if let Some(encoder) = &facts.encoder {
+        let path = carried.with_file_name(TOKENIZER);
+        let json = std::fs::read(&path).map_err(|e| TransferError::io(&path, e))?;
+        let texts = encoder.texts(&path.display().to_string(), &json)?;
+        weights.texts = Some((encoder.clone(), Arc::new(texts)));
+    }
     // The carried file holds the same values in another container; rows are named by the original.
     weights.sha256.clone_from(&facts.weights_sha256);
     let mut source = network(&facts.name, weights)?;
@@ -377,6 +475,7 @@ pub fn tuned(source: &Source, params: Params) -> Result<Source> {
     };
     let weights = Weights {
         recipe: recipe.clone(),
+        texts: None,
         sha256: Sha::of_params(&params).to_string(),
         params,
         licence: source.facts.licence.clone(),

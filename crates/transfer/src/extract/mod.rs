@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use crate::cache::{Cache, RowStore};
 use crate::digest::Sha;
 use crate::documents::DataProblem;
+use crate::inputs::Ready;
 use crate::pictures::Unreadable;
 use crate::source::Source;
 use crate::watch::Watch;
@@ -36,6 +37,8 @@ pub struct Extraction {
     pub cached: usize,
     /// Rows that the network computed.
     pub computed: usize,
+    /// Texts among them that were longer than the encoder reads.
+    pub cut: usize,
 }
 
 impl Extraction {
@@ -74,8 +77,8 @@ impl Extraction {
 enum Prepared {
     /// Its row is in the cache.
     Cached(Sha),
-    /// Normalised, `[input_len]`.
-    Ready(Sha, Vec<f32>),
+    /// As the network reads it.
+    Ready(Sha, Ready),
     /// Could not be read.
     Bad(Unreadable),
 }
@@ -93,6 +96,7 @@ pub fn extract(
     phase: Phase,
     watch: &mut Watch<'_>,
 ) -> Result<Extraction> {
+    source.inputs.refuse_others(&source.name, samples)?;
     let rows = cache.rows(&source.scope, source.engine.dim())?;
     let mut extraction = Extraction {
         rows,
@@ -100,8 +104,10 @@ pub fn extract(
         unreadable: Vec::new(),
         cached: 0,
         computed: 0,
+        cut: 0,
     };
-    let result = run(samples, source, cache, batch.max(1), phase, watch, &mut extraction);
+    let result =
+        run(samples, source, cache, source.engine.step(batch), phase, watch, &mut extraction);
     // Whatever ended the loop, finished rows are kept.
     let flushed = extraction.rows.flush();
     warn_of_damage(&extraction.rows, watch)?;
@@ -115,6 +121,12 @@ pub fn extract(
         extraction.cached,
         extraction.unreadable.len()
     ))?;
+    if extraction.cut > 0 {
+        watch.warn(format!(
+            "{} of {} texts are longer than `{}` reads; the end of them has no say",
+            extraction.cut, extraction.computed, source.name
+        ))?;
+    }
     Ok(extraction)
 }
 
@@ -144,15 +156,17 @@ fn run(
     let mut next = batches.next();
     let mut start = 0;
     loop {
-        let (keys, input) = take_batch(&current);
+        let (keys, inputs) = take_batch(&current);
+        let cut = inputs.iter().filter(|i| matches!(i, Ready::Tokens(text) if text.cut)).count();
         // The network's work and the next batch's reading and decoding share the pool.
         let (prepared, features) = rayon::join(
             || next.map(|samples| prepare(samples, source, &extraction.rows)),
-            || compute(source, &input, keys.len()),
+            || compute(source, &inputs),
         );
         record(extraction, samples, start, &current);
         start += current.len();
         extraction.computed += keys.len();
+        extraction.cut += cut;
         if extraction.rows.push(&keys, &features?)? {
             cache.evict();
         }
@@ -166,10 +180,10 @@ fn run(
     }
 }
 
-fn compute(source: &Source, input: &[f32], n: usize) -> Result<Vec<f32>> {
-    let mut features = vec![0.0; n * source.engine.dim()];
-    if n > 0 {
-        source.engine.run(input, n, &mut features)?;
+fn compute(source: &Source, inputs: &[&Ready]) -> Result<Vec<f32>> {
+    let mut features = vec![0.0; inputs.len() * source.engine.dim()];
+    if !inputs.is_empty() {
+        source.engine.run(inputs, &mut features)?;
     }
     match features.iter().position(|v| !v.is_finite()) {
         None => Ok(features),
@@ -183,27 +197,27 @@ fn compute(source: &Source, input: &[f32], n: usize) -> Result<Vec<f32>> {
 /// Reads, hashes, looks up and, where needed, decodes samples, in parallel and in order.
 fn prepare(samples: &[Sample], source: &Source, rows: &RowStore) -> Vec<Prepared> {
     let one = |sample: &Sample| -> std::result::Result<Prepared, Unreadable> {
-        let content = source.pictures.read(&sample.input)?;
+        let content = source.inputs.read(&sample.input)?;
         let key = content.sha();
         if rows.contains(&key) {
             return Ok(Prepared::Cached(key));
         }
-        Ok(Prepared::Ready(key, source.pictures.normalised(content)?))
+        Ok(Prepared::Ready(key, source.inputs.ready(content)?))
     };
     samples.par_iter().map(|s| one(s).unwrap_or_else(Prepared::Bad)).collect()
 }
 
-/// The keys and the joined inputs of what needs the network. A content that occurs twice in a
-/// batch is computed once.
-fn take_batch(prepared: &[Prepared]) -> (Vec<Sha>, Vec<f32>) {
-    let ready: BTreeMap<Sha, &[f32]> = prepared
+/// The keys and the inputs of what needs the network. A content that occurs twice in a batch is
+/// computed once.
+fn take_batch(prepared: &[Prepared]) -> (Vec<Sha>, Vec<&Ready>) {
+    let ready: BTreeMap<Sha, &Ready> = prepared
         .iter()
         .filter_map(|p| match p {
-            Prepared::Ready(key, input) => Some((*key, input.as_slice())),
+            Prepared::Ready(key, input) => Some((*key, input)),
             _ => None,
         })
         .collect();
-    (ready.keys().copied().collect(), ready.into_values().flatten().copied().collect())
+    ready.into_iter().unzip()
 }
 
 fn record(extraction: &mut Extraction, samples: &[Sample], start: usize, batch: &[Prepared]) {

@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 
 use offshoot_data::Sample;
 use offshoot_data::augment::{Look, Pipeline, PipelineError};
-use offshoot_nn::Shape;
 use offshoot_nn::cpu::{Plan, PlanOptions};
+use offshoot_nn::{InputSpec, Shape};
 use rayon::prelude::*;
 
 use crate::cache::{Cache, RowStore, Scope};
@@ -47,6 +47,8 @@ pub struct Supply<'a> {
     pub extraction: &'a Extraction,
     /// The network and its preprocessing.
     pub source: &'a Source,
+    /// What pictures it reads.
+    pub spec: &'a InputSpec,
     /// Where activations are kept.
     pub cache: &'a Cache,
     /// Bytes that the cache may take.
@@ -88,7 +90,7 @@ impl<'a> Inputs<'a> {
         let mut inputs = Self {
             supply,
             frozen: None,
-            len: source.pictures.len(),
+            len: source.pictures()?.len(),
             held: supply.samples.iter().map(|_| OnceLock::new()).collect(),
         };
         if let Some(stage) = boundary {
@@ -122,8 +124,7 @@ impl<'a> Inputs<'a> {
             Some(Shape::Map { height, width, channels }) => [height, width, channels],
             Some(Shape::Vector(values)) => [1, 1, values],
             None => {
-                let spec = self.supply.source.pictures.spec();
-                [spec.size, spec.size, spec.channels.count()]
+                [self.supply.spec.size, self.supply.spec.size, self.supply.spec.channels.count()]
             }
         }
     }
@@ -236,7 +237,7 @@ fn row_key(supply: &Supply<'_>, sample: usize, view: View) -> Result<Sha> {
 
 /// Reads, decodes and prepares pictures, side by side.
 fn pictures(supply: &Supply<'_>, samples: &[usize], view: View) -> Result<Vec<f32>> {
-    let pictures = &supply.source.pictures;
+    let pictures = supply.source.pictures()?;
     let one = |&sample: &usize| {
         let Sample { id, input, .. } = &supply.samples[sample];
         let prepared = match (view, &supply.augment) {
@@ -244,7 +245,7 @@ fn pictures(supply: &Supply<'_>, samples: &[usize], view: View) -> Result<Vec<f3
                 let look = Look { seed: supply.seed, sample: sample as u64, view };
                 pictures.augmented(input, pipeline, look)
             }
-            _ => pictures.prepare(input),
+            _ => pictures.read(input).and_then(|content| pictures.normalised(content)),
         };
         // It could be read when features were computed.
         prepared.map_err(|e| {

@@ -142,6 +142,15 @@ pub fn tune(job: &Job<'_>, watch: &mut Watch<'_>) -> Result<Option<Tuned>> {
             "`--method probe` fits a head on the features as they are",
         ));
     };
+    if job.source.pictures().is_err() {
+        return Err(TransferError::usage(
+            format!(
+                "`{}` is a text encoder, and only networks of pictures are tuned so far",
+                job.source.name
+            ),
+            "`--method probe` fits a head on its features",
+        ));
+    }
     let settings = &job.plan.finetune;
     let train = job.prepared.of(Split::Train);
     let samples = &job.prepared.dataset.samples;
@@ -157,6 +166,7 @@ pub fn tune(job: &Job<'_>, watch: &mut Watch<'_>) -> Result<Option<Tuned>> {
         samples,
         extraction: job.extraction,
         source: job.source,
+        spec: job.source.pictures()?.spec(),
         cache: job.cache,
         cache_bytes: job.plan.cache.max_bytes,
         augment: inputs::pipeline(&settings.augment)?,

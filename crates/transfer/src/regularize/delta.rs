@@ -86,13 +86,14 @@ fn attention(source: &SourceFacts<'_>, channels: usize) -> Vec<f32> {
         .collect();
     let growth = |c: usize| -> f64 {
         let mut without = vec![0.0; classes];
-        let of_sample = |((row, &label), (logits, usual)): ((&[f32], &u32), &(Vec<f64>, f64))| {
+        let mut total = 0.0;
+        for ((row, &label), (logits, usual)) in rows().zip(&whole) {
             for (k, logit) in without.iter_mut().enumerate() {
                 *logit = logits[k] - f64::from(weight[k * source.dim + c]) * f64::from(row[c]);
             }
-            loss(&without, label as usize) - usual
-        };
-        rows().zip(&whole).map(of_sample).sum::<f64>() / source.labels.len().max(1) as f64
+            total += loss(&without, label as usize) - usual;
+        }
+        total / source.labels.len().max(1) as f64
     };
     let growth: Vec<f64> = (0..channels).into_par_iter().map(growth).collect();
     let mean = growth.iter().sum::<f64>() / channels as f64;

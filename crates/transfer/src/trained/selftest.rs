@@ -6,6 +6,7 @@ use offshoot_stats::Rows;
 use serde::{Deserialize, Serialize};
 
 use super::Trained;
+use crate::inputs::{Inputs, Ready};
 use crate::pictures::Pictures;
 use crate::source::Source;
 use crate::{Result, TransferError};
@@ -15,6 +16,12 @@ const TOLERANCE: f64 = 1e-3;
 /// And so much where bf16 computed on one side and f32 on the other.
 const ROUNDED: f64 = 0.05;
 const SHOWN_FEATURES: usize = 16;
+/// How the picture is made.
+const PIXELS: &str = "pixels (row-major, channels innermost) with value \
+                      (37 * pixel + 83 * channel) mod 256, normalised as preprocessor_config.json says";
+/// The text, as it is.
+const TEXT: &str =
+    "A film about two people, 3 cats and a naïve émigré in 北京 \u{1f642}: unforgettable?";
 
 /// A made input and its output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,16 +37,25 @@ pub struct SelfTest {
 impl SelfTest {
     /// Runs the classifier on the made input.
     pub fn record(trained: &Trained, source: &Source) -> Result<Self> {
-        let input = Self::input(&source.pictures, source.engine.input_len());
+        let (input, made) = match &source.inputs {
+            Inputs::Pictures(pictures) => {
+                // A source of vectors has no pixels, but as many values as features.
+                let n = if source.network.is_some() { pictures.len() } else { trained.dim };
+                (PIXELS, Ready::Values(Self::input(pictures, n)))
+            }
+            Inputs::Texts(texts) => {
+                let tokens = texts.tokens(&TEXT.into());
+                let tokens = tokens.map_err(|e| TransferError::ModelRefused(e.detail))?;
+                (TEXT, Ready::Tokens(tokens))
+            }
+        };
         let mut features = vec![0.0; trained.dim];
-        source.engine.run(&input, 1, &mut features)?;
+        source.engine.run(&[&made], &mut features)?;
         let rows = Rows::new(1, trained.dim, &features).ok_or_else(|| {
             TransferError::Internal("self-test features do not form a row".into())
         })?;
         let probabilities = trained.probabilities(rows)?.row(0).to_vec();
         features.truncate(SHOWN_FEATURES);
-        let input = "pixels (row-major, channels innermost) with value \
-                     (37 * pixel + 83 * channel) mod 256, normalised as preprocessor_config.json says";
         Ok(Self { input: input.into(), features, probabilities })
     }
 
