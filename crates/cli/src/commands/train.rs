@@ -29,8 +29,10 @@ Methods:
   lora            add low-rank products to matrices and tune those (--rank, --alpha)
   scratch         random weights, everything learns: what transfer is compared with
   auto            probe below 5 samples a class, last-k below 20, else lp-ft
-What lies before the first stage that learns is computed once and cached. The probe is always measured,
-too, so the report says what tuning was worth.
+What lies before the first stage that learns is computed once and cached. The probe is measured, too,
+and kept where tuning does not beat it on validation. --augment takes light, standard, strong or a list
+of crop, erasing, flip, jitter, pad-crop, rand-augment; --regularize a list of bss, co-tuning, cutmix,
+delta, l2-sp, lwf, mixup, r-drop; --average ema, swa, soup or wise-ft.
 
 Examples:
   offshoot train photos/ --name photos               for `offshoot predict photos new.jpg`

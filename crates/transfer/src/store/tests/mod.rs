@@ -310,9 +310,9 @@ fn a_text_encoder_is_not_kept_as_a_model_for_pictures() {
     let (dir, store) = store();
     let path = file(dir.path(), &random_weights(&backbones::find("minilm_l3").unwrap(), 0));
     let error = store.add(&path, &named("text")).unwrap_err().to_string();
-    assert!(error.contains("text encoder (it fits `minilm_l3`)"), "{error}");
+    assert!(error.contains("text encoder (`minilm_l3`)"), "{error}");
     let asked = AddOptions { recipe: Some("minilm_l3".into()), ..named("text") };
     let error = store.add(&path, &asked).unwrap_err().to_string();
-    assert!(error.contains("`minilm_l3` is a text encoder"), "{error}");
+    assert!(error.contains("text encoder"), "{error}");
     assert!(store.info("text").is_err());
 }
