@@ -2,7 +2,7 @@
 //!
 //! A tokenizer is a document in the form of Hugging Face's `tokenizer.json`; older folders with
 //! `vocab.txt` (BERT) or `vocab.json` and `merges.txt` (RoBERTa) are turned into one. Files are
-//! hostile until shown otherwise: [`document`] checks sizes, kinds and ids, and refuses regular
+//! hostile until shown otherwise: `document` checks sizes, kinds and ids, and refuses regular
 //! expressions of the file's own, before the `tokenizers` crate sees them.
 
 mod document;
