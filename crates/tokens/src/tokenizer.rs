@@ -118,6 +118,11 @@ impl Tokenizer {
         self.limit
     }
 
+    /// The id of a token, where there is one of this very form.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
     /// Ids are below this.
     pub fn ids(&self) -> usize {
         self.ids

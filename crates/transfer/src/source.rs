@@ -84,7 +84,7 @@ impl Source {
 
 impl Source {
     /// What makes a text encoder of a network's weights; `None` for other sources.
-    fn texts(&self) -> Option<(EncoderFacts, Arc<Texts>)> {
+    pub fn texts(&self) -> Option<(EncoderFacts, Arc<Texts>)> {
         let Inputs::Texts(texts) = &self.inputs else { return None };
         Some((self.facts.encoder.clone()?, Arc::clone(texts)))
     }

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use offshoot_data::{Input, Text};
 use offshoot_transfer::{
-    CachePlan, EvalPlan, ExtractPlan, Precision, PredictInput, PredictPlan, Prediction, Ready,
-    TrainPlan, TransferError, evaluate, extract, predict, source, train,
+    CachePlan, EvalPlan, ExportPlan, ExtractPlan, Form, Precision, PredictInput, PredictPlan,
+    Prediction, Ready, TrainPlan, TransferError, evaluate, export, extract, predict, source, train,
+    verify,
 };
 use serde::Deserialize;
 
@@ -178,6 +179,54 @@ fn a_table_of_texts_becomes_a_classifier() {
     let mut lines: &[u8] = b"x\n";
     let refused = predict(&plan, PredictInput::Stream(&mut lines), &mut (), &mut |_| Ok(()));
     assert_eq!(refused.unwrap_err().exit_code(), 4);
+}
+
+#[test]
+fn an_exported_encoder_comes_back_with_its_features_and_a_change_is_found() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    fs::write(path("reviews.csv"), reviews()).unwrap();
+    for model in ["tiny_bert", "tiny_roberta"] {
+        let plan = TrainPlan {
+            data: path("reviews.csv"),
+            model: reference().join(model).to_str().unwrap().to_owned(),
+            runs_dir: path("runs"),
+            name: Some(model.into()),
+            cache: CachePlan { enabled: false, ..CachePlan::default() },
+            ..TrainPlan::default()
+        };
+        let run = train(&plan, &mut ()).unwrap().run;
+        let out = path(&format!("{model}-hf"));
+        let plan = ExportPlan { run, form: Form::Hf, out: out.clone() };
+        export(&plan, &mut ()).unwrap();
+        verify(&out, &mut ()).unwrap();
+        let twice = export(&plan, &mut ()).unwrap_err();
+        assert_eq!(twice.exit_code(), 2, "{twice}");
+
+        let text = Ready::Tokens(
+            match source::open(out.to_str().unwrap(), 0)
+                .unwrap()
+                .inputs
+                .prepare(&Input::Text(Text::from("oil prices fell")))
+            {
+                Ok(Ready::Tokens(tokens)) => tokens,
+                _ => panic!("no tokens"),
+            },
+        );
+        let features = |name: &Path| {
+            let source = source::open(name.to_str().unwrap(), 0).unwrap();
+            let mut row = vec![0.0; source.engine.dim()];
+            source.engine.run(&[&text], &mut row).unwrap();
+            row
+        };
+        assert_eq!(features(&out), features(&reference().join(model)), "{model}");
+
+        let classifier = out.join("classifier.safetensors");
+        let mut bytes = fs::read(&classifier).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&classifier, bytes).unwrap();
+        assert_eq!(verify(&out, &mut ()).unwrap_err().exit_code(), 4);
+    }
 }
 
 #[test]

@@ -13,6 +13,8 @@ README.md (model card) and selftest.json, which `offshoot verify FOLDER` replays
 
   hf            names of timm: timm.create_model(\"local-dir:FOLDER\"), EfficientNet, MobileNetV2,
                 ResNet and ResNeXt
+                of texts: a folder that transformers' AutoModel and SentenceTransformer(FOLDER) load;
+                the head is classifier.safetensors: softmax(weight · embedding + bias)
   safetensors   names of our recipe, any network; those of ResNet, ResNeXt and MobileNetV2 are also
                 torchvision's
 

@@ -44,7 +44,12 @@ pub fn show(context: &Context, report: &TrainReport) -> Result<()> {
     context.print(text)?;
     if report.command != "eval" {
         let name = report.run.file_name().unwrap_or_default().to_string_lossy();
-        context.say(format_args!("next: offshoot predict {} PICTURE...", clean(&name)));
+        // A run on texts carries its tokenizer.
+        let (before, after) = match report.run.join("export/tokenizer.json").is_file() {
+            true => ("echo TEXT | ", "-"),
+            false => ("", "PICTURE..."),
+        };
+        context.say(format_args!("next: {before}offshoot predict {} {after}", clean(&name)));
     }
     Ok(())
 }

@@ -185,7 +185,9 @@ fn model_card(record: &RunRecord, report: &TrainReport) -> String {
     let mut card = String::from("---\n");
     let licence = record.model.licence.as_deref().unwrap_or("unknown");
     let _ = writeln!(card, "base_model: {}", code(&record.model.recipe).trim_matches('`'));
-    card.push_str("tags: [image-classification, transfer-learning]\n---\n\n");
+    let text = record.model.encoder.is_some();
+    let task = if text { "text" } else { "image" };
+    let _ = writeln!(card, "tags: [{task}-classification, transfer-learning]\n---\n");
     let _ = writeln!(card, "# {}\n", code(&record.name));
     let _ = writeln!(
         card,
@@ -235,9 +237,12 @@ fn model_card(record: &RunRecord, report: &TrainReport) -> String {
     card.push_str(
         "## Files\n\n\
          - `config.json`: classes, temperature, source\n\
-         - `model.safetensors`: `head.weight` `[classes, features]`, `head.bias`, class means\n\
-         - `preprocessor_config.json`: how a picture becomes the network's input\n\
-         - `selftest.json`: an input anyone can make, and the answer to it\n",
+         - `model.safetensors`: `head.weight` `[classes, features]`, `head.bias`, class means\n",
     );
+    card.push_str(match text {
+        true => "- `tokenizer.json`: how a text becomes the network's input\n",
+        false => "- `preprocessor_config.json`: how a picture becomes the network's input\n",
+    });
+    card.push_str("- `selftest.json`: an input anyone can make, and the answer to it\n");
     card
 }

@@ -37,26 +37,35 @@ pub struct SelfTest {
 impl SelfTest {
     /// Runs the classifier on the made input.
     pub fn record(trained: &Trained, source: &Source) -> Result<Self> {
-        let (input, made) = match &source.inputs {
-            Inputs::Pictures(pictures) => {
-                // A source of vectors has no pixels, but as many values as features.
-                let n = if source.network.is_some() { pictures.len() } else { trained.dim };
-                (PIXELS, Ready::Values(Self::input(pictures, n)))
-            }
-            Inputs::Texts(texts) => {
-                let tokens = texts.tokens(&TEXT.into());
-                let tokens = tokens.map_err(|e| TransferError::ModelRefused(e.detail))?;
-                (TEXT, Ready::Tokens(tokens))
-            }
+        let input = match &source.inputs {
+            Inputs::Pictures(_) => PIXELS,
+            Inputs::Texts(_) => TEXT,
         };
-        let mut features = vec![0.0; trained.dim];
-        source.engine.run(&[&made], &mut features)?;
+        let mut features = Self::features(source, trained.dim)?;
         let rows = Rows::new(1, trained.dim, &features).ok_or_else(|| {
             TransferError::Internal("self-test features do not form a row".into())
         })?;
         let probabilities = trained.probabilities(rows)?.row(0).to_vec();
         features.truncate(SHOWN_FEATURES);
         Ok(Self { input: input.into(), features, probabilities })
+    }
+
+    /// What `source` makes of the made input: `dim` features.
+    pub fn features(source: &Source, dim: usize) -> Result<Vec<f32>> {
+        let made = match &source.inputs {
+            Inputs::Pictures(pictures) => {
+                // A source of vectors has no pixels, but as many values as features.
+                let n = if source.network.is_some() { pictures.len() } else { dim };
+                Ready::Values(Self::input(pictures, n))
+            }
+            Inputs::Texts(texts) => {
+                let tokens = texts.tokens(&TEXT.into());
+                Ready::Tokens(tokens.map_err(|e| TransferError::ModelRefused(e.detail))?)
+            }
+        };
+        let mut features = vec![0.0; dim];
+        source.engine.run(&[&made], &mut features)?;
+        Ok(features)
     }
 
     /// The made input of `n` values.

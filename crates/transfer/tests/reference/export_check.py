@@ -1,7 +1,7 @@
-"""Loads exported folders with timm (and torchvision where names are its own) and compares them with their
-self-test.
+"""Loads exported folders with timm (and torchvision where names are its own), those of texts with transformers
+and, where it is installed, sentence-transformers, and compares them with their self-test.
 
-    pip install torch timm torchvision safetensors
+    pip install torch timm torchvision safetensors transformers sentence-transformers
     python export_check.py FOLDER...
 
 Every folder was written by `offshoot export RUN --to hf` or `--to safetensors`. Printed is the largest
@@ -40,10 +40,46 @@ def network(folder, config):
     return "torchvision", model
 
 
+def embeddings(folder, text):
+    """The text's vector by each library that is there: transformers' with the pooling by hand."""
+    from transformers import AutoModel, AutoTokenizer
+
+    model, info = AutoModel.from_pretrained(folder, output_loading_info=True)
+    missing = [key for key in info["missing_keys"] if not key.startswith("pooler.")]
+    assert not missing and not info["unexpected_keys"], info
+    limit = json.loads((folder / "sentence_bert_config.json").read_text())["max_seq_length"]
+    tokens = AutoTokenizer.from_pretrained(folder)(text, return_tensors="pt", truncation=True, max_length=limit)
+    rows = model.eval()(**tokens).last_hidden_state[0]
+    pooling = json.loads((folder / "1_Pooling/config.json").read_text())
+    row = rows[0] if pooling["pooling_mode_cls_token"] else rows.mean(0)
+    yield "transformers", torch.nn.functional.normalize(row, dim=0) if (folder / "2_Normalize").is_dir() else row
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError:
+        print("skipped: sentence-transformers is not installed")
+        return
+    yield "sentence-transformers", SentenceTransformer(str(folder), device="cpu").encode(text, convert_to_tensor=True)
+
+
+def text_classifier(folder):
+    """The largest difference of a probability, by library."""
+    expected = json.loads((folder / "selftest.json").read_text())
+    head = {key: value.double() for key, value in load_file(folder / "classifier.safetensors").items()}
+    with torch.no_grad():
+        for library, row in embeddings(folder, expected["input"]):
+            found = (head["weight"] @ row.double() + head["bias"]).softmax(0)
+            yield library, (found - torch.tensor(expected["probabilities"])).abs().max().item()
+
+
 if __name__ == "__main__":
     worst = 0.0
     for folder in map(pathlib.Path, sys.argv[1:]):
         config = json.loads((folder / "config.json").read_text())
+        if (folder / "classifier.safetensors").exists():
+            for library, error in text_classifier(folder):
+                worst = max(worst, error)
+                print(f"{config['offshoot']['recipe']:20} {library:21} {config['model_type']:15} {error:.1e}")
+            continue
         library, model = network(folder, config)
         with torch.no_grad():
             found = model.eval()(made_input(folder)).double().softmax(1)[0]

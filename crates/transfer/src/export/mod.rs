@@ -1,12 +1,14 @@
-//! `export`: a trained picture classifier as one network under the names of the usual libraries, and
+//! `export`: a trained classifier as one network under the names of the usual libraries, and
 //! `verify`, which replays the self-test of what was exported.
+
+mod texts;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use offshoot_nn::cpu::{Plan, PlanOptions};
-use offshoot_nn::{Array, InputSpec, Params, Recipe, backbones};
+use offshoot_nn::cpu::{Plan, PlanOptions, TextPlan};
+use offshoot_nn::{Array, InputSpec, ModelInput, Params, Recipe, backbones};
 use offshoot_stats::heads::Head;
 use offshoot_weights::Precision;
 use serde::{Deserialize, Serialize};
@@ -15,12 +17,15 @@ use serde_json::json;
 use crate::digest::Sha;
 use crate::documents::SCHEMA;
 use crate::run::RunFolder;
+use crate::source::Source;
 use crate::trained::{Preprocessor, SelfTest, Trained};
 use crate::watch::Watch;
 use crate::{Observer, Phase, Result, TransferError, durable};
 
 const MODEL: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
+/// The head of a text classifier.
+const CLASSIFIER: &str = "classifier.safetensors";
 const SELFTEST: &str = "selftest.json";
 
 /// A recipe's counterpart in another library.
@@ -93,7 +98,8 @@ fn mobilenet(key: &str) -> String {
 /// Under whose names a network is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// A folder that `timm.create_model("local-dir:FOLDER")` loads.
+    /// A folder that `timm.create_model("local-dir:FOLDER")` loads; of texts, one that transformers and
+    /// sentence-transformers do.
     Hf,
     /// The same files under the names of our recipe.
     Safetensors,
@@ -138,6 +144,9 @@ struct Own {
     head: String,
     preprocessing: String,
     model_sha256: String,
+    /// Where the head has a file of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    classifier_sha256: Option<String>,
 }
 
 /// Writes the classifier of a run: temperature and standardisation are inside its last layer, so a
@@ -153,7 +162,11 @@ pub fn export(plan: &ExportPlan, observer: &mut dyn Observer) -> Result<ExportRe
         watch.phase(Phase::Load, None, |_| Trained::load(&folder, &record))?;
     if let Some((recipe, params)) = &source.network {
         // Other libraries compute in f32, so the self-test does.
-        source.engine = Box::new(Plan::new(recipe, params, &PlanOptions::default())?);
+        let options = PlanOptions::default();
+        source.engine = match &recipe.input {
+            ModelInput::Picture(_) => Box::new(Plan::new(recipe, params, &options)?),
+            ModelInput::Text(_) => Box::new(TextPlan::new(recipe, params, &options)?),
+        };
     }
     let Some((recipe, params)) = &source.network else {
         return Err(TransferError::usage(
@@ -168,8 +181,11 @@ pub fn export(plan: &ExportPlan, observer: &mut dyn Observer) -> Result<ExportRe
         ));
     };
     let counterpart = COUNTERPARTS.iter().find(|c| c.recipe == recipe.name);
+    let text = source.texts();
     let counterpart = match plan.form {
+        // Text encoders have transformers' names from the start.
         Form::Safetensors => None,
+        Form::Hf if text.is_some() => None,
         Form::Hf => Some(counterpart.ok_or_else(|| {
             let known: Vec<&str> = COUNTERPARTS.iter().map(|c| c.recipe).collect();
             TransferError::usage(
@@ -182,17 +198,10 @@ pub fn export(plan: &ExportPlan, observer: &mut dyn Observer) -> Result<ExportRe
             )
         })?),
     };
-    let head = recipe.head.as_ref().map_or("head", |head| head.key.as_str());
-    let mut weights = backbone(recipe, params);
     let scaled = |v: &[f64]| v.iter().map(|v| (v / trained.temperature) as f32).collect();
     let classes = trained.classes.len();
     let weight = Array { shape: vec![classes, trained.dim], data: scaled(&linear.weight) };
     let bias = Array { shape: vec![classes], data: scaled(&linear.bias) };
-    weights.insert(format!("{head}.weight"), weight);
-    weights.insert(format!("{head}.bias"), bias);
-    if let Some(counterpart) = counterpart {
-        weights = weights.into_iter().map(|(k, a)| ((counterpart.rename)(&k), a)).collect();
-    }
     if plan.out.exists() {
         return Err(TransferError::usage(
             format!("{} is already there", plan.out.display()),
@@ -202,20 +211,23 @@ pub fn export(plan: &ExportPlan, observer: &mut dyn Observer) -> Result<ExportRe
     watch.phase(Phase::Export, None, |_| {
         durable::create_dir(&plan.out)?;
         let file = |name: &str| plan.out.join(name);
-        let metadata = BTreeMap::from([("format".to_string(), "pt".to_string())]);
-        offshoot_weights::write_safetensors(&file(MODEL), &weights, &metadata, Precision::F32)?;
-        let spec = source.pictures()?.spec();
-        let own = Own {
-            recipe: recipe.name.into(),
-            head: counterpart.map_or(head.to_string(), |c| {
-                (c.rename)(&format!("{head}.weight")).trim_end_matches(".weight").to_string()
-            }),
-            preprocessing: source.pictures()?.description(),
-            model_sha256: Sha::of_file(&file(MODEL))?.to_string(),
-        };
-        let config = config(&trained.classes, trained.dim, spec, counterpart, &own);
-        durable::write_json(&file(CONFIG), &config)?;
-        durable::write_json(&file("preprocessor_config.json"), &Preprocessor::new(spec))?;
+        match &text {
+            Some((facts, inputs)) => texts::write(
+                &plan.out,
+                texts::Parts {
+                    recipe,
+                    params,
+                    facts,
+                    tokenizer: inputs.tokenizer(),
+                    preprocessing: inputs.description(),
+                    classes: &trained.classes,
+                    head: [weight, bias],
+                },
+            )?,
+            None => {
+                pictures(&plan.out, recipe, params, &trained, &source, counterpart, [weight, bias])?
+            }
+        }
         durable::write_json(&file(SELFTEST), &SelfTest::record(&trained, &source)?)?;
         let card = folder.file("export/README.md");
         let card = fs::read(&card).map_err(|e| TransferError::io(card, e))?;
@@ -231,6 +243,41 @@ pub fn export(plan: &ExportPlan, observer: &mut dyn Observer) -> Result<ExportRe
         architecture: counterpart.map(|c| c.architecture.into()),
         model_sha256: Sha::of_file(&plan.out.join(MODEL))?.to_string(),
     })
+}
+
+/// Writes a network that reads pictures, its head inside, and how pictures become its input.
+fn pictures(
+    out: &Path,
+    recipe: &Recipe,
+    params: &Params,
+    trained: &Trained,
+    source: &Source,
+    counterpart: Option<&Counterpart>,
+    [weight, bias]: [Array; 2],
+) -> Result<()> {
+    let head = recipe.head.as_ref().map_or("head", |head| head.key.as_str());
+    let mut weights = backbone(recipe, params);
+    weights.insert(format!("{head}.weight"), weight);
+    weights.insert(format!("{head}.bias"), bias);
+    if let Some(counterpart) = counterpart {
+        weights = weights.into_iter().map(|(k, a)| ((counterpart.rename)(&k), a)).collect();
+    }
+    let file = |name: &str| out.join(name);
+    let metadata = BTreeMap::from([("format".to_string(), "pt".to_string())]);
+    offshoot_weights::write_safetensors(&file(MODEL), &weights, &metadata, Precision::F32)?;
+    let spec = source.pictures()?.spec();
+    let own = Own {
+        recipe: recipe.name.into(),
+        head: counterpart.map_or(head.to_string(), |c| {
+            (c.rename)(&format!("{head}.weight")).trim_end_matches(".weight").to_string()
+        }),
+        preprocessing: source.pictures()?.description(),
+        model_sha256: Sha::of_file(&file(MODEL))?.to_string(),
+        classifier_sha256: None,
+    };
+    let config = config(&trained.classes, trained.dim, spec, counterpart, &own);
+    durable::write_json(&file(CONFIG), &config)?;
+    durable::write_json(&file("preprocessor_config.json"), &Preprocessor::new(spec))
 }
 
 /// The parameters and statistics of the network without its source's classifier.
@@ -319,23 +366,40 @@ fn replay(folder: &Path) -> Result<String> {
     if Sha::of_file(&folder.join(MODEL))?.to_string() != own.model_sha256 {
         return Err(refused(format!("{MODEL} changed since it was exported")));
     }
-    let recipe = backbones::find(&own.recipe)?;
-    let mut params = offshoot_weights::read(&folder.join(MODEL))?.params;
-    let mut take = |field: &str| {
-        let key = format!("{}.{field}", own.head);
-        params.remove(&key).ok_or_else(|| refused(format!("the weights have no `{key}`")))
+    let (features, weight, bias) = match &own.classifier_sha256 {
+        Some(sum) => {
+            let path = folder.join(CLASSIFIER);
+            if Sha::of_file(&path)?.to_string() != *sum {
+                return Err(refused(format!("{CLASSIFIER} changed since it was exported")));
+            }
+            let mut head = offshoot_weights::read(&path)?.params;
+            let source = texts::open(folder)?;
+            let mut take = |field: &str| {
+                head.remove(field).ok_or_else(|| refused(format!("{CLASSIFIER} has no `{field}`")))
+            };
+            (SelfTest::features(&source, source.engine.dim())?, take("weight")?, take("bias")?)
+        }
+        None => {
+            let recipe = backbones::find(&own.recipe)?;
+            let mut params = offshoot_weights::read(&folder.join(MODEL))?.params;
+            let mut take = |field: &str| {
+                let key = format!("{}.{field}", own.head);
+                params.remove(&key).ok_or_else(|| refused(format!("the weights have no `{key}`")))
+            };
+            let (weight, bias) = (take("weight")?, take("bias")?);
+            let (params, _) = offshoot_nn::load::load(&recipe, params)?;
+            let plan = Plan::new(&recipe, &params, &PlanOptions::default())?;
+            let pictures = crate::pictures::Pictures::new(recipe.picture()?.clone());
+            let input = SelfTest::input(&pictures, plan.input_shape().len());
+            let mut features = vec![0.0; plan.feature_dim()];
+            plan.features(&input, 1, &mut features)?;
+            (features, weight, bias)
+        }
     };
-    let (weight, bias) = (take("weight")?, take("bias")?);
-    if weight.data.len() != bias.data.len() * recipe.feature_dim {
+    if weight.data.len() != bias.data.len() * features.len() {
         return Err(refused("its head has another number of features".into()));
     }
-    let (params, _) = offshoot_nn::load::load(&recipe, params)?;
-    let plan = Plan::new(&recipe, &params, &PlanOptions::default())?;
-    let pictures = crate::pictures::Pictures::new(recipe.picture()?.clone());
-    let input = SelfTest::input(&pictures, plan.input_shape().len());
-    let mut features = vec![0.0; plan.feature_dim()];
-    plan.features(&input, 1, &mut features)?;
-    let rows = weight.data.chunks_exact(recipe.feature_dim).zip(&bias.data);
+    let rows = weight.data.chunks_exact(features.len()).zip(&bias.data);
     let logits: Vec<f64> = rows
         .map(|(w, b)| {
             let dot = w.iter().zip(&features).map(|(w, x)| f64::from(*w) * f64::from(*x));
