@@ -115,6 +115,25 @@ impl Recipe {
         }
     }
 
+    /// The same network for pictures of `size` × `size` pixels.
+    ///
+    /// # Errors
+    /// [`NnError::Unsupported`] for a text encoder, where a stage is left without pixels, and where the
+    /// features would not be as many as the weights are for.
+    pub fn at_size(mut self, size: usize) -> Result<Self> {
+        let features = self.shapes(size, size)?.last().map(|(_, shape)| shape.len());
+        if features != Some(self.feature_dim) {
+            return Err(NnError::Unsupported(format!(
+                "recipe `{}` cannot take {size}×{size} pixels: its weights are for {} features",
+                self.name, self.feature_dim
+            )));
+        }
+        if let ModelInput::Picture(spec) = &mut self.input {
+            spec.size = size;
+        }
+        Ok(self)
+    }
+
     /// What token sequences it reads.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = arguments.next().unwrap_or_else(|| "features.npz".into());
     let model = arguments.next().unwrap_or_else(|| source::DEFAULT.into());
     let plan = ExtractPlan {
+        size: None,
         precision: offshoot_transfer::Precision::Auto,
         data: data.into(),
         columns: Default::default(),

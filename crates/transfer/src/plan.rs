@@ -75,6 +75,8 @@ pub struct TrainPlan {
     pub columns: ColumnNames,
     /// See [`crate::source`].
     pub model: String,
+    /// Height and width to which pictures are resized; `None` takes what the weights were trained with.
+    pub size: Option<usize>,
     /// In which precision the network computes.
     pub precision: Precision,
     /// How to transfer.
@@ -119,6 +121,7 @@ impl Default for TrainPlan {
             data: PathBuf::new(),
             columns: ColumnNames::default(),
             model: crate::source::DEFAULT.into(),
+            size: None,
             precision: Precision::Auto,
             method: Method::PROBE,
             finetune: Finetune::default(),
@@ -180,6 +183,8 @@ pub struct ExtractPlan {
     pub columns: ColumnNames,
     /// See [`crate::source`].
     pub model: String,
+    /// As in [`TrainPlan::size`].
+    pub size: Option<usize>,
     /// In which precision the network computes.
     pub precision: Precision,
     /// `(i, n)`: the i-th of n parts, counted from 0; sample k belongs to part k mod n.

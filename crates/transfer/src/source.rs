@@ -32,6 +32,8 @@ pub const DEFAULT: &str = "efficientnet_lite0";
 pub const PIXELS: &str = "pixels";
 /// Side of the pictures that [`PIXELS`] compares.
 pub const PIXELS_SIZE: usize = 24;
+/// Side of the largest pictures that a network is given.
+const LARGEST: usize = 2048;
 /// The tokenizer beside weights that are carried or stored.
 pub const TOKENIZER: &str = "tokenizer.json";
 
@@ -101,18 +103,65 @@ struct Weights {
     origin: Option<String>,
     trained_on: Option<String>,
     notes: Vec<String>,
+    /// Of pictures, where it is not the usual one.
+    size: Option<usize>,
 }
 
 /// Opens the source called `name`. `seed` draws the weights of `random:` sources.
 pub fn open(name: &str, seed: u64) -> Result<Source> {
+    open_at(name, None, seed)
+}
+
+/// Opens the source called `name` for pictures of `size` × `size` pixels; `None` takes the size that its
+/// weights were trained with.
+///
+/// # Errors
+/// As [`open`], and wrong usage where the source cannot read pictures of that size.
+pub fn open_at(name: &str, size: Option<usize>, seed: u64) -> Result<Source> {
     if name == PIXELS {
-        return Ok(pixels());
+        return match size {
+            None => Ok(pixels()),
+            Some(_) => Err(TransferError::usage(
+                format!(
+                    "`{PIXELS}` compares pictures of {PIXELS_SIZE} pixels, and of no other size"
+                ),
+                "`--size` is for networks",
+            )),
+        };
     }
+    let mut weights = weights(name, seed)?;
+    if let Some(size) = size {
+        weights.recipe = resized(name, weights.recipe, size)?;
+        weights.size = Some(size);
+    }
+    network(name, weights)
+}
+
+/// `recipe` for pictures of another size.
+fn resized(name: &str, recipe: Recipe, size: usize) -> Result<Recipe> {
+    let usual = recipe.picture().map_or(0, |spec| spec.size);
+    if size > LARGEST {
+        return Err(TransferError::usage(
+            format!("pictures of {size} pixels for `{name}`: at most {LARGEST} are read"),
+            "its own size is used without `--size`",
+        ));
+    }
+    recipe.at_size(size).map_err(|e| {
+        let hint = match usual {
+            0 => "`--size` is for pictures".into(),
+            usual => format!("without `--size`, `{name}` reads pictures of {usual} pixels"),
+        };
+        TransferError::usage(e.to_string(), hint)
+    })
+}
+
+/// The weights of the source called `name`.
+fn weights(name: &str, seed: u64) -> Result<Weights> {
     if let Some((base, adapter)) = name.rsplit_once('+')
         && !Path::new(name).exists()
         && Path::new(adapter).is_file()
     {
-        return adapted(name, base, Path::new(adapter), seed);
+        return adapted(base, Path::new(adapter), seed);
     }
     if let Some(recipe) = name.strip_prefix("random:") {
         let recipe = backbones::find(recipe)?;
@@ -129,8 +178,9 @@ pub fn open(name: &str, seed: u64) -> Result<Source> {
             origin,
             trained_on: Some("nothing".into()),
             notes: Vec::new(),
+            size: None,
         };
-        return network(name, weights);
+        return Ok(weights);
     }
     if name == DEFAULT {
         let checkpoint = offshoot_weights::read_bytes("embedded efficientnet_lite0", EMBEDDED)?;
@@ -138,23 +188,23 @@ pub fn open(name: &str, seed: u64) -> Result<Source> {
         let mut weights = loaded(backbones::find(DEFAULT)?, checkpoint, licence)?;
         weights.origin = Some(EMBEDDED_ORIGIN.into());
         weights.trained_on = Some("ImageNet-1k, 1000 classes".into());
-        return network(name, weights);
+        return Ok(weights);
     }
     match name.split_once('@') {
         Some((recipe, path)) => {
             let recipe = backbones::find(recipe)?;
-            network(name, loaded(recipe, read(Path::new(path))?, None)?)
+            loaded(recipe, read(Path::new(path))?, None)
         }
         None if Path::new(name).exists() => match encoder::describe(Path::new(name))? {
-            Some(described) => network(name, of_folder(described)?),
-            None => network(name, recognised(name, read(Path::new(name))?)?),
+            Some(described) => of_folder(described),
+            None => recognised(name, read(Path::new(name))?),
         },
         None => stored(name),
     }
 }
 
 /// A source with low-rank products added, as `--method lora` leaves them in `export/adapter.safetensors`.
-fn adapted(name: &str, base: &str, adapter: &Path, seed: u64) -> Result<Source> {
+fn adapted(base: &str, adapter: &Path, seed: u64) -> Result<Weights> {
     let base = open(base, seed)?;
     let texts = base.texts();
     let Some((recipe, params)) = base.network else {
@@ -165,7 +215,7 @@ fn adapted(name: &str, base: &str, adapter: &Path, seed: u64) -> Result<Source> 
     };
     let added = read(adapter)?;
     let sha256 = Sha::of_texts(&[&base.facts.weights_sha256, &added.sha256]).to_string();
-    let weights = Weights {
+    Ok(Weights {
         recipe,
         texts,
         params: crate::fit::merged(params, &added.params)?,
@@ -174,12 +224,12 @@ fn adapted(name: &str, base: &str, adapter: &Path, seed: u64) -> Result<Source> 
         origin: base.origin,
         trained_on: base.trained_on,
         notes: base.notes,
-    };
-    network(name, weights)
+        size: None,
+    })
 }
 
 /// A model of the user's store.
-fn stored(name: &str) -> Result<Source> {
+fn stored(name: &str) -> Result<Weights> {
     let store = Store::of_user()?;
     if !store.dir().join(name).is_dir() {
         return Err(unknown(name));
@@ -190,7 +240,7 @@ fn stored(name: &str) -> Result<Source> {
         Some(set) => format!("{set}, {} classes", classes.count),
         None => format!("{} classes", classes.count),
     });
-    let weights = Weights {
+    Ok(Weights {
         recipe,
         texts: entry.encoder.zip(texts.map(Arc::new)),
         params,
@@ -199,8 +249,8 @@ fn stored(name: &str) -> Result<Source> {
         origin: Some(entry.source),
         trained_on,
         notes,
-    };
-    network(name, weights)
+        size: None,
+    })
 }
 
 fn unknown(name: &str) -> TransferError {
@@ -250,7 +300,7 @@ fn loaded(
     ));
     let (origin, trained_on) = (None, None);
     let (texts, sha256) = (None, checkpoint.sha256);
-    Ok(Weights { recipe, texts, params, sha256, licence, origin, trained_on, notes })
+    Ok(Weights { recipe, texts, params, sha256, licence, origin, trained_on, notes, size: None })
 }
 
 /// Finds the one recipe that the checkpoint's keys and shapes fit.
@@ -291,7 +341,8 @@ fn recognised(name: &str, checkpoint: offshoot_weights::Checkpoint) -> Result<We
 }
 
 fn network(name: &str, weights: Weights) -> Result<Source> {
-    let Weights { recipe, texts, params, sha256, licence, origin, trained_on, notes } = weights;
+    let Weights { recipe, texts, params, sha256, licence, origin, trained_on, notes, size } =
+        weights;
     let options = PlanOptions::default();
     let (inputs, engine, isa, encoder): (Inputs, Box<dyn Engine>, _, _) = match texts {
         Some((facts, texts)) => {
@@ -325,6 +376,7 @@ fn network(name: &str, weights: Weights) -> Result<Source> {
         dim: engine.dim(),
         preprocessing: inputs.description(),
         precision: F32.into(),
+        size,
         tuned_from_sha256: None,
         encoder,
     };
@@ -348,7 +400,7 @@ pub fn untrained(source: &Source, seed: u64) -> Result<Source> {
     let (Some((recipe, _)), Inputs::Texts(texts), Some(facts)) =
         (&source.network, &source.inputs, &source.facts.encoder)
     else {
-        return open(&format!("random:{}", source.facts.recipe), seed);
+        return open_at(&format!("random:{}", source.facts.recipe), source.facts.size, seed);
     };
     let drawn = [recipe.name, &facts.layers.to_string(), &facts.features.to_string()];
     let sha256 = Sha::of_texts(&[&["random weights 1", &seed.to_string()], &drawn[..]].concat());
@@ -361,6 +413,7 @@ pub fn untrained(source: &Source, seed: u64) -> Result<Source> {
         origin: Some(format!("drawn at random, seed {seed}")),
         trained_on: Some("nothing".into()),
         notes: Vec::new(),
+        size: None,
     };
     network(&format!("random:{}", recipe.name), weights)
 }
@@ -407,6 +460,7 @@ fn identity(name: &str, dim: usize, pictures: Pictures, preprocessing: String) -
         dim,
         preprocessing,
         precision: F32.into(),
+        size: None,
         tuned_from_sha256: None,
         encoder: None,
     };
@@ -431,7 +485,7 @@ pub fn reopen(facts: &ModelFacts, seed: u64, carried: &Path) -> Result<Source> {
         return Ok(vectors(facts.dim));
     }
     if facts.tuned_from_sha256.is_none()
-        && let Ok(source) = open(&facts.name, seed)
+        && let Ok(source) = open_at(&facts.name, facts.size, seed)
         && source.facts.weights_sha256 == facts.weights_sha256
     {
         return same_preprocessing(source, facts);
@@ -446,7 +500,12 @@ pub fn reopen(facts: &ModelFacts, seed: u64, carried: &Path) -> Result<Source> {
         Some(encoder) => encoder.recipe()?,
         None => backbones::find(&facts.recipe)?,
     };
+    let recipe = match facts.size {
+        Some(size) => resized(&facts.name, recipe, size)?,
+        None => recipe,
+    };
     let mut weights = loaded(recipe, read(carried)?, facts.licence.clone())?;
+    weights.size = facts.size;
     if let Some(encoder) = &facts.encoder {
         let path = carried.with_file_name(TOKENIZER);
         let json = std::fs::read(&path).map_err(|e| TransferError::io(&path, e))?;
@@ -490,6 +549,7 @@ pub fn tuned(source: &Source, params: Params) -> Result<Source> {
         origin: source.origin.clone(),
         trained_on: source.trained_on.clone(),
         notes: Vec::new(),
+        size: source.facts.size,
     };
     let mut tuned = network(&source.name, weights)?;
     tuned.facts.tuned_from_sha256 = Some(source.facts.weights_sha256.clone());

@@ -239,6 +239,7 @@ fn rows_are_cached_by_the_text_and_do_not_depend_on_company() {
             data: path("reviews.csv"),
             columns: Default::default(),
             model: tiny_bert(),
+            size: None,
             precision: Precision::F32,
             shard: None,
             out: Some(path(out)),

@@ -33,6 +33,10 @@ pub struct Extract {
     /// The I-th of N parts, counted from 0
     #[arg(long, value_name = "I/N", value_parser = shard)]
     shard: Option<(usize, usize)>,
+    /// Height and width to which pictures are resized; by default what the weights were
+    /// trained with. Half of the side is a quarter of the work
+    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true)]
+    size: Option<String>,
     /// Of the network's products: `auto` takes bf16 where the processor has tiles for it and a first
     /// batch in both agrees, else what is as good as f32
     #[arg(long, value_name = "PRECISION", value_parser = ["auto", "f32", "bf16x3", "bf16"])]
@@ -59,8 +63,12 @@ fn shard(text: &str) -> std::result::Result<(usize, usize), String> {
 
 impl Extract {
     pub fn flags(&self) -> Vec<(&'static str, String)> {
-        let given =
-            [("model", &self.model), ("precision", &self.precision), ("batch", &self.batch)];
+        let given = [
+            ("model", &self.model),
+            ("size", &self.size),
+            ("precision", &self.precision),
+            ("batch", &self.batch),
+        ];
         let given = given.into_iter().filter_map(|(key, v)| Some((key, v.clone()?)));
         given.chain(self.columns.flags()).collect()
     }
@@ -77,6 +85,7 @@ impl Extract {
             data: self.data,
             columns: settings.columns.clone(),
             model: settings.model.clone(),
+            size: settings.size,
             precision: Precision::from_name(&settings.precision)?,
             shard: self.shard,
             out: self.out,

@@ -84,6 +84,10 @@ pub struct Train {
     /// Name of the run folder; by default of the data and the model
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// Height and width to which pictures are resized; by default what the weights were
+    /// trained with. Half of the side is a quarter of the work
+    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true)]
+    size: Option<String>,
     /// Of the network's products: `auto` takes bf16 where the processor has tiles for it and a first
     /// batch in both agrees, else what is as good as f32
     #[arg(long, value_name = "PRECISION", value_parser = ["auto", "f32", "bf16x3", "bf16"])]
@@ -113,6 +117,7 @@ impl Train {
     pub fn flags(&self) -> Vec<(&'static str, String)> {
         let given = [
             ("model", &self.model),
+            ("size", &self.size),
             ("precision", &self.precision),
             ("train.method", &self.method),
             ("train.head", &self.head),
@@ -155,6 +160,7 @@ impl Train {
             data: self.data,
             columns: settings.columns.clone(),
             model: settings.model.clone(),
+            size: settings.size,
             precision: Precision::from_name(&settings.precision)?,
             method: Method::find(&train.method)?,
             finetune: settings.finetune.clone(),

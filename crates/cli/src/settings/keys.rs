@@ -295,6 +295,13 @@ pub const KEYS: &[Key] = &[
     key("predict.top", "OFFSHOOT_PREDICT_TOP", Kind::Count, "3", "classes listed for each input"),
     key("runs_dir", "OFFSHOOT_RUNS_DIR", Kind::Text, "runs", "folder of run folders"),
     key("seed", "OFFSHOOT_SEED", Kind::Number, "0", "keys every random draw"),
+    key(
+        "size",
+        "OFFSHOOT_SIZE",
+        Kind::Count,
+        "",
+        "height and width of pictures; the model's own where unset",
+    ),
     key("threads", "OFFSHOOT_THREADS", Kind::Threads, "", "threads; all cores where unset"),
     key(
         "train.baselines",

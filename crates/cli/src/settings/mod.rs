@@ -42,6 +42,9 @@ pub struct Settings {
     pub runs_dir: PathBuf,
     /// Keys every random draw.
     pub seed: u64,
+    /// Height and width of pictures; the model's own where `None`.
+    #[serde(default)]
+    pub size: Option<usize>,
     /// Threads; all cores where `None`.
     pub threads: Option<usize>,
     /// What `train` does.

@@ -143,6 +143,9 @@ struct Own {
     recipe: String,
     head: String,
     preprocessing: String,
+    /// Height and width of pictures, where they are not what the recipe's weights were trained with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size: Option<usize>,
     model_sha256: String,
     /// Where the head has a file of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -272,6 +275,7 @@ fn pictures(
             (c.rename)(&format!("{head}.weight")).trim_end_matches(".weight").to_string()
         }),
         preprocessing: source.pictures()?.description(),
+        size: source.facts.size,
         model_sha256: Sha::of_file(&file(MODEL))?.to_string(),
         classifier_sha256: None,
     };
@@ -381,6 +385,10 @@ fn replay(folder: &Path) -> Result<String> {
         }
         None => {
             let recipe = backbones::find(&own.recipe)?;
+            let recipe = match own.size {
+                Some(size) => recipe.at_size(size)?,
+                None => recipe,
+            };
             let mut params = offshoot_weights::read(&folder.join(MODEL))?.params;
             let mut take = |field: &str| {
                 let key = format!("{}.{field}", own.head);

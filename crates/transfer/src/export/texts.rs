@@ -55,6 +55,7 @@ pub(super) fn write(out: &Path, parts: Parts<'_>) -> Result<()> {
         recipe: recipe.name.into(),
         head: CLASSIFIER.into(),
         preprocessing,
+        size: None,
         model_sha256: Sha::of_file(&out.join(MODEL))?.to_string(),
         classifier_sha256: Some(Sha::of_file(&out.join(CLASSIFIER))?.to_string()),
     };

@@ -21,7 +21,7 @@ pub fn extract(plan: &ExtractPlan, observer: &mut dyn Observer) -> Result<Extrac
     let mut source =
         watch.phase(Phase::Load, None, |_| match vector_length(&dataset.samples)? {
             Some(dim) => Ok(source::vectors(dim)),
-            None => source::open(&plan.model, plan.seed),
+            None => source::open_at(&plan.model, plan.size, plan.seed),
         })?;
     for note in &source.notes {
         watch.note(note)?;

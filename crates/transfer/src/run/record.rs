@@ -55,6 +55,9 @@ pub struct ModelFacts {
     /// In which the network computed: `f32`, `bf16x3` or `bf16`.
     #[serde(default = "f32")]
     pub precision: String,
+    /// Height and width of pictures, where they are not what the weights were trained with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<usize>,
     /// sha256 of the weights that tuning began with, where the run tuned them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuned_from_sha256: Option<String>,

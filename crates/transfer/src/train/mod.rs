@@ -175,7 +175,7 @@ pub fn source_of(plan: &TrainPlan, prepared: &Prepared, watch: &mut Watch<'_>) -
                 watch.note("the data holds feature vectors; they are used as they are")?;
                 source::vectors(dim)
             }
-            None => source::open(&plan.model, plan.seed)?,
+            None => source::open_at(&plan.model, plan.size, plan.seed)?,
         };
         for note in &source.notes {
             watch.note(note)?;

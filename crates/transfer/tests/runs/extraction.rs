@@ -6,6 +6,7 @@ use super::data::*;
 
 fn plan(place: &Place) -> ExtractPlan {
     ExtractPlan {
+        size: None,
         precision: offshoot_transfer::Precision::Auto,
         data: place.path("data"),
         columns: Default::default(),

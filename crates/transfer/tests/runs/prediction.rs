@@ -1,7 +1,10 @@
 use std::fs;
 use std::path::PathBuf;
 
-use offshoot_transfer::{PredictInput, PredictPlan, Prediction, predict, train};
+use offshoot_transfer::{
+    ExportPlan, Form, Method, PredictInput, PredictPlan, Prediction, TrainPlan, export, predict,
+    train, verify,
+};
 
 use super::data::*;
 
@@ -46,6 +49,40 @@ fn files_folders_lists_and_bytes_get_the_same_answer() {
     let by_csv = rows(&plan, PredictInput::Paths(vec![folder.join("list.csv")]));
     let answers = |rows: &[Prediction]| rows.iter().map(|r| r.top.clone()).collect::<Vec<_>>();
     assert_eq!(answers(&by_csv), answers(&by_file));
+}
+
+/// A run on pictures of another size is tuned, read back, exported and verified at that size.
+#[test]
+fn the_size_of_pictures_stays_with_the_run() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 10, 0);
+    let mut usual = Vec::new();
+    for (method, size) in [("probe", None), ("probe", Some(32)), ("lp-ft", Some(32))] {
+        let mut plan = TrainPlan { model: "random:mobilenet_v2".into(), size, ..place.plan() };
+        plan.method = Method::find(method).unwrap();
+        plan.finetune.epochs = Some(1);
+        let run = train(&plan, &mut ()).unwrap().run;
+        let expected = size.map_or("224x224x3", |_| "32x32x3");
+        let record = fs::read_to_string(run.join("run.json")).unwrap();
+        assert!(record.contains(expected), "{method} {size:?}");
+        let out = place.path(&format!("{method} {size:?}"));
+        let form = Form::Hf;
+        export(&ExportPlan { run: run.clone(), form, out: out.clone() }, &mut ()).unwrap();
+        verify(&out, &mut ()).unwrap();
+        verify(&run, &mut ()).unwrap();
+        let plan = PredictPlan { run, columns: Default::default(), top: 2, batch: 4 };
+        let found = rows(&plan, PredictInput::Paths(vec![place.path("data/down")]));
+        assert!(found.iter().all(|row| row.error.is_none()));
+        usual.push(found.iter().map(|row| row.top.clone()).collect::<Vec<_>>());
+    }
+    assert_ne!(usual[0], usual[1]);
+    // Two linear layers are for features of one size only; a text or pixels have none.
+    for (model, size) in
+        [("random:digits_mnist", 32), ("pixels", 32), ("random:mobilenet_v2", 4096)]
+    {
+        let plan = TrainPlan { model: model.into(), size: Some(size), ..place.plan() };
+        assert_eq!(train(&plan, &mut ()).unwrap_err().exit_code(), 2, "{model}");
+    }
 }
 
 #[test]
