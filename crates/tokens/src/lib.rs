@@ -7,10 +7,12 @@
 
 mod document;
 mod folder;
+mod pieces;
 mod tokenizer;
 
 use std::path::PathBuf;
 
+pub use pieces::{Pieces, Span, Word};
 pub use tokenizer::{Encoded, Tokenizer};
 
 /// What can be wrong with a tokenizer, and where.

@@ -4,8 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use tokenizers::{TruncationDirection, TruncationParams, TruncationStrategy};
+use tokenizers::{Encoding, PostProcessor, PostProcessorWrapper, TruncationDirection};
 
+use crate::pieces::{Pieces, Span};
 use crate::{Result, TokenError, document, folder, refused, shown};
 
 /// Bytes of text a token of the limit that are looked at first; English has about five.
@@ -15,12 +16,16 @@ const MOST_BYTES: usize = 1 << 18;
 
 /// Turns texts into token ids, at most so many a text.
 pub struct Tokenizer {
+    /// Without what it would do at the end: it would keep every part that is cut off, and of a pair
+    /// every part of one text beside every part of the other.
     inner: tokenizers::Tokenizer,
+    /// Puts special tokens around texts that were cut.
+    finish: Option<PostProcessorWrapper>,
     json: String,
     sha256: String,
     limit: usize,
-    /// Special tokens of a pair.
-    specials: usize,
+    /// Special tokens of a text, and of a pair.
+    specials: [usize; 2],
     ids: usize,
 }
 
@@ -34,6 +39,9 @@ pub struct Encoded {
     pub types: Vec<u32>,
     /// Whether the text was longer than the limit.
     pub cut: bool,
+    /// About how many tokens were left out: exactly those of what was looked at, and in proportion
+    /// of what was not.
+    pub left: usize,
 }
 
 impl Tokenizer {
@@ -71,26 +79,17 @@ impl Tokenizer {
             Some(Err(error)) => return Err(refused(place, shown(&error.to_string()))),
             None => return Err(refused(place, "its parts contradict each other")),
         };
-        let specials = inner.get_post_processor().map_or(0, |p| {
-            use tokenizers::PostProcessor;
-            p.added_tokens(true)
-        });
-        if limit <= specials {
-            let detail = format!("{specials} special tokens do not fit into {limit}");
+        let finish = inner.get_post_processor().cloned();
+        inner.with_post_processor(None::<PostProcessorWrapper>);
+        let added = |pair| finish.as_ref().map_or(0, |p| p.added_tokens(pair));
+        let specials = [added(false), added(true)];
+        if limit <= specials[1] {
+            let detail = format!("{} special tokens do not fit into {limit}", specials[1]);
             return Err(refused(place, detail));
         }
-        let truncation = TruncationParams {
-            direction: TruncationDirection::Right,
-            max_length: limit,
-            strategy: TruncationStrategy::LongestFirst,
-            stride: 0,
-        };
-        inner
-            .with_truncation(Some(truncation))
-            .map_err(|error| refused(place, shown(&error.to_string())))?;
         let ids = inner.get_vocab(true).values().max().map_or(0, |id| *id as usize + 1);
         let sha256 = Sha256::digest(json.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
-        let tokenizer = Self { inner, json, sha256, limit, specials, ids };
+        let tokenizer = Self { inner, finish, json, sha256, limit, specials, ids };
         // Words of the post-processor that are in no vocabulary show here and not in a user's text.
         for pair in [None, Some("b")] {
             let encoded = tokenizer
@@ -135,55 +134,131 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenError::Text`] for a text that holds what the tokenizer has no token for.
     pub fn encode(&self, text: &str, pair: Option<&str>) -> Result<Encoded> {
+        let (encoding, left) = self.encoding(text, pair, false)?;
+        Ok(encoded(&encoding, left))
+    }
+
+    /// As [`Tokenizer::encode`], and where in the texts each token is from.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn pieces(&self, text: &str, pair: Option<&str>) -> Result<Pieces> {
+        let (encoding, left) = self.encoding(text, pair, true)?;
+        let span = |(&(start, end), part): (&(usize, usize), Option<usize>)| {
+            let part = part?;
+            let whole = if part == 0 { text } else { pair.unwrap_or_default() };
+            let (start, end) = (whole.floor_char_boundary(start), whole.ceil_char_boundary(end));
+            Some(Span { part, bytes: start..end.max(start) })
+        };
+        let parts = encoding.get_sequence_ids();
+        let spans = encoding.get_offsets().iter().zip(parts).map(span).collect();
+        Ok(Pieces { encoded: encoded(&encoding, left), spans })
+    }
+
+    /// Cut and with special tokens; beside it, how many tokens were left out, where any were.
+    fn encoding(
+        &self,
+        text: &str,
+        pair: Option<&str>,
+        offsets: bool,
+    ) -> Result<(Encoding, Option<usize>)> {
+        let texts = [text, pair.unwrap_or_default()];
+        let room = self.limit - self.specials[usize::from(pair.is_some())];
         let mut bytes = BYTES_A_TOKEN.saturating_mul(self.limit);
         loop {
-            let (text, text_left) = beginning(text, bytes);
-            let (pair, pair_left) = match pair.map(|p| beginning(p, bytes)) {
-                Some((pair, left)) => (Some(pair), left),
-                None => (None, false),
-            };
-            let (encoded, kept) = self.encode_whole(text, pair)?;
-            let left = [text_left, pair_left];
-            if left == [false; 2] {
-                return Ok(encoded);
-            }
+            let parts = texts.map(|text| beginning(text, bytes));
+            let unread = parts.map(|(_, left)| left);
+            let first = self.raw(parts[0].0, offsets)?;
+            let second = pair.map(|_| self.raw(parts[1].0, offsets)).transpose()?;
+            let found = [first.len(), second.as_ref().map_or(0, Encoding::len)];
+            let kept = shares(found, room);
+            let cut = found != kept;
             // What is left out cannot matter where what was read is too long already. Of a pair the
             // longer text is cut, so one with half of the room is certain to keep no more; but which
             // of two long ones has the odd token depends on all of both.
-            let half = (self.limit - self.specials).div_ceil(2);
-            let settled = match pair {
-                None => encoded.cut,
-                Some(_) if left == [true; 2] => false,
-                Some(_) => encoded.cut && (0..2).all(|part| !left[part] || kept[part] >= half),
+            let settled = match unread {
+                [false, false] => true,
+                [true, true] => false,
+                _ if pair.is_none() => cut,
+                _ => cut && (0..2).all(|i| !unread[i] || kept[i] >= room.div_ceil(2)),
             };
             if settled || bytes >= MOST_BYTES {
-                return Ok(Encoded { cut: true, ..encoded });
+                let left: usize = (0..2)
+                    .map(|i| {
+                        let looked_at = parts[i].0.len().max(1) as f64;
+                        let rest = (texts[i].len() - parts[i].0.len()) as f64;
+                        found[i] - kept[i] + (found[i] as f64 * rest / looked_at).round() as usize
+                    })
+                    .sum();
+                let left = (cut || unread != [false; 2]).then_some(left);
+                return Ok((self.finished(first, second, kept)?, left));
             }
             bytes = bytes.saturating_mul(4);
         }
     }
 
-    /// The tokens, and how many of them are of each text.
-    fn encode_whole(&self, text: &str, pair: Option<&str>) -> Result<(Encoded, [usize; 2])> {
-        let encoded = guarded(|| match pair {
-            Some(pair) => self.inner.encode_fast((text, pair), true),
-            None => self.inner.encode_fast(text, true),
+    /// All tokens of one text, without special ones around it.
+    fn raw(&self, text: &str, offsets: bool) -> Result<Encoding> {
+        let encoding = guarded(|| match offsets {
+            true => self.inner.encode(text, false),
+            false => self.inner.encode_fast(text, false),
         });
-        match encoded {
-            Some(Ok(encoding)) => {
-                let of = encoding.get_sequence_ids();
-                let kept = [0, 1].map(|part| of.iter().filter(|s| **s == Some(part)).count());
-                let encoded = Encoded {
-                    ids: encoding.get_ids().to_vec(),
-                    types: encoding.get_type_ids().to_vec(),
-                    cut: !encoding.get_overflowing().is_empty(),
-                };
-                Ok((encoded, kept))
-            }
-            Some(Err(error)) => Err(TokenError::Text(shown(&error.to_string()))),
-            None => Err(TokenError::Text("the tokenizer failed on this text".into())),
-        }
+        told(encoding)
     }
+
+    /// The first `kept` tokens of each text, with special tokens around them.
+    fn finished(
+        &self,
+        mut first: Encoding,
+        mut second: Option<Encoding>,
+        kept: [usize; 2],
+    ) -> Result<Encoding> {
+        for (encoding, kept) in [Some(&mut first), second.as_mut()].into_iter().flatten().zip(kept)
+        {
+            encoding.truncate(kept, 0, TruncationDirection::Right);
+            encoding.take_overflowing();
+        }
+        if let Some(second) = &mut second {
+            second.set_type_ids(vec![1; second.len()]);
+        }
+        told(guarded(|| match &self.finish {
+            Some(finish) => finish.process(first, second, true),
+            None => {
+                // Tells which token is of which text, too.
+                let all = [Some(first), second].into_iter().flatten().collect();
+                let joined = <dyn PostProcessor>::default_process(all, true);
+                joined.map(|mut joined| joined.pop().unwrap_or_default())
+            }
+        }))
+    }
+}
+
+fn told(result: Option<tokenizers::Result<Encoding>>) -> Result<Encoding> {
+    match result {
+        Some(Ok(encoding)) => Ok(encoding),
+        Some(Err(error)) => Err(TokenError::Text(shown(&error.to_string()))),
+        None => Err(TokenError::Text("the tokenizer failed on this text".into())),
+    }
+}
+
+fn encoded(encoding: &Encoding, left: Option<usize>) -> Encoded {
+    Encoded {
+        ids: encoding.get_ids().to_vec(),
+        types: encoding.get_type_ids().to_vec(),
+        cut: left.is_some(),
+        left: left.unwrap_or(0),
+    }
+}
+
+/// How many tokens of each text are kept where all have to fit into `room`: `longest_first` of
+/// Hugging Face's tokenizers, which cuts the longer one, and both to the half where both are longer.
+fn shares([first, second]: [usize; 2], room: usize) -> [usize; 2] {
+    if first + second <= room {
+        return [first, second];
+    }
+    let (short, half) = (first.min(second), room / 2);
+    let (short, long) = if short <= half { (short, room - short) } else { (half, room - half) };
+    if first <= second { [short, long] } else { [long, short] }
 }
 
 /// `None` where `work` panicked.
@@ -210,6 +285,16 @@ fn beginning(text: &str, bytes: usize) -> (&str, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_longer_text_of_a_pair_is_cut() {
+        assert_eq!(shares([3, 4], 7), [3, 4]);
+        assert_eq!(shares([3, 9], 7), [3, 4]);
+        assert_eq!(shares([9, 2], 7), [5, 2]);
+        assert_eq!(shares([9, 9], 7), [3, 4]);
+        assert_eq!(shares([9, 8], 7), [4, 3]);
+        assert_eq!(shares([9, 0], 7), [7, 0]);
+    }
 
     #[test]
     fn a_beginning_ends_behind_a_word() {

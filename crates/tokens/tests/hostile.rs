@@ -129,6 +129,8 @@ fn long_texts_take_time_for_what_is_kept() {
         let start = Instant::now();
         let encoded = tokenizer.encode(&text, None).unwrap();
         let pair = tokenizer.encode("film", Some(&text)).unwrap();
+        let both = tokenizer.encode(&text, Some(&text)).unwrap();
+        assert!(both.ids.len() <= 128 && both.cut);
         let seconds = start.elapsed();
         println!("10 MB of {unit:?}: {} tokens, {seconds:.2?}", encoded.ids.len());
         assert!(encoded.ids.len() <= 128 && pair.ids.len() <= 128 && encoded.cut);
@@ -140,13 +142,36 @@ fn long_texts_take_time_for_what_is_kept() {
 fn a_cut_text_has_the_tokens_of_its_whole() {
     let tokenizer = loaded(&document(), 64).unwrap();
     let words: String = (0..4000).map(|i| ["good ", "films ", "film, "][i % 3]).collect();
+    let ids = |text: &str, pair: Option<&str>| tokenizer.encode(text, pair).unwrap().ids;
     // Short enough to be read at once, and long enough to be cut.
-    let whole = tokenizer.encode(&words[..1000], None).unwrap();
-    assert_eq!(tokenizer.encode(&words, None).unwrap(), whole);
+    assert_eq!(ids(&words, None), ids(&words[..1000], None));
     for first in ["film", "film film ".repeat(30).as_str(), "good ".repeat(200).as_str()] {
-        let whole = tokenizer.encode(first, Some(&words[..1000])).unwrap();
-        assert_eq!(tokenizer.encode(first, Some(&words)).unwrap(), whole);
+        assert_eq!(ids(first, Some(&words)), ids(first, Some(&words[..1000])));
     }
+    // One, two and two tokens in turn; those that were not looked at are told in proportion.
+    let left = tokenizer.encode(&words, None).unwrap().left as f64;
+    let expected = (4000 * 5 / 3 - 62) as f64;
+    assert!((left / expected - 1.0).abs() < 0.02, "{left} of {expected}");
+    assert_eq!(tokenizer.encode(&words[..300], Some(&words[..300])).unwrap().left, 2 * 90 - 61);
+}
+
+#[test]
+fn pieces_are_the_tokens_and_tell_where_they_are_from() {
+    let tokenizer = loaded(&document(), 8).unwrap();
+    let (text, pair) = ("Good films", "a GOOD  film of films");
+    let pieces = tokenizer.pieces(text, Some(pair)).unwrap();
+    assert_eq!(pieces.encoded, tokenizer.encode(text, Some(pair)).unwrap());
+    let words = pieces.words([text, pair]);
+    let told: Vec<(usize, &str, usize)> = words
+        .iter()
+        .map(|word| {
+            let part = word.span.part;
+            (part, &[text, pair][part][word.span.bytes.clone()], word.tokens.len())
+        })
+        .collect();
+    assert_eq!(told, [(0, "Good", 1), (0, "films", 2), (1, "a", 1), (1, "GOOD", 1)]);
+    let special = pieces.spans.iter().filter(|span| span.is_none()).count();
+    assert_eq!((special, pieces.encoded.left), (3, 4));
 }
 
 proptest! {
