@@ -1,17 +1,21 @@
 """Eight labels a class: ours beside the `setfit` package, same encoder, same texts, two threads each.
 
     python few_shot.py --offshoot target/release/offshoot --packages PACKAGES --model FOLDER --work DIR \\
-        [--data movies,amazon,news4,r8] [--seeds 10] [--methods probe,auto] [--tests 1000] [--setfit]
+        [--data movies,amazon,news4,r8] [--seeds 10] [--methods probe,auto] [--tests 1000] [--setfit 10]
 
 PACKAGES holds what data.py names; FOLDER is the encoder in the form of sentence-transformers (that of
-`offshoot models pull all-minilm-l6-v2`). `--setfit` also runs the package as its documentation does (one
-epoch over oversampled pairs, batches of 16, learning rate 2e-5), in a process of its own: it needs torch,
-transformers, sentence-transformers and setfit. A wall time is that of the whole process, from reading the
-texts to the figures on the test texts. Results go to DIR/few_shot.json; what is there is not run again.
+`offshoot models pull all-minilm-l6-v2`). `--setfit N` also runs the package on the first N seeds, as its
+documentation does (one epoch over oversampled pairs, batches of 16, learning rate 2e-5), in a process of its
+own: it needs torch, transformers, sentence-transformers and setfit. A wall time is that of the whole process,
+from reading the texts to the figures on the test texts.
+
+Every finished run is one line of DIR/few_shot.jsonl, with the load of the machine before it; what is there is
+not run again, so the script may be stopped at any time. Accuracies do not depend on the load, times do.
 """
 
 import argparse
 import json
+import os
 import pathlib
 import statistics
 import subprocess
@@ -20,6 +24,7 @@ import time
 
 import data
 
+PACKAGE = "setfit package"
 PEER = """
 import csv, json, sys, torch
 from datasets import Dataset
@@ -67,32 +72,65 @@ def main():
     parse.add_argument("--seeds", type=int, default=10)
     parse.add_argument("--methods", default="probe,auto")
     parse.add_argument("--tests", type=int, default=1000)
-    parse.add_argument("--setfit", action="store_true")
+    parse.add_argument("--setfit", type=int, default=0, metavar="SEEDS")
     args = parse.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    store = args.work / "few_shot.json"
-    known = json.loads(store.read_text()) if store.exists() else {}
-    methods = args.methods.split(",") + (["setfit package"] if args.setfit else [])
-    for name, rows in data.tables(args.packages, args.data.split(",")).items():
-        for seed in range(args.seeds):
+    results = Results(args.work / "few_shot.jsonl")
+    tables = data.tables(args.packages, args.data.split(","))
+    # Seed by seed, so that a run that is stopped has some of everything.
+    for seed in range(args.seeds):
+        for name, rows in tables.items():
             path = args.work / f"{name}-{seed}-{args.tests}.csv"
             train, tests = data.few(rows, 8, seed, args.tests)
             data.write(path, train + tests)
             # In turn, so that a busy machine is busy for all of them.
-            for method in methods:
-                key = f"{name} {seed} {args.tests} {method}"
-                if key not in known:
-                    start = time.time()
-                    package = method == "setfit package"
-                    accuracy = peer(args, path, seed) if package else ours(args, path, method, seed)
-                    known[key] = [accuracy, time.time() - start]
-                    store.write_text(json.dumps(known, indent=0))
-        for method in methods:
-            got = [known[f"{name} {seed} {args.tests} {method}"] for seed in range(args.seeds)]
-            accuracies = [100 * accuracy for accuracy, _ in got]
-            spread = statistics.stdev(accuracies) if len(got) > 1 else float("nan")
-            seconds = statistics.median(seconds for _, seconds in got)
-            print(f"{name:8} {method:15} {statistics.mean(accuracies):5.1f} ± {spread:4.1f} %  {seconds:7.1f} s", flush=True)
+            for method in args.methods.split(",") + [PACKAGE] * (seed < args.setfit):
+                if results.get(name, seed, args.tests, method):
+                    continue
+                load, start = os.getloadavg()[0], time.time()
+                accuracy = peer(args, path, seed) if method == PACKAGE else ours(args, path, method, seed)
+                results.add(data=name, seed=seed, tests=args.tests, method=method, accuracy=accuracy,
+                            seconds=time.time() - start, load=load)
+    for name in tables:
+        for method in args.methods.split(",") + [PACKAGE] * (args.setfit > 0):
+            show(results, args, name, method)
+
+
+class Results:
+    """Finished runs, a line each."""
+
+    def __init__(self, path):
+        self.path = path
+        lines = path.read_text().splitlines() if path.exists() else []
+        self.runs = [json.loads(line) for line in lines]
+
+    def get(self, name, seed, tests, method):
+        wanted = {"data": name, "seed": seed, "tests": tests, "method": method}
+        return next((run for run in self.runs if wanted.items() <= run.items()), None)
+
+    def add(self, **run):
+        self.runs.append(run)
+        with open(self.path, "a") as file:
+            file.write(json.dumps(run) + "\n")
+
+
+def show(results, args, name, method):
+    """Mean and deviation over seeds; beside them those of `auto` on the same seeds."""
+    seeds = range(args.setfit if method == PACKAGE else args.seeds)
+    got = [results.get(name, seed, args.tests, method) for seed in seeds]
+    line = f"{name:8} {method:15} {spread([run['accuracy'] for run in got])}"
+    line += f"  {statistics.median(run['seconds'] for run in got):7.1f} s at load {statistics.median(run['load'] for run in got):.1f}"
+    auto = [results.get(name, seed, args.tests, "auto") for seed in seeds]
+    if method != "auto" and all(auto):
+        gains = [ours["accuracy"] - run["accuracy"] for ours, run in zip(auto, got)]
+        ratio = statistics.median(ours["seconds"] / run["seconds"] for ours, run in zip(auto, got))
+        line += f"  auto: {spread(gains)} more, {ratio:.3f} of its time"
+    print(line, flush=True)
+
+
+def spread(shares):
+    deviation = statistics.stdev(shares) if len(shares) > 1 else float("nan")
+    return f"{100 * statistics.mean(shares):5.1f} ± {100 * deviation:4.1f} %"
 
 
 if __name__ == "__main__":
