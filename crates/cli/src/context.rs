@@ -74,6 +74,16 @@ impl Context {
         self.print(serde_json::to_string(document).map_err(unwritable)? + "\n")
     }
 
+    /// Prints documents, each on a line.
+    pub fn lines(&self, documents: &[impl Serialize]) -> Result<()> {
+        let mut text = String::new();
+        for document in documents {
+            text.push_str(&serde_json::to_string(document).map_err(unwritable)?);
+            text.push('\n');
+        }
+        self.print(text)
+    }
+
     /// Prints `body` with the keys that every document has.
     pub fn body(&self, command: &str, run: Option<PathBuf>, body: impl Serialize) -> Result<()> {
         let seconds = self.started.elapsed().as_secs_f64();

@@ -28,6 +28,8 @@ pub struct Progress {
     standing: String,
     began: Instant,
     last_line: Instant,
+    /// What the last line told, so that waiting is not told again and again.
+    last_done: usize,
 }
 
 impl Progress {
@@ -36,13 +38,23 @@ impl Progress {
         let now = Instant::now();
         let (told_to_stop, bar, standing) = (false, None, String::new());
         let (began, last_line) = (now, now);
-        Self { loudness, terminal, stop, told_to_stop, bar, standing, began, last_line }
+        Self {
+            loudness,
+            terminal,
+            stop,
+            told_to_stop,
+            bar,
+            standing,
+            began,
+            last_line,
+            last_done: 0,
+        }
     }
 
     fn started(&mut self, phase: Phase, total: Option<usize>) {
         self.standing.clear();
         self.began = Instant::now();
-        self.last_line = self.began;
+        (self.last_line, self.last_done) = (self.began, 0);
         if !self.terminal || self.loudness == Loudness::Quiet {
             return;
         }
@@ -72,8 +84,8 @@ impl Progress {
             bar.set_length(total as u64);
             bar.set_position(done as u64);
             bar.set_message(left);
-        } else if self.last_line.elapsed() >= BETWEEN_LINES {
-            self.last_line = Instant::now();
+        } else if self.last_line.elapsed() >= BETWEEN_LINES && done != self.last_done {
+            (self.last_line, self.last_done) = (Instant::now(), done);
             let [done, total] = [done, total].map(words::count);
             let left = if left.is_empty() { left } else { format!(", {left}") };
             self.say(Loudness::Normal, &format!("{}: {done} of {total}{left}", phase.verb()));

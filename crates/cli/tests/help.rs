@@ -10,6 +10,7 @@ const COMMANDS: &[&str] = &[
     "demo",
     "doctor",
     "eval",
+    "explain",
     "export",
     "extract",
     "models",

@@ -225,6 +225,90 @@ pub struct PredictReport {
     pub unfamiliar: usize,
 }
 
+/// What one answer rests on. One JSON line each.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Explanation {
+    /// Path, `-:LINE`, or `text N` for one that was typed.
+    pub input: String,
+    /// The most probable class; `None` when the input could not be read.
+    pub label: Option<String>,
+    /// Its calibrated probability.
+    pub probability: Option<f64>,
+    /// The class that the parts speak for or against.
+    pub class: Option<String>,
+    /// Its calibrated probability.
+    pub class_probability: Option<f64>,
+    /// The text.
+    pub text: Option<String>,
+    /// The second text of a pair.
+    pub pair: Option<String>,
+    /// The words that were read, in order, or windows of several where there are many.
+    pub words: Vec<Part>,
+    /// Whether the end of a text was not read.
+    pub cut: bool,
+    /// Of a picture.
+    pub patches: Option<Patches>,
+    /// What the network sees, as a PNG file.
+    #[serde(skip)]
+    pub picture: Vec<u8>,
+    /// Why the input could not be read.
+    pub error: Option<String>,
+}
+
+impl Explanation {
+    /// Of an input of which nothing is known yet.
+    pub fn of(input: &str) -> Self {
+        Self { input: input.into(), ..Self::default() }
+    }
+}
+
+/// A part of a text and what it does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// As it is written.
+    pub word: String,
+    /// `text` or `pair`.
+    pub of: String,
+    /// First byte in that text.
+    pub start: usize,
+    /// First byte behind it.
+    pub end: usize,
+    /// By how much the log-odds of the class fall without it: above 0 it speaks for the class.
+    pub contribution: f64,
+    /// Probability of the class without it.
+    pub probability: f64,
+}
+
+/// Squares of a picture, row by row, and what each does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Patches {
+    /// Patches a side.
+    pub side: usize,
+    /// As [`Part::contribution`], where the patch has the mean colour.
+    pub contributions: Vec<f64>,
+    /// As [`Part::probability`].
+    pub probabilities: Vec<f64>,
+}
+
+/// The document of `explain`, after its rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExplainReport {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// `explain`.
+    pub command: String,
+    /// The run folder.
+    pub run: PathBuf,
+    /// Wall time.
+    pub seconds: f64,
+    /// Inputs explained.
+    pub rows: usize,
+    /// Inputs that could not be read.
+    pub unreadable: usize,
+    /// How often the classifier was asked.
+    pub answers: usize,
+}
+
 /// The document of `--dry-run`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {

@@ -15,6 +15,7 @@ mod engine;
 mod error;
 mod estimate;
 mod evaluate;
+mod explain;
 mod export;
 mod extract;
 mod figures;
@@ -47,12 +48,15 @@ pub use demo::demo;
 pub use digest::Sha;
 pub use doctor::doctor;
 pub use documents::{
-    Baseline, CheckReport, DataProblem, DoctorReport, DryRun, Estimate, ExtractReport, Figures,
-    PredictReport, Prediction, TrainReport,
+    Baseline, CheckReport, DataProblem, DoctorReport, DryRun, Estimate, ExplainReport, Explanation,
+    ExtractReport, Figures, PredictReport, Prediction, TrainReport,
 };
 pub use error::TransferError;
 pub use estimate::dry_run;
 pub use evaluate::evaluate;
+pub use explain::page::{explanation_page, loudest};
+pub use explain::shades::{STEPS, Shade, shades};
+pub use explain::{ExplainPlan, explain};
 pub use export::{ExportPlan, ExportReport, Form, export, verify};
 pub use extract::extract_command as extract;
 pub use fit::{Finetune, strategy};

@@ -32,6 +32,8 @@ pub enum Phase {
     Report,
     /// Labelling new inputs.
     Predict,
+    /// Asking about inputs with a part left out.
+    Explain,
 }
 
 impl Phase {
@@ -51,6 +53,7 @@ impl Phase {
             Self::Export => "writing run",
             Self::Report => "writing report",
             Self::Predict => "predicting",
+            Self::Explain => "explaining",
         }
     }
 }

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use offshoot_data::augment::{Look, Pipeline};
-use offshoot_data::{DataError, Fault, Filter, Input, Limits, PixelStore, Text, Transform};
+use offshoot_data::{
+    DataError, Fault, Filter, Input, Limits, Picture, PixelStore, Text, Transform,
+};
 use offshoot_nn::{Channels, InputSpec, Interpolation};
 
 use crate::digest::Sha;
@@ -56,6 +58,11 @@ impl Unreadable {
     /// A picture or vector where texts are read.
     pub fn no_text() -> Self {
         Self::new(Fault::NotText, "no text, where texts are read")
+    }
+
+    /// A text or vector where pictures are read.
+    pub fn no_picture() -> Self {
+        Self::new(Fault::NotAPicture, "no picture, where pictures are read")
     }
 
     fn new(fault: Fault, detail: impl Into<String>) -> Self {
@@ -188,7 +195,22 @@ impl Pictures {
         Ok(self.normalise(&pipeline.apply(picture, &self.transform, look)))
     }
 
-    fn normalise(&self, bytes: &[u8]) -> Vec<f32> {
+    /// What the network sees of an encoded picture, as pixels.
+    pub fn seen(&self, input: &Input) -> Result<Picture, Unreadable> {
+        let pixels = self.transform.apply(input, &self.limits)?;
+        let size = self.spec.size;
+        Ok(Picture { width: size, height: size, channels: self.tables.len(), pixels })
+    }
+
+    /// The mean colour of the pictures that the source was trained on, to the byte, normalised: what
+    /// says nothing.
+    pub fn mean_colour(&self) -> Vec<f32> {
+        let byte = |mean: &f32| (255.0 * mean).round().clamp(0.0, 255.0) as u8;
+        self.tables.iter().zip(&self.spec.mean).map(|(t, m)| t[usize::from(byte(m))]).collect()
+    }
+
+    /// What the network sees of pixels, `[size, size, channels]`.
+    pub fn normalise(&self, bytes: &[u8]) -> Vec<f32> {
         let pixels = bytes.chunks_exact(self.tables.len());
         let mut values = Vec::with_capacity(bytes.len());
         for pixel in pixels {

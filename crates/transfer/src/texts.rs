@@ -1,7 +1,7 @@
 //! From a text to token ids.
 
 use offshoot_data::{Input, Text, read_text};
-use offshoot_tokens::{Encoded, Tokenizer};
+use offshoot_tokens::{Encoded, Pieces, TokenError, Tokenizer};
 
 use crate::pictures::{Content, Unreadable};
 
@@ -39,13 +39,74 @@ impl Texts {
 
     /// The text's tokens.
     pub fn tokens(&self, text: &Text) -> Result<Encoded, Unreadable> {
-        let cased = |text: &str| match self.lower_case {
-            true => text.to_lowercase(),
-            false => text.to_owned(),
+        let [first, pair] = self.cased(text);
+        let encoded = self.tokenizer.encode(&first.unwrap_or_default(), pair.as_deref());
+        encoded.map_err(unreadable)
+    }
+
+    /// The text's tokens, and where in the text, as it is written, they are from.
+    pub fn pieces(&self, text: &Text) -> Result<Pieces, Unreadable> {
+        let [first, pair] = self.cased(text);
+        let pieces = self.tokenizer.pieces(&first.unwrap_or_default(), pair.as_deref());
+        let mut pieces = pieces.map_err(unreadable)?;
+        if self.lower_case {
+            let parts = [&*text.text, text.pair.as_deref().unwrap_or_default()];
+            let places = parts.map(Places::of);
+            for span in pieces.spans.iter_mut().flatten() {
+                let places = &places[span.part.min(1)];
+                span.bytes = places.before(span.bytes.start)..places.before(span.bytes.end);
+            }
+        }
+        Ok(pieces)
+    }
+
+    fn cased(&self, text: &Text) -> [Option<String>; 2] {
+        [Some(&text.text), text.pair.as_ref()].map(|text| {
+            text.map(|text| if self.lower_case { text.to_lowercase() } else { text.to_string() })
+        })
+    }
+}
+
+fn unreadable(error: TokenError) -> Unreadable {
+    Unreadable { kind: "not-text".into(), detail: error.to_string() }
+}
+
+/// Where the characters of a text are once it is in lower case: some grow or shrink.
+struct Places(Vec<(usize, usize)>);
+
+impl Places {
+    fn of(text: &str) -> Self {
+        let mut lower = 0;
+        let mut places = Vec::with_capacity(text.len() + 1);
+        for (at, c) in text.char_indices() {
+            places.push((lower, at));
+            lower += c.to_lowercase().map(char::len_utf8).sum::<usize>();
+        }
+        places.push((lower, text.len()));
+        Self(places)
+    }
+
+    /// The place in the text of one in its lower case.
+    fn before(&self, lower: usize) -> usize {
+        let next = self.0.partition_point(|(at, _)| *at < lower);
+        self.0.get(next).or(self.0.last()).map_or(0, |(_, at)| *at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_found_again_where_letters_change_their_length() {
+        // The first letter takes two bytes and three in lower case, the fourth three and two.
+        let text = "İa ẞb";
+        let lower = text.to_lowercase();
+        let places = Places::of(text);
+        let back = |word: &str| {
+            let at = lower.find(word).unwrap();
+            &text[places.before(at)..places.before(at + word.len())]
         };
-        let pair = text.pair.as_deref().map(cased);
-        self.tokenizer
-            .encode(&cased(&text.text), pair.as_deref())
-            .map_err(|error| Unreadable { kind: "not-text".into(), detail: error.to_string() })
+        assert_eq!((back("a"), back("ßb"), back("i\u{307}a")), ("a", "ẞb", "İa"));
     }
 }

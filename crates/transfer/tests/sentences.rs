@@ -146,10 +146,10 @@ fn a_table_of_texts_becomes_a_classifier() {
 
     let plan =
         PredictPlan { run: report.run.clone(), columns: Default::default(), top: 1, batch: 1 };
-    let answers = |input: PredictInput<'_>| {
+    let answers = |input: PredictInput| {
         let mut rows: Vec<(String, Option<String>)> = Vec::new();
-        let mut sink = |p: &Prediction| -> Result<(), TransferError> {
-            rows.push((p.input.clone(), p.label.clone()));
+        let mut sink = |batch: &[Prediction]| -> Result<(), TransferError> {
+            rows.extend(batch.iter().map(|p| (p.input.clone(), p.label.clone())));
             Ok(())
         };
         predict(&plan, input, &mut (), &mut sink).unwrap();
@@ -157,10 +157,11 @@ fn a_table_of_texts_becomes_a_classifier() {
     };
     let good = |id: &str| (id.to_owned(), Some("good".to_owned()));
     let bad = |id: &str| (id.to_owned(), Some("bad".to_owned()));
-    let mut lines: &[u8] = b"the weather is lovely\n\noil and shares fell\n";
-    assert_eq!(answers(PredictInput::Stream(&mut lines)), [good("-:1"), bad("-:3")]);
-    let mut json: &[u8] = b"{\"text\":\"oil prices fell\"}\n{\"text\":\"a lovely man is playing\"}";
-    assert_eq!(answers(PredictInput::Stream(&mut json)), [bad("-:1"), good("-:2")]);
+    let stream = |bytes: &'static [u8]| PredictInput::Stream(Box::new(bytes));
+    let lines = stream(b"the weather is lovely\n\noil and shares fell\n");
+    assert_eq!(answers(lines), [good("-:1"), bad("-:3")]);
+    let json = stream(b"{\"text\":\"oil prices fell\"}\n{\"text\":\"a lovely man is playing\"}");
+    assert_eq!(answers(json), [bad("-:1"), good("-:2")]);
     fs::write(path("new.csv"), "text\nshares fell\n").unwrap();
     fs::write(path("one.txt"), "the weather is lovely today").unwrap();
     let paths = vec![path("new.csv"), path("one.txt")];
@@ -176,8 +177,7 @@ fn a_table_of_texts_becomes_a_classifier() {
     let tokenizer = report.run.join("export/tokenizer.json");
     fs::write(&tokenizer, fs::read_to_string(&tokenizer).unwrap().replace("##ing", "##ung"))
         .unwrap();
-    let mut lines: &[u8] = b"x\n";
-    let refused = predict(&plan, PredictInput::Stream(&mut lines), &mut (), &mut |_| Ok(()));
+    let refused = predict(&plan, stream(b"x\n"), &mut (), &mut |_| Ok(()));
     assert_eq!(refused.unwrap_err().exit_code(), 4);
 }
 

@@ -6,6 +6,7 @@ mod completions;
 mod demo;
 mod doctor;
 mod eval;
+mod explain;
 mod export;
 mod extract;
 mod figures;
@@ -38,6 +39,7 @@ pub enum Command {
     Train(Box<train::Train>),
     Eval(eval::Eval),
     Predict(predict::Predict),
+    Explain(explain::Explain),
     Report(report::Report),
     Export(export::Export),
     Verify(export::Verify),
@@ -56,6 +58,7 @@ impl Command {
             Self::Train(train) => train.flags(),
             Self::Eval(eval) => eval.flags(),
             Self::Predict(predict) => predict.flags(),
+            Self::Explain(explain) => explain.flags(),
             _ => Vec::new(),
         }
     }
@@ -94,6 +97,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Command::Train(train) => train.run(&context),
         Command::Eval(eval) => eval.run(&context),
         Command::Predict(predict) => predict.run(&context),
+        Command::Explain(explain) => explain.run(&context),
         Command::Report(report) => report.run(&context),
         Command::Export(export) => export.run(&context),
         Command::Verify(verify) => verify.run(&context),

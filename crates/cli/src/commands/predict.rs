@@ -14,20 +14,25 @@ Prints a line for each input, in order, as soon as it is known: input, class, pr
 next classes. With --json each line is a document, and the last line sums up. `unfamiliar` marks
 inputs farther from the training data than 99 % of the validation samples were.
 
+Standard input is a picture, a list of paths, or, for a run on texts: a text a line, JSON lines, or
+a CSV with a header. It may go on for ever: no answer waits for more input, and memory does not grow.
+
 Examples:
   offshoot predict photos new.jpg more/
   offshoot predict photos list.csv --json > answers.jsonl      a CSV with a `path` column
   find . -name '*.jpg' | offshoot predict photos -
-  curl -s https://example.org/a.jpg | offshoot predict photos -";
+  curl -s https://example.org/a.jpg | offshoot predict photos -
+  offshoot predict reviews new.csv --text-column review
+  tail -f comments.txt | offshoot predict reviews -";
 
-/// Say what new pictures show
+/// Say what new pictures show, or what new texts are
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Predict {
     /// Name of a run, or its folder
     #[arg(value_name = "RUN")]
     run: String,
-    /// Files, folders, CSV files with a `path` column, or - for standard input
+    /// Files, folders, CSV files with a `path` column or with texts, or - for standard input
     #[arg(value_name = "INPUT", required = true)]
     input: Vec<PathBuf>,
     /// Classes listed for each input
@@ -55,9 +60,8 @@ impl Predict {
             top: settings.predict.top,
             batch: settings.batch,
         };
-        let mut stdin = BufReader::new(io::stdin());
         let input = if self.input == [PathBuf::from("-")] {
-            PredictInput::Stream(&mut stdin)
+            PredictInput::Stream(Box::new(BufReader::new(io::stdin())))
         } else if self.input.iter().any(|path| path.as_os_str() == "-") {
             return Err(TransferError::usage(
                 "`-` stands for standard input and cannot be mixed with files",
@@ -66,9 +70,9 @@ impl Predict {
         } else {
             PredictInput::Paths(self.input)
         };
-        let mut sink = |prediction: &Prediction| match context.json {
-            true => context.line(prediction),
-            false => context.print(row(prediction)),
+        let mut sink = |predictions: &[Prediction]| match context.json {
+            true => context.lines(predictions),
+            false => context.print(predictions.iter().map(row).collect::<String>()),
         };
         let report = predict(&plan, input, &mut context.observer()?, &mut sink)?;
         if context.json {

@@ -16,6 +16,7 @@ use crate::digest::Sha;
 use crate::documents::DataProblem;
 use crate::inputs::Ready;
 use crate::pictures::Unreadable;
+use crate::report::words::percent;
 use crate::source::Source;
 use crate::watch::Watch;
 use crate::{Phase, Result, TransferError};
@@ -39,6 +40,8 @@ pub struct Extraction {
     pub computed: usize,
     /// Texts among them that were longer than the encoder reads.
     pub cut: usize,
+    /// Tokens of all computed texts that were read, and about how many were not.
+    pub tokens: [usize; 2],
 }
 
 impl Extraction {
@@ -105,6 +108,7 @@ pub fn extract(
         cached: 0,
         computed: 0,
         cut: 0,
+        tokens: [0; 2],
     };
     let result =
         run(samples, source, cache, source.engine.step(batch), phase, watch, &mut extraction);
@@ -122,9 +126,13 @@ pub fn extract(
         extraction.unreadable.len()
     ))?;
     if extraction.cut > 0 {
+        let [read, left] = extraction.tokens.map(|tokens| tokens as f64);
         watch.warn(format!(
-            "{} of {} texts are longer than `{}` reads; the end of them has no say",
-            extraction.cut, extraction.computed, source.name
+            "{} of {} texts are longer than `{}` reads; the end of them has no say ({} of all tokens)",
+            extraction.cut,
+            extraction.computed,
+            source.name,
+            percent(left / (read + left))
         ))?;
     }
     Ok(extraction)
@@ -157,7 +165,12 @@ fn run(
     let mut start = 0;
     loop {
         let (keys, inputs) = take_batch(&current);
-        let cut = inputs.iter().filter(|i| matches!(i, Ready::Tokens(text) if text.cut)).count();
+        for input in &inputs {
+            let Ready::Tokens(text) = input else { continue };
+            extraction.cut += usize::from(text.cut);
+            extraction.tokens[0] += text.ids.len();
+            extraction.tokens[1] += text.left;
+        }
         // The network's work and the next batch's reading and decoding share the pool.
         let (prepared, features) = rayon::join(
             || next.map(|samples| prepare(samples, source, &extraction.rows)),
@@ -166,7 +179,6 @@ fn run(
         record(extraction, samples, start, &current);
         start += current.len();
         extraction.computed += keys.len();
-        extraction.cut += cut;
         if extraction.rows.push(&keys, &features?)? {
             cache.evict();
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::documents::{Baseline, DataProblem, Figures};
+use crate::explain::shades::Shade;
 use crate::run::record::PhaseSeconds;
 
 /// One report. Nothing in it needs to be escaped or shortened beforehand: the page does both.
@@ -37,6 +38,12 @@ pub struct ReportData {
     pub calibration: Option<Calibration>,
     /// The most confident wrong answers, worst first. A dozen is enough.
     pub mistakes: Vec<Mistake>,
+    /// Right answers of several classes, where the data holds texts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub examples: Vec<Example>,
+    /// How long texts are, where the data holds texts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lengths: Option<Lengths>,
     /// Feature rows in the plane.
     pub map: Option<FeatureMap>,
     /// How the network was tuned, where it was.
@@ -249,6 +256,57 @@ pub struct Mistake {
     /// A small PNG file (longer side about 96 pixels); empty where the data holds no pictures.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "super::base64")]
     pub thumbnail: Vec<u8>,
+    /// The part of a text that speaks loudest for or against the wrong answer; empty where the data
+    /// holds no texts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<Shade>,
+}
+
+/// A right answer.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Example {
+    /// The sample's name in the data.
+    pub id: String,
+    /// What it is, and was called.
+    pub label: String,
+    /// Calibrated probability of that.
+    pub confidence: f64,
+    /// The part of the text that speaks loudest for or against it.
+    pub words: Vec<Shade>,
+}
+
+/// Tokens of texts, special ones included.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Lengths {
+    /// Texts of all splits.
+    pub texts: usize,
+    /// Texts that were measured.
+    pub measured: usize,
+    /// The most tokens that the encoder reads.
+    pub limit: usize,
+    /// Measured texts that are longer.
+    pub longer: usize,
+    /// Share of all measured texts' tokens that is not read.
+    pub unread: f64,
+    /// Tokens of the text in the middle.
+    pub median: usize,
+    /// Tokens of the longest.
+    pub longest: usize,
+    /// Texts by their length.
+    pub bins: Vec<LengthBin>,
+}
+
+/// Texts of similar length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LengthBin {
+    /// The fewest tokens.
+    pub from: usize,
+    /// The most.
+    pub to: usize,
+    /// Texts to train and to choose.
+    pub fitted: usize,
+    /// Texts to judge.
+    pub judged: usize,
 }
 
 /// Feature rows on their first two principal components.

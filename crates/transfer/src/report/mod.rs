@@ -8,9 +8,10 @@ mod base64;
 pub mod data;
 mod page;
 mod plots;
-mod svg;
+pub(crate) mod svg;
 pub mod words;
 
+pub(crate) use base64::png_uri;
 pub use data::ReportData;
 
 use crate::{Result, TransferError};

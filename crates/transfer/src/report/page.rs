@@ -6,7 +6,7 @@ use askama::Template;
 
 use super::answer::Answer;
 use super::base64;
-use super::data::{ClassCount, ClassFigures, Gain, Mistake, ReportData};
+use super::data::{ClassCount, ClassFigures, Gain, Lengths, Mistake, ReportData};
 use super::plots::{Plots, wrong_pairs};
 use super::svg;
 use super::words;
@@ -28,6 +28,9 @@ pub struct Page<'a> {
     comparison: Vec<Compared<'a>>,
     resamples: String,
     mistakes: Vec<Shown<'a>>,
+    /// The same, where the samples are texts.
+    misread: Vec<&'a Mistake>,
+    length_line: String,
     confusions: Vec<(&'a str, &'a str, usize)>,
     data_line: String,
     hardest: Vec<Class<'a>>,
@@ -64,7 +67,7 @@ impl<'a> Page<'a> {
     pub fn of(report: &'a ReportData) -> Self {
         let mut hardest = classes(report);
         let easier = hardest.split_off(hardest.len().min(SHOWN_CLASSES));
-        let mistakes = report.mistakes.iter().take(SHOWN_MISTAKES);
+        let mistakes = || report.mistakes.iter().take(SHOWN_MISTAKES);
         Self {
             r: report,
             answer: Answer::of(report),
@@ -73,7 +76,10 @@ impl<'a> Page<'a> {
             page_style: include_str!("../../templates/page.css"),
             comparison: comparison(report),
             resamples: resamples(report),
-            mistakes: mistakes
+            misread: mistakes().filter(|told| !told.words.is_empty()).collect(),
+            length_line: report.lengths.as_ref().map(length_line).unwrap_or_default(),
+            mistakes: mistakes()
+                .filter(|told| told.words.is_empty())
                 .map(|told| Shown { told, image: base64::png_uri(&told.thumbnail) })
                 .collect(),
             confusions: confusions(report),
@@ -151,6 +157,37 @@ fn data_line(report: &ReportData) -> String {
         sum(|c| c.train),
         sum(|c| c.val),
         sum(|c| c.test),
+    )
+}
+
+fn length_line(lengths: &Lengths) -> String {
+    let among = match lengths.measured < lengths.texts {
+        true => format!(
+            "Of {} texts, taken evenly among {}, ",
+            words::count(lengths.measured),
+            words::count(lengths.texts)
+        ),
+        false => "Of the texts ".to_owned(),
+    };
+    let read = match lengths.longer {
+        0 => format!(
+            "none is longer than the {} tokens that the encoder reads",
+            words::count(lengths.limit)
+        ),
+        longer => format!(
+            "{} ({}) {} longer than the {} tokens that the encoder reads; {} of all tokens are not \
+             read",
+            words::count(longer),
+            words::percent(longer as f64 / lengths.measured.max(1) as f64),
+            if longer == 1 { "is" } else { "are" },
+            words::count(lengths.limit),
+            words::percent(lengths.unread)
+        ),
+    };
+    format!(
+        "{among}{read}. The median is {} tokens, the longest has {}.",
+        words::count(lengths.median),
+        words::count(lengths.longest)
     )
 }
 

@@ -4,6 +4,7 @@ use super::data::*;
 use super::*;
 use crate::Phase;
 use crate::documents::{Baseline, DataProblem, Figures};
+use crate::explain::shades::Shade;
 use crate::run::record::PhaseSeconds;
 
 fn figures(n: usize, accuracy: f64) -> Figures {
@@ -29,6 +30,7 @@ fn report(text: &str) -> ReportData {
     let bin = CalibrationBin { n: 3, confidence: 0.8, accuracy: 0.7 };
     let point =
         |correct| MapPoint { x: 1.0, y: -2.0, label: 1, correct, split: t(), domain: Some(t()) };
+    let shade = |step| Shade { text: t(), step, contribution: Some(0.7) };
     ReportData {
         title: t(),
         command: t(),
@@ -88,7 +90,22 @@ fn report(text: &str) -> ReportData {
             predicted: t(),
             confidence: 0.9,
             thumbnail: b"\x89PNG\r\n\x1a\n".to_vec(),
+            words: vec![shade(3), shade(0), shade(-2)],
         }],
+        examples: vec![Example { id: t(), label: t(), confidence: 0.8, words: vec![shade(1)] }],
+        lengths: Some(Lengths {
+            texts: 9,
+            measured: 3,
+            limit: 8,
+            longer: 1,
+            unread: 0.3,
+            median: 6,
+            longest: 12,
+            bins: vec![
+                LengthBin { from: 1, to: 8, fitted: 1, judged: 1 },
+                LengthBin { from: 9, to: 16, fitted: 1, judged: 0 },
+            ],
+        }),
         map: Some(FeatureMap {
             explained: [0.3, 0.2],
             points: vec![point(None), point(Some(true)), point(Some(false))],
@@ -186,7 +203,7 @@ fn the_page_holds_no_script_and_loads_nothing() {
 fn every_drawing_is_told_in_words() {
     let plots = plots(&report("name"));
     let names: Vec<&str> = plots.iter().map(|(name, _)| name.as_str()).collect();
-    let all = ["accuracy", "confusion", "reliability", "feature-map", "timing"];
+    let all = ["accuracy", "confusion", "reliability", "feature-map", "lengths", "timing"];
     assert_eq!(names, all.map(|n| format!("{n}.svg")));
     for (name, svg) in &plots {
         assert!(svg.contains("<title id=") && svg.contains("<desc id="), "{name}");
@@ -213,6 +230,8 @@ fn a_run_without_anything_to_show_is_still_a_page() {
     report.confusion.clear();
     report.calibration = None;
     report.mistakes.clear();
+    report.examples.clear();
+    report.lengths = Some(Lengths::default());
     report.map = Some(FeatureMap {
         points: vec![MapPoint { x: f32::NAN, label: 99, ..MapPoint::default() }],
         ..FeatureMap::default()

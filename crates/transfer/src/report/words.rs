@@ -57,6 +57,15 @@ pub fn points_range([low, high]: [f64; 2]) -> String {
     format!("{} to {}", one(low), one(high))
 }
 
+/// `1.234` → `+1.23`, `-0.5` → `−0.50`.
+pub fn signed(value: f64) -> String {
+    if !value.is_finite() {
+        return "–".into();
+    }
+    let sign = if value < 0.0 { '−' } else { '+' };
+    format!("{sign}{:.2}", value.abs())
+}
+
 /// `0.1234` → `0.123`.
 pub fn decimal(value: f64) -> String {
     if value.is_finite() { format!("{value:.3}") } else { "–".into() }

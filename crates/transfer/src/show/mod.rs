@@ -1,6 +1,7 @@
 //! From a finished run to its report: `report.html`, `plots/` and the data behind them.
 
-mod png;
+pub(crate) mod png;
+mod texts;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -130,7 +131,9 @@ fn collect(record: &RunRecord, everything: &Everything<'_>) -> Result<ReportData
         per_class: per_class(&dataset.classes, &confusion),
         confusion: (0..confusion.n_classes()).flat_map(|c| confusion.row(c).to_vec()).collect(),
         calibration: calibration(everything)?,
-        mistakes: mistakes(everything),
+        mistakes: mistakes(everything)?,
+        examples: texts::examples(everything)?,
+        lengths: texts::lengths(everything),
         map: map(everything)?,
         training: report.tuning.as_ref().zip(everything.history).map(|(t, h)| curves(h, t)),
         phases: record.phases.clone(),
@@ -185,7 +188,7 @@ fn calibration(everything: &Everything<'_>) -> Result<Option<Calibration>> {
 }
 
 /// The most confident wrong answers on the test split.
-fn mistakes(everything: &Everything<'_>) -> Vec<Mistake> {
+fn mistakes(everything: &Everything<'_>) -> Result<Vec<Mistake>> {
     let Everything { prepared, evaluated, .. } = everything;
     let p = &evaluated.probabilities;
     let confidence = |row: usize| p.row(row)[p.predicted(row) as usize];
@@ -195,13 +198,14 @@ fn mistakes(everything: &Everything<'_>) -> Vec<Mistake> {
     let name = |label: u32| prepared.dataset.classes.get(label as usize).cloned();
     let one = |&row: &usize| {
         let sample = &prepared.dataset.samples[evaluated.samples[row]];
-        Mistake {
+        Ok(Mistake {
             id: sample.id.clone(),
             label: name(evaluated.labels[row]).unwrap_or_default(),
             predicted: name(p.predicted(row)).unwrap_or_default(),
             confidence: confidence(row),
             thumbnail: thumbnail(&sample.input).unwrap_or_default(),
-        }
+            words: texts::highlighted(everything, sample, p.predicted(row))?,
+        })
     };
     wrong.iter().take(MISTAKES).map(one).collect()
 }

@@ -14,10 +14,10 @@ fn trained(place: &Place) -> PredictPlan {
     PredictPlan { run: report.run, columns: Default::default(), top: 2, batch: 4 }
 }
 
-fn rows(plan: &PredictPlan, input: PredictInput<'_>) -> Vec<Prediction> {
+fn rows(plan: &PredictPlan, input: PredictInput) -> Vec<Prediction> {
     let mut rows = Vec::new();
-    predict(plan, input, &mut (), &mut |row| {
-        rows.push(row.clone());
+    predict(plan, input, &mut (), &mut |batch| {
+        rows.extend_from_slice(batch);
         Ok(())
     })
     .unwrap();
@@ -42,7 +42,7 @@ fn files_folders_lists_and_bytes_get_the_same_answer() {
     }
     assert_eq!(rows(&plan, PredictInput::Paths(vec![folder.clone()])), by_file);
     let list: String = names.iter().map(|n| format!("{}\n", n.display())).collect();
-    assert_eq!(rows(&plan, PredictInput::Stream(&mut list.as_bytes())), by_file);
+    assert_eq!(rows(&plan, PredictInput::Stream(Box::new(std::io::Cursor::new(list)))), by_file);
     let csv: String =
         "path\n".to_string() + &(0..7).map(|i| format!("{i}.pgm\n")).collect::<String>();
     fs::write(folder.join("list.csv"), csv).unwrap();

@@ -4,6 +4,7 @@ mod accuracy;
 mod confusion;
 mod feature_map;
 mod learning;
+mod lengths;
 mod reliability;
 mod timing;
 
@@ -27,6 +28,8 @@ pub struct Plots {
     pub learning: Option<Drawing>,
     /// The sweep over learning rates.
     pub finder: Option<Drawing>,
+    /// How long texts are.
+    pub lengths: Option<Drawing>,
     /// Where the time went.
     pub timing: Option<Drawing>,
 }
@@ -41,14 +44,24 @@ impl Plots {
             feature_map: report.map.as_ref().and_then(|m| feature_map::draw(m, &report.per_class)),
             learning: report.training.as_ref().and_then(learning::draw),
             finder: report.training.as_ref().and_then(learning::draw_finder),
+            lengths: report.lengths.as_ref().and_then(lengths::draw),
             timing: timing::draw(&report.phases),
         }
     }
 
     /// Those that there are.
     pub fn all(&self) -> impl Iterator<Item = &Drawing> {
-        let Self { accuracy, confusion, reliability, feature_map, learning, finder, timing } = self;
-        let optional = [confusion, reliability, feature_map, learning, finder, timing].into_iter();
-        std::iter::once(accuracy).chain(optional.flatten())
+        let Self {
+            accuracy,
+            confusion,
+            reliability,
+            feature_map,
+            learning,
+            finder,
+            lengths,
+            timing,
+        } = self;
+        let optional = [confusion, reliability, feature_map, learning, finder, lengths, timing];
+        std::iter::once(accuracy).chain(optional.into_iter().flatten())
     }
 }

@@ -1,0 +1,144 @@
+//! Texts on standard input, for as long as they come.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+mod workshop;
+use workshop::Workshop;
+
+/// A workshop with a run on texts, called `reviews`. The tiny encoder is one of the tests of `transfer`.
+fn trained() -> Workshop {
+    let workshop = Workshop::new();
+    let mut rows = String::from("review,verdict\n");
+    for i in 0..30 {
+        rows.push_str(&format!("\"the weather is lovely, {i} man is playing\",good\n"));
+        rows.push_str(&format!("oil prices fell and shares fell {i},bad\n"));
+    }
+    fs::write(workshop.path("reviews.csv"), rows).unwrap();
+    let encoder =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../transfer/tests/reference/tiny_bert");
+    std::os::unix::fs::symlink(encoder.canonicalize().unwrap(), workshop.path("tiny")).unwrap();
+    workshop.good("train reviews.csv --model tiny --name reviews -q");
+    workshop
+}
+
+fn listening(workshop: &Workshop, line: &str) -> Child {
+    workshop
+        .command()
+        .args(line.split(' '))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn an_answer_does_not_wait_for_more_input() {
+    let workshop = trained();
+    let mut child = listening(&workshop, "predict reviews - -q");
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    for (number, (text, class)) in
+        [("a lovely man is playing", "good"), ("shares fell", "bad"), ("lovely weather", "good")]
+            .into_iter()
+            .enumerate()
+    {
+        writeln!(stdin, "{text}").unwrap();
+        // Standard input stays open; a program that waits for its end would hang here.
+        let mut answer = String::new();
+        stdout.read_line(&mut answer).unwrap();
+        assert!(answer.starts_with(&format!("-:{}\t{class}\t", number + 1)), "{answer}");
+    }
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn answers_come_in_order_and_memory_does_not_grow_with_the_input() {
+    const LINES: usize = 20_000;
+    let workshop = trained();
+    let mut child = listening(&workshop, "predict reviews - -q");
+    let mut stdin = child.stdin.take().unwrap();
+    let long = "lovely weather and playing men ".repeat(320);
+    let writer = std::thread::spawn(move || {
+        let mut bytes = 0;
+        for i in 0..LINES {
+            let line = format!("{} {long}\n", ["oil", "weather"][i % 2]);
+            bytes += line.len();
+            stdin.write_all(line.as_bytes()).unwrap();
+        }
+        bytes
+    });
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    for (i, line) in stdout.lines().enumerate() {
+        let line = line.unwrap();
+        assert!(line.starts_with(&format!("-:{}\t", i + 1)), "{line}");
+        if i == LINES - 1 {
+            let status = fs::read_to_string(&status).unwrap();
+            let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+            peak = line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() >> 10;
+        }
+    }
+    let sent = writer.join().unwrap() >> 20;
+    assert!(child.wait().unwrap().success());
+    println!("{sent} MiB sent, {peak} MiB at most in memory");
+    assert!(sent > 180 && peak < 130, "{sent} MiB sent, {peak} MiB in memory");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_it_quietly() {
+    let workshop = trained();
+    let mut child = listening(&workshop, "predict reviews - -q");
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    writeln!(stdin, "shares fell").unwrap();
+    stdout.read_line(&mut String::new()).unwrap();
+    drop(stdout);
+    // The program may be gone before everything is written; standard input stays open.
+    while writeln!(stdin, "shares fell").is_ok() {}
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(0));
+    assert_eq!(String::from_utf8(ended.stderr).unwrap(), "");
+}
+
+#[test]
+fn a_line_that_is_no_text_is_named_after_the_answers_before_it() {
+    let workshop = trained();
+    let mut child = listening(&workshop, "predict reviews - -q");
+    child.stdin.take().unwrap().write_all(b"shares fell\nlovely\n\0\nmore\n").unwrap();
+    let ended = workshop::Ended::of(child.wait_with_output().unwrap());
+    assert_eq!((ended.code, ended.stdout.lines().count()), (3, 2), "{ended:?}");
+    assert!(ended.stderr.contains("-:3"), "{ended:?}");
+}
+
+#[test]
+fn an_answer_is_explained_word_by_word() {
+    let workshop = trained();
+    let mut command = workshop.command();
+    command.args(["explain", "reviews", "lovely weather but shares fell", "--json", "-q"]);
+    let ended = workshop::Ended::of(command.args(["--html", "why.html"]).output().unwrap());
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let lines: Vec<serde_json::Value> =
+        ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let words: Vec<&str> = lines[0]["words"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|part| part["word"].as_str().unwrap())
+        .collect();
+    assert_eq!(words, ["lovely", "weather", "but", "shares", "fell"]);
+    assert_eq!(lines[1]["answers"], 6);
+    assert!(fs::read_to_string(workshop.path("why.html")).unwrap().contains("<mark class=\""));
+    // A pipe gets words and figures, no colours.
+    let mut command = workshop.command();
+    command.args(["explain", "reviews", "lovely weather", "-q"]);
+    let plain = workshop::Ended::of(command.output().unwrap());
+    assert!(plain.stdout.contains("log-odds") && !plain.stdout.contains('\x1b'), "{plain:?}");
+}
