@@ -160,18 +160,29 @@ pub struct LayerNorm {
 pub struct TokenEmbed {
     /// Key of the word table `[vocabulary, features]`.
     pub words: String,
-    /// Key of the position table `[first_position + longest, features]`.
-    pub positions: String,
+    /// Key of the position table `[first_position + longest, features]`; `None` where a token's place
+    /// has no say.
+    pub positions: Option<String>,
     /// Row of the position table that the first token takes.
     pub first_position: usize,
     /// Key of the type table `[types, features]`, if there is one.
     pub types: Option<String>,
-    /// After the sum.
-    pub norm: LayerNorm,
+    /// After the sum, if there is one.
+    pub norm: Option<LayerNorm>,
     /// Tokens, positions and types that there are.
     pub sizes: crate::TextSpec,
     /// Features of a token.
     pub features: usize,
+}
+
+impl TokenEmbed {
+    /// Key and rows of each table, the words' first.
+    pub fn tables(&self) -> impl Iterator<Item = (&String, usize)> {
+        let Self { first_position, sizes, .. } = self;
+        let places = self.positions.as_ref().map(|key| (key, first_position + sizes.longest));
+        let types = self.types.as_ref().map(|key| (key, sizes.types));
+        [Some((&self.words, sizes.vocabulary)), places, types].into_iter().flatten()
+    }
 }
 
 /// A transformer's encoder layer with the norms after the sums (Vaswani et al. 2017,
@@ -207,6 +218,33 @@ pub enum TokenPool {
     Mean,
     /// The first token's; zero where there is none.
     First,
+    /// Of each feature the largest over the tokens that count; zero where none does.
+    Max,
+    /// Sum over the tokens that count, divided by the square root of their number.
+    MeanSqrtLength,
+    /// The last token's that counts; zero where none does.
+    Last,
+}
+
+impl TokenPool {
+    /// Every way, with the word that a user types.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("mean", Self::Mean),
+        ("first", Self::First),
+        ("max", Self::Max),
+        ("mean-sqrt-len", Self::MeanSqrtLength),
+        ("last", Self::Last),
+    ];
+
+    /// Its word.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, pool)| *pool == self).map_or("", |(name, _)| name)
+    }
+
+    /// The way of this name.
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, pool)| *pool)
+    }
 }
 
 /// A step of a network.
@@ -235,6 +273,8 @@ pub enum Block {
     TokenEmbed(TokenEmbed),
     /// Attention and feed-forward network on every token's features.
     EncoderLayer(EncoderLayer),
+    /// Features of every token → their mean over so many of the last encoder layers.
+    LayerMean(usize),
     /// Features of every token → one vector a sequence.
     TokenPool(TokenPool),
     /// `x / ‖x‖₂`; a zero vector stays.

@@ -204,22 +204,20 @@ fn of_block(block: &Block, out: &mut Vec<Parameter>) {
         Block::MaxPool { .. }
         | Block::GlobalAvgPool
         | Block::Flatten
+        | Block::LayerMean(_)
         | Block::TokenPool(_)
         | Block::UnitLength => {}
     }
 }
 
 fn of_embed(embed: &TokenEmbed, out: &mut Vec<Parameter>) {
-    let mut table = |key: &str, rows: usize| {
+    for (key, rows) in embed.tables() {
         let shape = vec![rows, embed.features];
         out.push(Parameter { key: format!("{key}.weight"), shape, role: Role::Weight });
-    };
-    table(&embed.words, embed.sizes.vocabulary);
-    table(&embed.positions, embed.first_position + embed.sizes.longest);
-    if let Some(types) = &embed.types {
-        table(types, embed.sizes.types);
     }
-    of_norm(&embed.norm.key, embed.features, out);
+    if let Some(norm) = &embed.norm {
+        of_norm(&norm.key, embed.features, out);
+    }
 }
 
 fn of_layer(layer: &EncoderLayer, out: &mut Vec<Parameter>) {

@@ -102,6 +102,27 @@ impl Tokenizer {
         Ok(tokenizer)
     }
 
+    /// The same without the special tokens that are put around every text.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::from_json`]; `place` names the tokenizer in messages.
+    pub fn without_special_tokens(self, place: &str) -> Result<Self> {
+        let mut document: serde_json::Value = serde_json::from_str(&self.json)
+            .map_err(|error| refused(place, shown(&error.to_string())))?;
+        document["post_processor"] = serde_json::Value::Null;
+        Self::from_value(place, document, self.limit)
+    }
+
+    /// The id of what stands for unknown words, where the model has such a token.
+    pub fn unknown(&self) -> Option<u32> {
+        use tokenizers::ModelWrapper;
+        match self.inner.get_model() {
+            ModelWrapper::WordPiece(model) => self.id(&model.unk_token),
+            ModelWrapper::BPE(model) => self.id(model.unk_token.as_deref()?),
+            _ => None,
+        }
+    }
+
     /// The document, checked and in one line: what to keep beside a model.
     pub fn json(&self) -> &str {
         &self.json

@@ -17,6 +17,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         data: data.into(),
         columns: Default::default(),
         model,
+        layer: None,
+        pooling: None,
         shard: None,
         out: Some(out.into()),
         batch: 32,

@@ -47,7 +47,8 @@ impl Engine for TextPlan {
         self.feature_dim()
     }
     fn input_bytes(&self) -> usize {
-        8 * self.input().longest
+        // Tables read texts of any length, which few have.
+        8 * self.input().longest.min(TOKENS)
     }
     fn step(&self, batch: usize) -> usize {
         batch.max(1).saturating_mul(TEXTS_A_PICTURE)

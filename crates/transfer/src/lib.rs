@@ -22,6 +22,7 @@ mod figures;
 mod fit;
 mod head;
 mod inputs;
+mod layers;
 mod machine;
 mod monitor;
 mod observe;

@@ -77,6 +77,12 @@ pub struct TrainPlan {
     pub model: String,
     /// Height and width to which pictures are resized; `None` takes what the weights were trained with.
     pub size: Option<usize>,
+    /// Layer of a text encoder that features are taken from: a number from 1, `last-K` for the mean of the
+    /// last K, or `auto` for the best on validation; `None` for the last.
+    pub layer: Option<String>,
+    /// How its tokens become a vector: `mean`, `first`, `max`, `mean-sqrt-len`, `last`, or `auto`; `None` for
+    /// the source's own way.
+    pub pooling: Option<String>,
     /// In which precision the network computes.
     pub precision: Precision,
     /// How to transfer.
@@ -122,6 +128,8 @@ impl Default for TrainPlan {
             columns: ColumnNames::default(),
             model: crate::source::DEFAULT.into(),
             size: None,
+            layer: None,
+            pooling: None,
             precision: Precision::Auto,
             method: Method::PROBE,
             finetune: Finetune::default(),
@@ -185,6 +193,10 @@ pub struct ExtractPlan {
     pub model: String,
     /// As in [`TrainPlan::size`].
     pub size: Option<usize>,
+    /// As in [`TrainPlan::layer`], without `auto`.
+    pub layer: Option<String>,
+    /// As in [`TrainPlan::pooling`], without `auto`.
+    pub pooling: Option<String>,
     /// In which precision the network computes.
     pub precision: Precision,
     /// `(i, n)`: the i-th of n parts, counted from 0; sample k belongs to part k mod n.

@@ -8,7 +8,7 @@
 
 use offshoot_data::Sample;
 use offshoot_nn::cpu::{Plan, PlanOptions, TextPlan};
-use offshoot_nn::{Isa, ModelInput};
+use offshoot_nn::{Block, Isa, ModelInput};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -101,7 +101,12 @@ fn settle_above(
     watch: &mut Watch<'_>,
 ) -> Result<()> {
     source.inputs.refuse_others(&source.name, samples)?;
-    if source.network.is_none() {
+    let Some((recipe, _)) = &source.network else { return Ok(()) };
+    let only_reads = |block: &Block| {
+        matches!(block, Block::TokenEmbed(_) | Block::TokenPool(_) | Block::UnitLength)
+    };
+    if recipe.stages.iter().flat_map(|stage| &stage.blocks).all(only_reads) {
+        // A table of words has no products.
         return Ok(());
     }
     match wanted {

@@ -3,9 +3,9 @@
 //! A user names a source by `efficientnet_lite0` (embedded), by a name in the model store, by the
 //! `PATH` of a checkpoint (`RECIPE@PATH` where its keys do not tell the recipe), by any of these with
 //! `+ADAPTER` behind it (low-rank products of an earlier run), by `random:RECIPE` (the same network with
-//! random weights), by a Hugging Face folder of a text encoder, or by `pixels` (no network at all). Data
-//! that holds
-//! feature vectors needs no source: its rows are taken as they are.
+//! random weights), by a folder of a text encoder (Hugging Face, sentence-transformers, model2vec, or a
+//! table of words beside its tokenizer), or by `pixels` (no network at all). Data that holds feature
+//! vectors needs no source: its rows are taken as they are.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -195,10 +195,18 @@ fn weights(name: &str, seed: u64) -> Result<Weights> {
             let recipe = backbones::find(recipe)?;
             loaded(recipe, read(Path::new(path))?, None)
         }
-        None if Path::new(name).exists() => match encoder::describe(Path::new(name))? {
-            Some(described) => of_folder(described),
-            None => recognised(name, read(Path::new(name))?),
-        },
+        None if Path::new(name).exists() => {
+            let path = Path::new(name);
+            if let Some(described) = encoder::describe(path)? {
+                let checkpoint = read(&described.weights)?;
+                return of_folder(described, checkpoint);
+            }
+            let checkpoint = read(&encoder::base(path)?)?;
+            match encoder::of_matrix(path, &checkpoint.params)? {
+                Some(described) => of_folder(described, checkpoint),
+                None => recognised(name, checkpoint),
+            }
+        }
         None => stored(name),
     }
 }
@@ -274,10 +282,19 @@ fn read(path: &Path) -> Result<offshoot_weights::Checkpoint> {
     })
 }
 
-/// A text encoder of a Hugging Face folder.
-fn of_folder(described: Described) -> Result<Weights> {
-    let Described { facts, texts, weights, notes } = described;
-    let mut weights = loaded(facts.recipe()?, read(&weights)?, None)?;
+/// A text encoder of a Hugging Face folder, whose weights these are.
+fn of_folder(
+    described: Described,
+    mut checkpoint: offshoot_weights::Checkpoint,
+) -> Result<Weights> {
+    if !described.top.is_empty() {
+        // Layers after the pool are in files of their own.
+        let top = Sha::of_params(&described.top).to_string();
+        checkpoint.sha256 = Sha::of_texts(&[&checkpoint.sha256, &top]).to_string();
+    }
+    checkpoint.params = described.whole(checkpoint.params)?;
+    let Described { facts, texts, notes, .. } = described;
+    let mut weights = loaded(facts.recipe()?, checkpoint, None)?;
     weights.notes.extend(notes);
     weights.texts = Some((facts, Arc::new(texts)));
     Ok(weights)
@@ -358,9 +375,9 @@ fn network(name: &str, weights: Weights) -> Result<Source> {
         }
     };
     // What follows the last layer is not in the weights.
-    let after = encoder.as_ref().map_or(String::new(), |e: &EncoderFacts| {
-        format!(" {}{}", e.pool, if e.unit_length { " unit length" } else { "" })
-    });
+    let after = encoder
+        .as_ref()
+        .map_or(String::new(), |e: &EncoderFacts| format!(" of {} layers, {}", e.layers, e.top()));
     let scope = Scope {
         weights_sha256: sha256.clone(),
         preprocessing: inputs.description(),
@@ -488,6 +505,13 @@ pub fn reopen(facts: &ModelFacts, seed: u64, carried: &Path) -> Result<Source> {
         && let Ok(source) = open_at(&facts.name, facts.size, seed)
         && source.facts.weights_sha256 == facts.weights_sha256
     {
+        let source = match &facts.encoder {
+            // The run took other layers, or pooled them otherwise.
+            Some(encoder) if source.facts.encoder.as_ref() != Some(encoder) => {
+                reshaped(&source, encoder.clone())?
+            }
+            _ => source,
+        };
         return same_preprocessing(source, facts);
     }
     if !carried.exists() {
@@ -517,6 +541,34 @@ pub fn reopen(facts: &ModelFacts, seed: u64, carried: &Path) -> Result<Source> {
     let mut source = network(&facts.name, weights)?;
     source.facts.tuned_from_sha256.clone_from(&facts.tuned_from_sha256);
     same_preprocessing(source, facts)
+}
+
+/// The encoder of `source` with another top, or with fewer layers.
+///
+/// # Errors
+/// Where `source` is no text encoder, or `facts` are of another one.
+pub fn reshaped(source: &Source, facts: EncoderFacts) -> Result<Source> {
+    let (Some((_, params)), Some((_, texts))) = (&source.network, source.texts()) else {
+        return Err(TransferError::Internal("the shape of a source that is no encoder".into()));
+    };
+    let recipe = facts.recipe()?;
+    let own = recipe.parameters().into_iter();
+    let params: Params =
+        own.filter_map(|p| Some((p.key.clone(), params.get(&p.key)?.clone()))).collect();
+    let weights = Weights {
+        recipe,
+        texts: Some((facts, texts)),
+        params,
+        sha256: source.facts.weights_sha256.clone(),
+        licence: source.facts.licence.clone(),
+        origin: source.origin.clone(),
+        trained_on: source.trained_on.clone(),
+        notes: Vec::new(),
+        size: None,
+    };
+    let mut reshaped = network(&source.name, weights)?;
+    reshaped.facts.tuned_from_sha256.clone_from(&source.facts.tuned_from_sha256);
+    Ok(reshaped)
 }
 
 fn same_preprocessing(mut source: Source, facts: &ModelFacts) -> Result<Source> {

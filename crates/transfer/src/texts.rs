@@ -1,7 +1,7 @@
 //! From a text to token ids.
 
 use offshoot_data::{Input, Text, read_text};
-use offshoot_tokens::{Encoded, Pieces, TokenError, Tokenizer};
+use offshoot_tokens::{Encoded, Pieces, Span, TokenError, Tokenizer};
 
 use crate::pictures::{Content, Unreadable};
 
@@ -9,12 +9,14 @@ use crate::pictures::{Content, Unreadable};
 pub struct Texts {
     tokenizer: Tokenizer,
     lower_case: bool,
+    left_out: Option<u32>,
 }
 
 impl Texts {
-    /// Texts by this tokenizer; `lower_case` puts them in lower case before it.
-    pub fn new(tokenizer: Tokenizer, lower_case: bool) -> Self {
-        Self { tokenizer, lower_case }
+    /// Texts by this tokenizer; `lower_case` puts them in lower case before it, and the token `left_out`
+    /// has no say.
+    pub fn new(tokenizer: Tokenizer, lower_case: bool, left_out: Option<u32>) -> Self {
+        Self { tokenizer, lower_case, left_out }
     }
 
     /// The tokenizer.
@@ -26,7 +28,8 @@ impl Texts {
     pub fn description(&self) -> String {
         let case = if self.lower_case { " in lower case" } else { "" };
         let short: String = self.tokenizer.sha256().chars().take(16).collect();
-        format!("tokenizer {short}{case}, {} tokens at most", self.tokenizer.limit())
+        let known = if self.left_out.is_some() { ", known words only" } else { "" };
+        format!("tokenizer {short}{case}{known}, {} tokens at most", self.tokenizer.limit())
     }
 
     /// Reads a sample into memory.
@@ -41,7 +44,20 @@ impl Texts {
     pub fn tokens(&self, text: &Text) -> Result<Encoded, Unreadable> {
         let [first, pair] = self.cased(text);
         let encoded = self.tokenizer.encode(&first.unwrap_or_default(), pair.as_deref());
-        encoded.map_err(unreadable)
+        let mut encoded = encoded.map_err(unreadable)?;
+        self.leave_out(&mut encoded, None);
+        Ok(encoded)
+    }
+
+    /// Takes out the token of unknown words, where it has no say.
+    fn leave_out(&self, encoded: &mut Encoded, spans: Option<&mut Vec<Option<Span>>>) {
+        let Some(left_out) = self.left_out else { return };
+        let stays: Vec<bool> = encoded.ids.iter().map(|id| *id != left_out).collect();
+        let mut stay = stays.iter();
+        encoded.types.retain(|_| stay.next() == Some(&true));
+        let mut stay = stays.iter();
+        spans.into_iter().for_each(|spans| spans.retain(|_| stay.next() == Some(&true)));
+        encoded.ids.retain(|id| *id != left_out);
     }
 
     /// The text's tokens, and where in the text, as it is written, they are from.
@@ -49,6 +65,7 @@ impl Texts {
         let [first, pair] = self.cased(text);
         let pieces = self.tokenizer.pieces(&first.unwrap_or_default(), pair.as_deref());
         let mut pieces = pieces.map_err(unreadable)?;
+        self.leave_out(&mut pieces.encoded, Some(&mut pieces.spans));
         if self.lower_case {
             let parts = [&*text.text, text.pair.as_deref().unwrap_or_default()];
             let places = parts.map(Places::of);

@@ -240,6 +240,8 @@ fn rows_are_cached_by_the_text_and_do_not_depend_on_company() {
             columns: Default::default(),
             model: tiny_bert(),
             size: None,
+            layer: None,
+            pooling: None,
             precision: Precision::F32,
             shard: None,
             out: Some(path(out)),
@@ -313,7 +315,7 @@ fn a_folder_that_asks_for_more_than_facts_is_refused() {
     for (name, from, to, reason) in [
         ("modules.json", "1_Pooling", "../1_Pooling", "no folder inside"),
         ("modules.json", "1_Pooling", "/etc", "no folder inside"),
-        ("modules.json", "models.Normalize", "models.Dense", "module `Dense`"),
+        ("modules.json", "models.Normalize", "models.CNN", "module `CNN`"),
         ("config.json", "\"model_type\": \"bert\"", "\"model_type\": \"mpnet\"", "type `mpnet`"),
         ("config.json", "\"gelu\"", "\"gelu_new\"", "activation `gelu_new`"),
         ("config.json", "\"hidden_size\": 32", "\"hidden_size\": 1e99", "hidden_size"),

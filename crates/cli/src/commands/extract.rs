@@ -27,6 +27,13 @@ pub struct Extract {
     /// Source of the features: a name of `offshoot models list`, a checkpoint, or random:RECIPE
     #[arg(short, long, value_name = "MODEL")]
     model: Option<String>,
+    /// Layer of a text encoder: a number from 1, or `last-K` for the mean of the last K; by default the last
+    #[arg(long, value_name = "LAYER")]
+    layer: Option<String>,
+    /// How a text's tokens become one vector: mean, first, max, mean-sqrt-len or last; by default the
+    /// source's own way
+    #[arg(long, value_name = "WAY")]
+    pooling: Option<String>,
     /// Where to write: .npz or .safetensors; without it only the cache is filled
     #[arg(short, long, value_name = "FILE", value_parser = output)]
     out: Option<PathBuf>,
@@ -86,6 +93,8 @@ impl Extract {
             columns: settings.columns.clone(),
             model: settings.model.clone(),
             size: settings.size,
+            layer: self.layer,
+            pooling: self.pooling,
             precision: Precision::from_name(&settings.precision)?,
             shard: self.shard,
             out: self.out,

@@ -92,12 +92,15 @@ struct Options {
     /// Replace a model of this name
     #[arg(long)]
     replace: bool,
+    /// Tokenizer of a table of words that lies elsewhere: a file, or for `pull` its path in the package
+    #[arg(long, value_name = "PATH")]
+    tokenizer: Option<String>,
 }
 
 impl From<Options> for AddOptions {
     fn from(options: Options) -> Self {
-        let Options { name, recipe, licence, replace } = options;
-        Self { name, recipe, licence, replace }
+        let Options { name, recipe, licence, replace, tokenizer } = options;
+        Self { name, recipe, licence, replace, tokenizer }
     }
 }
 

@@ -54,6 +54,14 @@ pub struct Train {
     /// Source of the features: a name of `offshoot models list`, a checkpoint, or random:RECIPE
     #[arg(short, long, value_name = "MODEL")]
     model: Option<String>,
+    /// Layer of a text encoder that features are taken from: a number from 1, `last-K` for the mean of the
+    /// last K, or `auto` for what is best on validation; by default the last
+    #[arg(long, value_name = "LAYER")]
+    layer: Option<String>,
+    /// How a text's tokens become one vector: mean, first, max, mean-sqrt-len, last or auto; by default the
+    /// source's own way
+    #[arg(long, value_name = "WAY")]
+    pooling: Option<String>,
     /// How to transfer: probe keeps the network frozen; see below for those that tune it
     #[arg(long, value_name = "METHOD")]
     method: Option<String>,
@@ -161,6 +169,8 @@ impl Train {
             columns: settings.columns.clone(),
             model: settings.model.clone(),
             size: settings.size,
+            layer: self.layer,
+            pooling: self.pooling,
             precision: Precision::from_name(&settings.precision)?,
             method: Method::find(&train.method)?,
             finetune: settings.finetune.clone(),

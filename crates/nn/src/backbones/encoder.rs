@@ -1,8 +1,8 @@
-//! Text encoders with the norms after the sums: BERT and its relatives.
+//! Text encoders: BERT and its relatives, with the norms after the sums, and tables without layers.
 //!
 //! Keys are those of Hugging Face transformers without the model's own prefix.
 
-use crate::blocks::{Act, Block, EncoderLayer, LayerNorm, TokenEmbed, TokenPool};
+use crate::blocks::{Act, Block, EncoderLayer, LayerNorm, Linear, TokenEmbed, TokenPool};
 use crate::recipe::{ModelInput, Recipe, Stage, TextSpec};
 
 /// Names of the stages between `embed` and `pool`.
@@ -54,26 +54,98 @@ pub struct About {
     pub unit_length: bool,
 }
 
+/// Names of the fully connected layers after the pool.
+const DENSE: [&str; 4] = ["dense0", "dense1", "dense2", "dense3"];
+
+/// What comes between an encoder's last layer and its vector, besides the pool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Top {
+    /// So many of the last layers' outputs are averaged before the pool; 1 takes the last alone.
+    pub layers: usize,
+    /// Outputs and activation of the fully connected layers after the pool, at most four.
+    pub dense: Vec<(usize, Act)>,
+}
+
+impl Top {
+    /// The pool alone.
+    pub const NONE: Self = Self { layers: 1, dense: Vec::new() };
+
+    /// Key of the `i`-th fully connected layer.
+    pub fn dense_key(i: usize) -> String {
+        format!("{}.linear", DENSE[i.min(DENSE.len() - 1)])
+    }
+
+    /// The stages from the pool on; returns the length of the vector.
+    fn stages(&self, about: About, features: usize, stages: &mut Vec<Stage>) -> usize {
+        let mut pool = Vec::new();
+        if self.layers > 1 {
+            pool.push(Block::LayerMean(self.layers));
+        }
+        pool.push(Block::TokenPool(about.pool));
+        stages.push(Stage { name: "pool", blocks: pool });
+        let mut inputs = features;
+        for (i, (name, &(outputs, act))) in DENSE.into_iter().zip(&self.dense).enumerate() {
+            let dense = Linear { key: Self::dense_key(i), inputs, outputs, act };
+            stages.push(Stage { name, blocks: vec![Block::Linear(dense)] });
+            inputs = outputs;
+        }
+        if about.unit_length {
+            stages.push(Stage { name: "normalize", blocks: vec![Block::UnitLength] });
+        }
+        inputs
+    }
+}
+
+/// A table of words and nothing else: a text's vector is pooled from its tokens' rows, whatever their
+/// order. The cheapest source.
+pub fn table(about: About, input: TextSpec, features: usize, top: &Top) -> Recipe {
+    let embed = TokenEmbed {
+        words: "embedding".into(),
+        positions: None,
+        first_position: 0,
+        types: None,
+        norm: None,
+        sizes: input,
+        features,
+    };
+    let mut stages = vec![Stage { name: "embed", blocks: vec![Block::TokenEmbed(embed)] }];
+    let feature_dim = top.stages(about, features, &mut stages);
+    Recipe {
+        name: about.name,
+        summary: about.summary,
+        paper: about.paper,
+        input: ModelInput::Text(input),
+        stages,
+        feature_dim,
+        head: None,
+        rename: |key| {
+            matches!(key, "embeddings" | "0.embedding.weight").then(|| "embedding.weight".into())
+        },
+    }
+}
+
 impl Family {
     /// The recipe of an encoder of these sizes; layers beyond 24 are left out.
     pub fn recipe(self, about: About, sizes: Sizes) -> Recipe {
+        self.recipe_with(about, sizes, &Top::NONE)
+    }
+
+    /// Likewise with more than a pool on top.
+    pub fn recipe_with(self, about: About, sizes: Sizes, top: &Top) -> Recipe {
         let embed = Block::TokenEmbed(self.embed(sizes));
         let mut stages = vec![Stage { name: "embed", blocks: vec![embed] }];
         for (i, name) in LAYERS.into_iter().take(sizes.layers).enumerate() {
             let layer = Block::EncoderLayer(self.layer(i, sizes));
             stages.push(Stage { name, blocks: vec![layer] });
         }
-        stages.push(Stage { name: "pool", blocks: vec![Block::TokenPool(about.pool)] });
-        if about.unit_length {
-            stages.push(Stage { name: "normalize", blocks: vec![Block::UnitLength] });
-        }
+        let feature_dim = top.stages(about, sizes.features, &mut stages);
         Recipe {
             name: about.name,
             summary: about.summary,
             paper: about.paper,
             input: ModelInput::Text(sizes.input),
             stages,
-            feature_dim: sizes.features,
+            feature_dim,
             head: None,
             rename,
         }
@@ -83,10 +155,10 @@ impl Family {
         let key = |table: &str| format!("embeddings.{table}");
         TokenEmbed {
             words: key("word_embeddings"),
-            positions: key("position_embeddings"),
+            positions: Some(key("position_embeddings")),
             first_position: if self == Self::Roberta { 2 } else { 0 },
             types: (self != Self::DistilBert).then(|| key("token_type_embeddings")),
-            norm: self.norm(key("LayerNorm")),
+            norm: Some(self.norm(key("LayerNorm"))),
             sizes: sizes.input,
             features: sizes.features,
         }

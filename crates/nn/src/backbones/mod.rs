@@ -32,6 +32,7 @@ mod resnet50;
 mod resnext50_32x4d;
 mod roberta_base;
 mod vgg16_bn;
+mod wordllama;
 
 /// Colour statistics of ImageNet-1k that torchvision and timm normalise with.
 const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
@@ -80,6 +81,7 @@ pub fn texts() -> &'static [Entry] {
         Entry { name: "minilm_l3", recipe: minilm_l3::recipe },
         Entry { name: "minilm_l6", recipe: minilm_l6::recipe },
         Entry { name: "roberta_base", recipe: roberta_base::recipe },
+        Entry { name: "wordllama", recipe: wordllama::recipe },
     ]
 }
 

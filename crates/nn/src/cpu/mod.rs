@@ -20,7 +20,10 @@ use crate::blocks::{Act, Linear};
 use crate::{NnError, Params, Recipe, Result, Role, Shape};
 use execute::Scratch;
 use lower::{Op, Segment};
-pub use text::{TextPlan, TextTrainer, TrainOptions};
+pub use text::{
+    MASKED_HEAD, MaskedGradients, MaskedHead, TextPlan, TextTrainer, TrainOptions, pool_tokens,
+    unit_length,
+};
 
 /// How a plan is made.
 #[derive(Debug, Clone, Default)]

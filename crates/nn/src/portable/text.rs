@@ -22,11 +22,14 @@ pub fn run_text(
     batch.check(recipe.text()?)?;
     let network = Network { recipe, params, device: Device::default(), tape: None };
     let padded = Padded::new(batch);
-    let mut value = Value::Start;
+    let (mut value, mut states) = (Value::Start, Vec::new());
     let mut out = Vec::with_capacity(recipe.stages.len());
     for stage in &recipe.stages {
         for block in &stage.blocks {
-            value = network.text_block(block, &padded, value)?;
+            value = network.text_block(block, &padded, &states, value)?;
+            if let (Block::EncoderLayer(_), Value::Tokens(x)) = (block, &value) {
+                states.push(x.clone());
+            }
         }
         out.push((stage.name, padded.array(&value)?));
     }
@@ -103,7 +106,14 @@ impl Padded {
 }
 
 impl Network<'_> {
-    fn text_block(&self, block: &Block, batch: &Padded, value: Value) -> Result<Value> {
+    /// `states`: what the encoder layers before gave.
+    fn text_block(
+        &self,
+        block: &Block,
+        batch: &Padded,
+        states: &[Tensor<3>],
+        value: Value,
+    ) -> Result<Value> {
         Ok(match (block, value) {
             (Block::TokenEmbed(embed), Value::Start) => Value::Tokens(self.embed(embed, batch)?),
             (Block::EncoderLayer(layer), Value::Tokens(x)) => {
@@ -111,6 +121,9 @@ impl Network<'_> {
             }
             (Block::TokenPool(pool), Value::Tokens(x)) => {
                 Value::Rows(self.token_pool(*pool, batch, x))
+            }
+            (Block::LayerMean(last), Value::Tokens(x)) => {
+                Value::Tokens(layer_mean(states, *last, x)?)
             }
             (Block::UnitLength, Value::Rows(x)) => {
                 let length = (x.clone() * x.clone()).sum_dim(1).sqrt().clamp_min(1e-12);
@@ -139,12 +152,17 @@ impl Network<'_> {
         let positions: Vec<i64> =
             (0..n * longest).map(|i| (embed.first_position + i % longest) as i64).collect();
         let last = embed.first_position + embed.sizes.longest;
-        let mut sum = rows(&embed.words, embed.sizes.vocabulary, &batch.ids)?
-            + rows(&embed.positions, last, &positions)?;
+        let mut sum = rows(&embed.words, embed.sizes.vocabulary, &batch.ids)?;
+        if let Some(places) = &embed.positions {
+            sum = sum + rows(places, last, &positions)?;
+        }
         if let Some(types) = &embed.types {
             sum = sum + rows(types, embed.sizes.types, &batch.types)?;
         }
-        Ok(self.layer_norm(&embed.norm, sum)?.reshape([n, longest, features]))
+        if let Some(norm) = &embed.norm {
+            sum = self.layer_norm(norm, sum)?;
+        }
+        Ok(sum.reshape([n, longest, features]))
     }
 
     fn encoder_layer(
@@ -194,14 +212,38 @@ impl Network<'_> {
 
     fn token_pool(&self, pool: TokenPool, batch: &Padded, x: Tensor<3>) -> Tensor<2> {
         let [n, longest, features] = x.dims();
+        let n_counted = |i: usize| (0..longest).filter(move |t| batch.keep[i * longest + t] > 0.0);
+        let one_of = |place: &dyn Fn(usize) -> Option<usize>| -> Vec<f32> {
+            (0..n * longest)
+                .map(|at| f32::from(u8::from(place(at / longest) == Some(at % longest))))
+                .collect()
+        };
         let weights: Vec<f32> = match pool {
-            TokenPool::Mean => batch.keep.clone(),
-            TokenPool::First => (0..n * longest)
-                .map(|i| if i % longest == 0 && batch.lengths[i / longest] > 0 { 1.0 } else { 0.0 })
-                .collect(),
+            TokenPool::Mean | TokenPool::MeanSqrtLength | TokenPool::Max => batch.keep.clone(),
+            TokenPool::First => one_of(&|i| (batch.lengths[i] > 0).then_some(0)),
+            TokenPool::Last => one_of(&|i| n_counted(i).next_back()),
         };
         let weights = self.tensor::<3>(&weights, [n, longest, 1]);
         let count = weights.clone().sum_dim(1).clamp_min(1e-9);
-        ((x * weights).sum_dim(1) / count).reshape([n, features])
+        let pooled = match pool {
+            TokenPool::Max => {
+                let hidden = (weights.clone() - 1.0) * 1e30;
+                // Zero where no token counts.
+                (x + hidden).max_dim(1) * count.clamp_max(1.0).round()
+            }
+            TokenPool::MeanSqrtLength => (x * weights).sum_dim(1) / count.sqrt(),
+            _ => (x * weights).sum_dim(1) / count,
+        };
+        pooled.reshape([n, features])
     }
+}
+
+/// The mean of the last layers' outputs; `x` is the last one's.
+fn layer_mean(states: &[Tensor<3>], last: usize, x: Tensor<3>) -> Result<Tensor<3>> {
+    let first = states.len().checked_sub(last).filter(|_| last > 0);
+    let first = first.ok_or_else(|| {
+        NnError::Unsupported(format!("the mean of {last} of {} layers", states.len()))
+    })?;
+    let sum = states[first..].iter().cloned().reduce(|sum, state| sum + state);
+    Ok(sum.unwrap_or(x) / last as f64)
 }

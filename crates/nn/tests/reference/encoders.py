@@ -139,6 +139,8 @@ def main():
         "minilm_l3": count("bert", 30522, 512, 2, 384, 12, 1536, 3),
         "minilm_l6": count("bert", 30522, 512, 2, 384, 12, 1536, 6),
         "roberta_base": count("roberta", 50265, 512, 1, 768, 12, 3072, 12),
+        # A table alone.
+        "wordllama": 32000 * 256,
     }
     cases = [case(family, *batch) for family in FAMILIES for batch in BATCHES]
     path = pathlib.Path(__file__).with_name("encoders.json")

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use offshoot_nn::backbones::encoder::Top;
 use offshoot_nn::{Array, Params, Recipe};
 use offshoot_tokens::Tokenizer;
 use offshoot_weights::Precision;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{CLASSIFIER, CONFIG, MODEL, Own, backbone};
 use crate::digest::Sha;
-use crate::encoder::EncoderFacts;
+use crate::encoder::{EncoderFacts, TABLE};
 use crate::source::{Source, TOKENIZER};
 use crate::{Result, TransferError, durable};
 
@@ -48,7 +49,20 @@ pub(super) fn write(out: &Path, parts: Parts<'_>) -> Result<()> {
     let tensors = |name: &str, tensors: &Params| {
         offshoot_weights::write_safetensors(&out.join(name), tensors, &metadata, Precision::F32)
     };
-    tensors(MODEL, &backbone(recipe, params))?;
+    let is_table = facts.family == TABLE;
+    let mut encoder = backbone(recipe, params);
+    let dense: Vec<[Array; 2]> = (0..facts.dense.len())
+        .filter_map(|i| {
+            let key = Top::dense_key(i);
+            let mut take = |field: &str| encoder.remove(&format!("{key}.{field}"));
+            Some([take("weight")?, take("bias")?])
+        })
+        .collect();
+    if facts.left_out.is_some() {
+        // What model2vec calls it; sentence-transformers reads either name.
+        encoder = encoder.into_values().map(|table| ("embeddings".into(), table)).collect();
+    }
+    tensors(MODEL, &encoder)?;
     let [weight, bias] = head;
     tensors(CLASSIFIER, &Params::from([("weight".into(), weight), ("bias".into(), bias)]))?;
     let own = Own {
@@ -61,34 +75,91 @@ pub(super) fn write(out: &Path, parts: Parts<'_>) -> Result<()> {
     };
     durable::write_json(&out.join(CONFIG), &config(facts, tokenizer, classes, &own)?)?;
     durable::write(&out.join(TOKENIZER), tokenizer.json().as_bytes())?;
-    let mut known = json!({
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": facts.limit,
-    });
-    for (part, names) in PARTS {
-        if let Some(name) = names.into_iter().find(|name| tokenizer.id(name).is_some()) {
-            known[part] = name.into();
+    if !is_table {
+        let mut known = json!({
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_max_length": facts.limit,
+        });
+        for (part, names) in PARTS {
+            if let Some(name) = names.into_iter().find(|name| tokenizer.id(name).is_some()) {
+                known[part] = name.into();
+            }
         }
+        durable::write_json(&out.join("tokenizer_config.json"), &known)?;
+        let sentence = json!({ "max_seq_length": facts.limit, "do_lower_case": facts.lower_case });
+        durable::write_json(&out.join("sentence_bert_config.json"), &sentence)?;
     }
-    durable::write_json(&out.join("tokenizer_config.json"), &known)?;
-    let sentence = json!({ "max_seq_length": facts.limit, "do_lower_case": facts.lower_case });
-    durable::write_json(&out.join("sentence_bert_config.json"), &sentence)?;
-    let module = |place: usize, path: &str, kind: &str| json!({ "idx": place, "name": place.to_string(), "path": path, "type": format!("{MODULES}.{kind}") });
-    let mut modules = vec![module(0, "", "Transformer"), module(1, "1_Pooling", "Pooling")];
+    let mut modules = Modules { out, list: Vec::new() };
+    modules.add(if is_table { "StaticEmbedding" } else { "Transformer" }, None)?;
+    if facts.averaged > 1 {
+        let config = json!({
+            "word_embedding_dimension": facts.features,
+            "layer_start": facts.layers + 1 - facts.averaged,
+            "num_hidden_layers": facts.layers,
+        });
+        let path = modules.add("WeightedLayerPooling", Some(config))?;
+        let equal = Array { shape: vec![facts.averaged], data: vec![1.0; facts.averaged] };
+        let equal = Params::from([("layer_weights".into(), equal)]);
+        tensors(&format!("{path}/{MODEL}"), &equal)?;
+    }
+    if !is_table {
+        modules.add("Pooling", Some(pooling(facts)))?;
+    }
+    let mut inputs = facts.features;
+    for (dense, [weight, bias]) in facts.dense.iter().zip(dense) {
+        let config = json!({
+            "in_features": inputs,
+            "out_features": dense.outputs,
+            "bias": true,
+            "activation_function": dense.class(),
+        });
+        let path = modules.add("Dense", Some(config))?;
+        let layer = Params::from([("linear.weight".into(), weight), ("linear.bias".into(), bias)]);
+        tensors(&format!("{path}/{MODEL}"), &layer)?;
+        inputs = dense.outputs;
+    }
     if facts.unit_length {
-        modules.push(module(2, "2_Normalize", "Normalize"));
-        durable::create_dir(&out.join("2_Normalize"))?;
+        let path = modules.add("Normalize", None)?;
+        durable::create_dir(&out.join(path))?;
     }
-    durable::write_json(&out.join("modules.json"), &modules)?;
-    durable::create_dir(&out.join("1_Pooling"))?;
-    let pooling = json!({
+    durable::write_json(&out.join("modules.json"), &modules.list)
+}
+
+/// The list of modules, and their folders.
+struct Modules<'a> {
+    out: &'a Path,
+    list: Vec<Value>,
+}
+
+impl Modules<'_> {
+    /// Adds one, with its `config.json` where it has one; returns its folder's name. The first is in the
+    /// folder itself.
+    fn add(&mut self, kind: &str, config: Option<Value>) -> Result<String> {
+        let place = self.list.len();
+        let path = if place == 0 { String::new() } else { format!("{place}_{kind}") };
+        let name = place.to_string();
+        let class = format!("{MODULES}.{kind}");
+        self.list.push(json!({ "idx": place, "name": name, "path": path, "type": class }));
+        if let Some(config) = config {
+            let folder = self.out.join(&path);
+            durable::create_dir(&folder)?;
+            durable::write_json(&folder.join(CONFIG), &config)?;
+        }
+        Ok(path)
+    }
+}
+
+/// `config.json` of the pooling module.
+fn pooling(facts: &EncoderFacts) -> Value {
+    json!({
         "word_embedding_dimension": facts.features,
         "pooling_mode_cls_token": facts.pool == "first",
-        "pooling_mode_mean_tokens": facts.pool != "first",
-        "pooling_mode_max_tokens": false,
-        "pooling_mode_mean_sqrt_len_tokens": false,
-    });
-    durable::write_json(&out.join("1_Pooling/config.json"), &pooling)
+        "pooling_mode_mean_tokens": facts.pool == "mean",
+        "pooling_mode_max_tokens": facts.pool == "max",
+        "pooling_mode_mean_sqrt_len_tokens": facts.pool == "mean-sqrt-len",
+        "pooling_mode_weightedmean_tokens": false,
+        "pooling_mode_lasttoken": facts.pool == "last",
+    })
 }
 
 /// `config.json` of transformers, with the classes and what `verify` needs.
@@ -100,6 +171,7 @@ fn config(
 ) -> Result<Value> {
     let roberta = facts.family == "roberta";
     let (architecture, sizes) = match facts.family.as_str() {
+        TABLE => ("StaticModel", json!({ "hidden_dim": facts.features })),
         "distilbert" => (
             "DistilBertModel",
             json!({
@@ -139,6 +211,13 @@ fn config(
         "label2id": label2id,
         "offshoot": own,
     });
+    if facts.averaged > 1 {
+        config["output_hidden_states"] = true.into();
+    }
+    if facts.family == TABLE {
+        config["normalize"] = facts.unit_length.into();
+        config["model_type"] = "model2vec".into();
+    }
     match (&mut config, sizes) {
         (Value::Object(config), Value::Object(sizes)) => config.extend(sizes),
         _ => return Err(TransferError::Internal("config.json is no object".into())),

@@ -7,7 +7,7 @@ use crate::cache::Cache;
 use crate::documents::{ExtractReport, SCHEMA};
 use crate::plan::{ExtractPlan, FeatureFormat};
 use crate::watch::Watch;
-use crate::{Observer, Phase, Result, TransferError, precision, source};
+use crate::{Observer, Phase, Result, TransferError, layers, precision, source};
 
 /// Features of every readable sample, into the cache and a file. Samples need no labels.
 pub fn extract(plan: &ExtractPlan, observer: &mut dyn Observer) -> Result<ExtractReport> {
@@ -26,6 +26,8 @@ pub fn extract(plan: &ExtractPlan, observer: &mut dyn Observer) -> Result<Extrac
     for note in &source.notes {
         watch.note(note)?;
     }
+    let asked = layers::Asked::new(plan.layer.as_deref(), plan.pooling.as_deref())?;
+    source = layers::fixed(asked, source)?;
     // Of all samples, so that every shard decides alike.
     precision::settle(&mut source, plan.precision, &dataset.samples, &mut watch)?;
     if let Some((part, parts)) = plan.shard {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use offshoot_nn::{Block, Parameter, Recipe, Role};
+use offshoot_nn::{Block, Parameter, Recipe, Role, Stage};
 
 /// A network as strategies see it.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub struct Groups {
     /// Keys of weights that no vector is multiplied by as a whole: of convolutions with several
     /// groups, and tables of embeddings.
     no_matrix: BTreeSet<String>,
+    /// The first stage whose output the pool of a text encoder reads: it is computed with what learns.
+    pooled: Option<usize>,
 }
 
 impl Groups {
@@ -27,7 +29,18 @@ impl Groups {
             of: BTreeMap::new(),
             parameters: recipe.parameters().into_iter().filter(|p| p.role.trained()).collect(),
             no_matrix: BTreeSet::new(),
+            pooled: None,
         };
+        let blocks = || recipe.stages.iter().flat_map(|stage| &stage.blocks);
+        if blocks().any(|block| matches!(block, Block::TokenPool(_))) {
+            let last = blocks().find_map(|block| match block {
+                Block::LayerMean(last) => Some(*last),
+                _ => None,
+            });
+            let is_layer = |s: &Stage| matches!(s.blocks[..], [Block::EncoderLayer(_)]);
+            let layers = (0..recipe.stages.len()).filter(|&s| is_layer(&recipe.stages[s]));
+            groups.pooled = layers.rev().nth(last.unwrap_or(1).saturating_sub(1)).or(Some(0));
+        }
         for stage in &recipe.stages {
             let own = recipe.stage_parameters(stage.name);
             if own.is_empty() {
@@ -39,9 +52,7 @@ impl Groups {
         }
         for block in recipe.stages.iter().flat_map(|stage| &stage.blocks) {
             if let Block::TokenEmbed(tables) = block {
-                let keys = [Some(&tables.words), Some(&tables.positions), tables.types.as_ref()];
-                let keys = keys.into_iter().flatten();
-                groups.no_matrix.extend(keys.map(|key| format!("{key}.weight")));
+                groups.no_matrix.extend(tables.tables().map(|(key, _)| format!("{key}.weight")));
             }
             let layers = match block {
                 Block::Conv(layer) => std::slice::from_ref(layer),
@@ -85,10 +96,12 @@ impl Groups {
         self.parameters.iter().filter(pixel).map(|p| p.key.clone()).collect()
     }
 
-    /// The last stage before anything of `learns`; `None` where the first stage learns.
+    /// The last stage before anything of `learns` and before the layers that are pooled; `None` where the
+    /// first stage learns.
     pub fn boundary(&self, learns: &BTreeSet<String>) -> Option<&str> {
         let first = learns.iter().filter_map(|key| self.of(key)).min()?;
         let place = self.stages.iter().position(|s| *s == self.names[first])?;
+        let place = place.min(self.pooled.unwrap_or(place));
         self.stages[..place].last().map(String::as_str)
     }
 

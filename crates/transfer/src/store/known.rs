@@ -17,6 +17,8 @@ pub struct Known {
     pub classes: Option<&'static str>,
     /// Megabytes of that file, rounded up.
     pub megabytes: u32,
+    /// The tokenizer inside the package, where it does not lie beside the weights.
+    pub tokenizer: Option<&'static str>,
 }
 
 /// All of them in alphabetical order.
@@ -30,6 +32,7 @@ pub fn known() -> &'static [Known] {
             licence: Some("Apache-2.0"),
             classes: None,
             megabytes: 91,
+            tokenizer: None,
         },
         Known {
             name: "craft_vgg16_bn",
@@ -39,6 +42,7 @@ pub fn known() -> &'static [Known] {
             licence: None,
             classes: None,
             megabytes: 84,
+            tokenizer: None,
         },
         Known {
             name: "digits_mnist",
@@ -48,6 +52,7 @@ pub fn known() -> &'static [Known] {
             licence: Some("MIT"),
             classes: Some("MNIST"),
             megabytes: 2,
+            tokenizer: None,
         },
         Known {
             name: "digits_svhn",
@@ -57,6 +62,7 @@ pub fn known() -> &'static [Known] {
             licence: Some("MIT"),
             classes: Some("SVHN"),
             megabytes: 4,
+            tokenizer: None,
         },
         Known {
             name: "digits_usps",
@@ -66,6 +72,7 @@ pub fn known() -> &'static [Known] {
             licence: Some("MIT"),
             classes: Some("USPS"),
             megabytes: 1,
+            tokenizer: None,
         },
         Known {
             name: "efficientnet_lite0",
@@ -76,6 +83,7 @@ pub fn known() -> &'static [Known] {
             licence: Some("Apache-2.0"),
             classes: Some("ImageNet-1k"),
             megabytes: 19,
+            tokenizer: None,
         },
         Known {
             name: "efficientnet_lite1",
@@ -86,6 +94,7 @@ pub fn known() -> &'static [Known] {
             licence: Some("Apache-2.0"),
             classes: Some("ImageNet-1k"),
             megabytes: 22,
+            tokenizer: None,
         },
         Known {
             name: "efficientnet_lite2",
@@ -96,6 +105,7 @@ pub fn known() -> &'static [Known] {
             licence: Some("Apache-2.0"),
             classes: Some("ImageNet-1k"),
             megabytes: 25,
+            tokenizer: None,
         },
         Known {
             name: "mobilenet_v2",
@@ -106,6 +116,17 @@ pub fn known() -> &'static [Known] {
             licence: Some("MIT"),
             classes: None,
             megabytes: 10,
+            tokenizer: None,
+        },
+        Known {
+            name: "wordllama",
+            recipe: "wordllama",
+            source: "pip:wordllama==0.4.0.post1#wordllama/weights/l2_supercat_256.safetensors",
+            sha256: "64b47a2dc493cb8e85944076601189739852d7b64e0e1eedcb1937a251cd9fd5",
+            licence: Some("MIT"),
+            classes: None,
+            megabytes: 17,
+            tokenizer: Some("wordllama/tokenizers/l2_supercat_tokenizer_config.json"),
         },
     ]
 }

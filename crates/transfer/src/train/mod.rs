@@ -27,7 +27,7 @@ use crate::run::RunFolder;
 use crate::run::record::{DataFacts, ModelFacts, RunRecord, RunState, Usage};
 use crate::source::{self, Source};
 use crate::watch::Watch;
-use crate::{Observer, Phase, Result, TransferError, demo, estimate, fit, machine};
+use crate::{Observer, Phase, Result, TransferError, demo, estimate, fit, layers, machine};
 use evaluate::Evaluated;
 use probe::Probe;
 
@@ -91,6 +91,7 @@ pub fn check_plan(plan: &TrainPlan) -> Result<()> {
     probe::check_head(&plan.head)?;
     evaluate::check_required(&plan.require)?;
     plan.finetune.check()?;
+    layers::Asked::new(plan.layer.as_deref(), plan.pooling.as_deref())?;
     let val = plan.val.unwrap_or(USUAL_VAL);
     let shares = [val, plan.test];
     if shares.iter().any(|s| !(0.0..1.0).contains(s)) {
@@ -194,11 +195,12 @@ fn run(
 ) -> Result<TrainReport> {
     let before = machine::resident_bytes().unwrap_or(0);
     let source = source_of(plan, &prepared, watch)?;
-    record.model = source.facts.clone();
     let (cache, warning) = Cache::open(&plan.cache)?;
     if let Some(warning) = warning {
         watch.warn(warning)?;
     }
+    let source = layers::choose(plan, &prepared, source, &cache, watch)?;
+    record.model = source.facts.clone();
     record.estimate = Some(estimate::estimate(&prepared, &source, &cache, plan, before, watch)?);
     folder.save(record)?;
 

@@ -11,6 +11,8 @@ fn plan(place: &Place) -> ExtractPlan {
         data: place.path("data"),
         columns: Default::default(),
         model: "random:digits_usps".into(),
+        layer: None,
+        pooling: None,
         shard: None,
         out: None,
         batch: 8,

@@ -6,7 +6,7 @@ use offshoot_kernels::{Activation, Attention, Epilogue, Linear, Sequence, embed}
 use rayon::prelude::*;
 
 use super::TextPlan;
-use super::lower::{After, Layer};
+use super::lower::{After, Dense, Layer};
 use crate::TextBatch;
 use crate::blocks::TokenPool;
 use crate::cpu::execute::{give_back, reserve, take};
@@ -24,6 +24,7 @@ pub(super) struct Scratch {
     projections: Vec<f32>,
     linear: Vec<f32>,
     attention: Vec<f32>,
+    averaged: Vec<f32>,
     positions: Vec<u32>,
 }
 
@@ -33,6 +34,10 @@ pub(super) struct Whole {
     rows: Vec<f32>,
     /// Queries, keys and values of this layer and of the next.
     projections: [Vec<f32>; 2],
+    /// Sum of the last layers' outputs.
+    averaged: Vec<f32>,
+    /// Vectors of all sequences.
+    pooled: Vec<f32>,
 }
 
 /// Queries, keys and values side by side, of all rows from `first` on.
@@ -73,22 +78,63 @@ pub(super) fn run(plan: &TextPlan, batch: &TextBatch, given: Option<&[f32]>, out
         Some(chunks) => depth_first(plan, batch, &chunks, &mut whole.rows),
         None => layer_by_layer(plan, batch, &chunks(batch, size), &mut whole),
     }
-    match plan.after.split_first() {
-        None => output.copy_from_slice(&whole.rows[..n * features]),
-        Some((After::UnitLength, _)) => {}
-        Some((After::Pool(pool), rest)) => {
+    let mut pooled = std::mem::take(&mut whole.pooled);
+    match plan.after.as_slice() {
+        [After::Pool(pool), rest @ ..] => {
             let sequences: Vec<_> = batch.sequences().collect();
-            let pairs = sequences.into_par_iter().zip(output.par_chunks_exact_mut(features));
-            pairs.for_each(|(range, output)| {
+            reserve(&mut pooled, batch.len() * features);
+            let vectors = pooled[..batch.len() * features].par_chunks_exact_mut(features);
+            sequences.into_par_iter().zip(vectors).for_each(|(range, vector)| {
                 let rows = &whole.rows[range.start * features..range.end * features];
-                token_pool(*pool, rows, &batch.keep()[range], output);
-                for _ in rest {
-                    unit_length(output);
-                }
+                token_pool(*pool, rows, &batch.keep()[range], vector);
             });
+            pooled.truncate(batch.len() * features);
+            for after in rest {
+                match after {
+                    After::Dense(dense) => pooled = dense_layer(plan, dense, &pooled),
+                    _ => pooled.par_chunks_exact_mut(plan.outputs).for_each(unit_length),
+                }
+            }
+            output.copy_from_slice(&pooled);
         }
+        _ => output.copy_from_slice(&whole.rows[..n * features]),
     }
+    whole.pooled = pooled;
     give_back(&plan.whole, whole);
+}
+
+/// A fully connected layer on vectors `[n, inputs]`.
+fn dense_layer(plan: &TextPlan, dense: &Dense, vectors: &[f32]) -> Vec<f32> {
+    let (inputs, outputs) = (dense.matrix.inputs(), dense.matrix.outputs());
+    let mut all = vec![0.0; vectors.len() / inputs * outputs];
+    let pairs =
+        vectors.par_chunks(inputs * CHUNK_ROWS).zip(all.par_chunks_mut(outputs * CHUNK_ROWS));
+    pairs.for_each(|(vectors, output)| {
+        let mut scratch = take(&plan.idle);
+        apply(&dense.matrix, vectors, Epilogue::NONE, &mut scratch.linear, output);
+        give_back(&plan.idle, scratch);
+        dense.act.apply(plan.isa, output);
+    });
+    all
+}
+
+/// Whether the output of layer `i` is one of those that are averaged.
+fn is_averaged(plan: &TextPlan, i: usize) -> bool {
+    plan.averaged > 1 && i + plan.averaged >= plan.layers.len()
+}
+
+/// Adds to the sum, which begins with the first layer that is averaged.
+fn add_layer(plan: &TextPlan, i: usize, rows: &[f32], sum: &mut [f32]) {
+    if i + plan.averaged == plan.layers.len() {
+        sum.copy_from_slice(rows);
+    } else {
+        sum.iter_mut().zip(rows).for_each(|(sum, x)| *sum += x);
+    }
+}
+
+fn mean_of_layers(plan: &TextPlan, sum: &[f32], rows: &mut [f32]) {
+    let share = 1.0 / plan.averaged as f32;
+    rows.iter_mut().zip(sum).for_each(|(x, sum)| *x = share * sum);
 }
 
 /// Takes each chunk, of whole sequences, through all layers: nothing but weights leaves the cache.
@@ -106,7 +152,10 @@ fn depth_first(plan: &TextPlan, batch: &TextBatch, chunks: &[Chunk], rows: &mut 
         let mut projections = std::mem::take(&mut scratch.projections);
         reserve(&mut projections, 3 * rows.len());
         embed_chunk(plan, batch, chunk, &mut scratch, rows);
-        for layer in &plan.layers {
+        if plan.averaged > 1 {
+            reserve(&mut scratch.averaged, rows.len());
+        }
+        for (i, layer) in plan.layers.iter().enumerate() {
             let projections = &mut projections[..3 * rows.len()];
             apply(&layer.projections, rows, Epilogue::NONE, &mut scratch.linear, projections);
             let Scratch { mixed, attention, .. } = &mut scratch;
@@ -114,6 +163,12 @@ fn depth_first(plan: &TextPlan, batch: &TextBatch, chunks: &[Chunk], rows: &mut 
             let from = Projections { rows: projections, first: chunk.rows.start };
             attend(&layer.attention, batch, from, chunk, attention, mixed);
             feed_forward(layer, rows, &mut scratch);
+            if is_averaged(plan, i) {
+                add_layer(plan, i, rows, &mut scratch.averaged[..rows.len()]);
+            }
+        }
+        if plan.averaged > 1 {
+            mean_of_layers(plan, &scratch.averaged, rows);
         }
         scratch.projections = projections;
         give_back(&plan.idle, scratch);
@@ -142,6 +197,13 @@ fn layer_by_layer(plan: &TextPlan, batch: &TextBatch, chunks: &[Chunk], whole: &
             feed_forward(layer, task.rows, scratch);
             project(plan.layers.get(i + 1), task, scratch);
         });
+        if is_averaged(plan, i) {
+            reserve(&mut whole.averaged, n * features);
+            add_layer(plan, i, &whole.rows[..n * features], &mut whole.averaged[..n * features]);
+        }
+    }
+    if plan.averaged > 1 {
+        mean_of_layers(plan, &whole.averaged, &mut whole.rows[..n * features]);
     }
 }
 
@@ -247,15 +309,22 @@ fn embed_chunk(
 ) {
     // Else the rows are there.
     let Some(tables) = &plan.embed else { return };
-    positions(chunk, tables.first_position, &mut scratch.positions);
     let (ids, types) = (&batch.ids()[chunk.rows.clone()], &batch.types()[chunk.rows.clone()]);
     let words = (&tables.words[..], ids);
-    let positions = (&tables.positions[..], &scratch.positions[..]);
-    match &tables.types {
-        Some(table) => embed(tables.features, &[words, positions, (table, types)], rows),
-        None => embed(tables.features, &[words, positions], rows),
+    match &tables.positions {
+        None => embed(tables.features, &[words], rows),
+        Some(places) => {
+            positions(chunk, tables.first_position, &mut scratch.positions);
+            let positions = (&places[..], &scratch.positions[..]);
+            match &tables.types {
+                Some(table) => embed(tables.features, &[words, positions, (table, types)], rows),
+                None => embed(tables.features, &[words, positions], rows),
+            }
+        }
     }
-    tables.norm.kernel().apply(plan.isa, rows);
+    if let Some(norm) = &tables.norm {
+        norm.kernel().apply(plan.isa, rows);
+    }
 }
 
 /// Queries, keys and values of the next layer, if there is one.
@@ -342,21 +411,46 @@ fn feed_forward(layer: &Layer, rows: &mut [f32], scratch: &mut Scratch) {
 
 pub(super) fn token_pool(pool: TokenPool, rows: &[f32], keep: &[bool], output: &mut [f32]) {
     output.fill(0.0);
-    let features = output.len();
-    let mut count = 0;
-    for (row, _) in rows.chunks_exact(features).zip(keep).filter(|(_, keep)| match pool {
-        TokenPool::Mean => **keep,
-        TokenPool::First => true,
-    }) {
-        for (sum, x) in output.iter_mut().zip(row) {
-            *sum += x;
+    let mut counted = rows.chunks_exact(output.len()).zip(keep).filter(|(_, keep)| **keep);
+    let mut add_up = |output: &mut [f32]| {
+        let mut count = 0;
+        for (row, _) in counted.by_ref() {
+            output.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+            count += 1;
         }
-        count += 1;
-        if pool == TokenPool::First {
-            break;
+        count.max(1) as f32
+    };
+    let scale = match pool {
+        TokenPool::Mean => 1.0 / add_up(output),
+        TokenPool::MeanSqrtLength => 1.0 / add_up(output).sqrt(),
+        TokenPool::First => {
+            // The first token says what a text is even where a mask leaves it out.
+            if let Some(first) = rows.chunks_exact(output.len()).next() {
+                output.copy_from_slice(first);
+            }
+            return;
         }
-    }
-    let scale = 1.0 / count.max(1) as f32;
+        TokenPool::Last => {
+            if let Some((row, _)) = counted.next_back() {
+                output.copy_from_slice(row);
+            }
+            return;
+        }
+        TokenPool::Max => {
+            if let Some((first, _)) = counted.next() {
+                output.copy_from_slice(first);
+            }
+            for (row, _) in counted {
+                // A NaN shows.
+                for (largest, &x) in output.iter_mut().zip(row) {
+                    if x > *largest || x.is_nan() {
+                        *largest = x;
+                    }
+                }
+            }
+            return;
+        }
+    };
     output.iter_mut().for_each(|x| *x *= scale);
 }
 

@@ -11,11 +11,11 @@ use crate::{NnError, Params, Result};
 pub(super) struct Embed {
     pub features: usize,
     pub words: Vec<f32>,
-    pub positions: Vec<f32>,
+    pub positions: Option<Vec<f32>>,
     /// Row of `positions` that a sequence's first token takes.
     pub first_position: usize,
     pub types: Option<Vec<f32>>,
-    pub norm: Norm,
+    pub norm: Option<Norm>,
 }
 
 /// Parameters of a layer norm.
@@ -46,10 +46,16 @@ pub(super) struct Layer {
 }
 
 /// What turns tokens into vectors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum After {
     Pool(TokenPool),
+    Dense(Dense),
     UnitLength,
+}
+
+/// A fully connected layer on vectors.
+pub(super) struct Dense {
+    pub matrix: Linear,
+    pub act: Activation,
 }
 
 /// A packed encoder.
@@ -58,6 +64,8 @@ pub(super) struct Lowered {
     pub embed: Option<Embed>,
     pub features: usize,
     pub layers: Vec<Layer>,
+    /// So many of the last layers' outputs are averaged before the pool.
+    pub averaged: usize,
     pub after: Vec<After>,
 }
 
@@ -72,7 +80,7 @@ pub(super) fn lower<'a>(
 ) -> Result<Lowered> {
     let packing = Packing { isa, precision, params };
     let (mut embed, mut layers, mut after) = (None, Vec::new(), Vec::new());
-    let mut features = None;
+    let (mut features, mut averaged) = (None, 1);
     for block in blocks {
         match (block, features) {
             (Block::TokenEmbed(block), None) if tables => {
@@ -86,8 +94,21 @@ pub(super) fn lower<'a>(
                 features = Some(layer.features);
                 layers.push(packing.layer(layer)?);
             }
+            (Block::LayerMean(last), Some(_)) if after.is_empty() => {
+                if *last == 0 || *last > layers.len() {
+                    return Err(NnError::Unsupported(format!(
+                        "the mean of {last} layers, where {} are computed",
+                        layers.len()
+                    )));
+                }
+                averaged = *last;
+            }
             (Block::TokenPool(pool), Some(_)) if after.is_empty() => {
                 after.push(After::Pool(*pool));
+            }
+            (Block::Linear(linear), Some(_)) if !after.is_empty() => {
+                let matrix = packing.linear(&linear.key, linear.inputs, linear.outputs)?;
+                after.push(After::Dense(Dense { matrix, act: activation(linear.act) }));
             }
             (Block::UnitLength, _) if !after.is_empty() => after.push(After::UnitLength),
             _ => {
@@ -99,7 +120,7 @@ pub(super) fn lower<'a>(
     }
     let features =
         features.ok_or_else(|| NnError::Unsupported("a text encoder without tables".into()))?;
-    Ok(Lowered { embed, features, layers, after })
+    Ok(Lowered { embed, features, layers, averaged, after })
 }
 
 struct Packing<'a> {
@@ -117,13 +138,14 @@ impl<'a> Packing<'a> {
         let TokenEmbed { features, sizes, first_position, .. } = *tables;
         let table =
             |key: &str, rows: usize| self.read(key, "weight", rows * features).map(<[f32]>::to_vec);
+        let places = first_position + sizes.longest;
         Ok(Embed {
             features,
             words: table(&tables.words, sizes.vocabulary)?,
-            positions: table(&tables.positions, first_position + sizes.longest)?,
+            positions: tables.positions.as_ref().map(|key| table(key, places)).transpose()?,
             first_position,
             types: tables.types.as_ref().map(|key| table(key, sizes.types)).transpose()?,
-            norm: self.norm(&tables.norm, features)?,
+            norm: tables.norm.as_ref().map(|norm| self.norm(norm, features)).transpose()?,
         })
     }
 

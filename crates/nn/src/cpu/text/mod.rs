@@ -15,20 +15,26 @@ use std::sync::Mutex;
 use offshoot_kernels::{Isa, Precision};
 
 use super::PlanOptions;
+use crate::blocks::TokenPool;
 use crate::{NnError, Params, Recipe, Result, TextBatch, TextSpec};
 use execute::{Scratch, Whole};
 use lower::{After, Embed, Layer};
-pub use train::{TextTrainer, TrainOptions};
+pub use train::{MASKED_HEAD, MaskedGradients, MaskedHead, TextTrainer, TrainOptions};
 
 /// A frozen text encoder, ready to run.
 pub struct TextPlan {
     isa: Isa,
     precision: Precision,
     input: TextSpec,
+    /// Of a token.
     features: usize,
+    /// Of an output row.
+    outputs: usize,
     /// `None` where the input is the rows of a layer.
     embed: Option<Embed>,
     layers: Vec<Layer>,
+    /// So many of the last layers' outputs are averaged before the pool.
+    averaged: usize,
     /// What follows the last layer; nothing where the plan stops at a layer.
     after: Vec<After>,
     /// Scratch of workers that have finished; taken up again by the next chunk of rows.
@@ -57,13 +63,19 @@ impl TextPlan {
         let stages = recipe.stages.get(first..last).unwrap_or_default();
         let blocks = stages.iter().flat_map(|stage| &stage.blocks);
         let lowered = lower::lower(isa, options.precision, params, blocks, first == 0)?;
+        let outputs = lowered.after.iter().rev().find_map(|after| match after {
+            After::Dense(dense) => Some(dense.matrix.outputs()),
+            _ => None,
+        });
         Ok(Self {
             isa,
             precision: options.precision,
             input,
             features: lowered.features,
+            outputs: outputs.unwrap_or(lowered.features),
             embed: lowered.embed,
             layers: lowered.layers,
+            averaged: lowered.averaged,
             after: lowered.after,
             idle: Mutex::new(Vec::new()),
             whole: Mutex::new(Vec::new()),
@@ -87,7 +99,7 @@ impl TextPlan {
 
     /// Values of an output row.
     pub fn feature_dim(&self) -> usize {
-        self.features
+        self.outputs
     }
 
     /// Rows that [`TextPlan::features`] writes: one a sequence, or one a token where the plan stops
@@ -108,12 +120,12 @@ impl TextPlan {
             return Err(NnError::Unsupported("a plan that begins with a layer's rows".into()));
         }
         batch.check(&self.input)?;
-        super::check_len("features", features.len(), self.output_rows(batch), self.features)?;
+        super::check_len("features", features.len(), self.output_rows(batch), self.outputs)?;
         execute::run(self, batch, None, features);
         Ok(())
     }
 
-    /// Likewise from the rows `[tokens, feature_dim]` of the stage that [`PlanOptions::from`] named.
+    /// Likewise from the rows `[tokens, features]` of the stage that [`PlanOptions::from`] named.
     ///
     /// # Errors
     /// As above, and for rows of another length or a plan that begins with tokens.
@@ -128,8 +140,33 @@ impl TextPlan {
         }
         batch.check(&self.input)?;
         super::check_len("activations", rows.len(), batch.tokens(), self.features)?;
-        super::check_len("features", features.len(), self.output_rows(batch), self.features)?;
+        super::check_len("features", features.len(), self.output_rows(batch), self.outputs)?;
         execute::run(self, batch, Some(rows), features);
         Ok(())
     }
+}
+
+/// Scales a vector to length 1; one of zeros stays.
+pub fn unit_length(vector: &mut [f32]) {
+    execute::unit_length(vector);
+}
+
+/// One vector a sequence, `[sequences, features]`, from its tokens' `rows` `[tokens, features]`.
+///
+/// # Errors
+/// [`NnError::Unsupported`] for rows or vectors of another length.
+pub fn pool_tokens(
+    pool: TokenPool,
+    batch: &TextBatch,
+    rows: &[f32],
+    features: usize,
+    vectors: &mut [f32],
+) -> Result<()> {
+    super::check_len("activations", rows.len(), batch.tokens(), features)?;
+    super::check_len("features", vectors.len(), batch.len(), features)?;
+    for (range, vector) in batch.sequences().zip(vectors.chunks_exact_mut(features.max(1))) {
+        let own = &rows[range.start * features..range.end * features];
+        execute::token_pool(pool, own, &batch.keep()[range], vector);
+    }
+    Ok(())
 }

@@ -15,6 +15,12 @@ pub(super) const STRATEGY: Strategy = Strategy {
     wants_sensitivity: no,
     plan: |facts| {
         let learns = facts.groups.keys_of(&[Role::Bias, Role::NormBias]);
+        if learns.is_empty() {
+            return Err(crate::TransferError::usage(
+                "the network has no biases to tune",
+                "`--method full` tunes everything",
+            ));
+        }
         Ok(Schedule::from_probe(vec![facts.phase("biases", learns, LR)]))
     },
 };

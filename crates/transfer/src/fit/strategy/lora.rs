@@ -16,7 +16,7 @@ pub(super) const STRATEGY: Strategy = Strategy {
         if matrices.is_empty() {
             return Err(crate::TransferError::usage(
                 "the network has neither linear layers nor dense convolutions of one pixel",
-                "`--method bitfit` tunes its biases, `--method last-k` its last stages",
+                "`--method full` tunes everything, `--method last-k` the last stages",
             ));
         }
         let phase = facts.phase("low rank", matrices, LR);

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::forward::{fixed_chunks, split};
 use super::tensors::Tensor;
-use super::{Layer, Matrix, Norm, SavedLayer, TextTrainer, size};
+use super::{Layer, Matrix, SavedLayer, TextTrainer, size};
 use crate::TextBatch;
 use crate::blocks::TokenPool;
 use crate::cpu::execute::{give_back, reserve, take};
@@ -29,21 +29,56 @@ pub(super) struct Work {
     partials: Vec<f32>,
     /// Scratch for sums over all rows.
     scratch: Vec<f32>,
+    /// What each layer whose output is averaged gets from the pool.
+    pooled: Vec<f32>,
     /// Words of the last step: whose gradients are not zero.
     words: Vec<u32>,
+    /// Whether those of other words are not zero either.
+    all_words: bool,
 }
 
-/// Fills the gradients of `trainer.tensors`.
+impl Work {
+    /// Of the next step, all words have a gradient to forget.
+    pub(super) fn forget_all_words(&mut self) {
+        self.all_words = true;
+    }
+}
+
+/// Fills the gradients of `trainer.tensors` from that of the features.
 pub(super) fn run(trainer: &mut TextTrainer, batch: &TextBatch, gradient: &[f32]) {
+    let to_pooled = dense(trainer, batch.len(), gradient);
+    prepare(trainer, batch);
+    pool(trainer, batch, &to_pooled);
+    layers(trainer, batch);
+}
+
+/// Likewise from that of the tokens' features after the last layer.
+pub(super) fn from_tokens(trainer: &mut TextTrainer, batch: &TextBatch, gradient: &[f32]) {
+    prepare(trainer, batch);
+    trainer.work.rows[..gradient.len()].copy_from_slice(gradient);
+    trainer.work.pooled.clear();
+    layers(trainer, batch);
+}
+
+fn prepare(trainer: &mut TextTrainer, batch: &TextBatch) {
     let (n, f) = (batch.tokens(), trainer.features);
-    let chunks = fixed_chunks(batch);
     let work = &mut trainer.work;
     for rows in [&mut work.rows, &mut work.sum, &mut work.mixed] {
         size(rows, n, f);
     }
     size(&mut work.projections, n, 3 * f);
-    pool(trainer, batch, gradient);
-    for i in (0..trainer.layers.len()).rev() {
+}
+
+/// Back from the gradient of the last layer's rows, in `work.rows`.
+fn layers(trainer: &mut TextTrainer, batch: &TextBatch) {
+    let (n, last) = (batch.tokens(), trainer.layers.len());
+    let chunks = fixed_chunks(batch);
+    for i in (0..last).rev() {
+        if i + 1 < last && i + trainer.averaged >= last {
+            // The output of this layer also went into the mean.
+            let Work { rows, pooled, .. } = &mut trainer.work;
+            rows.par_iter_mut().zip(pooled).for_each(|(x, mean)| *x += *mean);
+        }
         feed_forward(trainer, &chunks, i);
         attention(trainer, batch, i);
         weights(trainer, n, i);
@@ -52,36 +87,99 @@ pub(super) fn run(trainer: &mut TextTrainer, batch: &TextBatch, gradient: &[f32]
     tables(trainer, batch, &chunks);
 }
 
-/// `work.rows` from the gradient of the features.
-fn pool(trainer: &mut TextTrainer, batch: &TextBatch, gradient: &[f32]) {
-    let f = trainer.features;
-    let TextTrainer { saved, work, pool, unit_length, .. } = trainer;
-    let vectors = gradient.chunks_exact(f).zip(saved.output.chunks_exact(f));
-    let vectors = vectors.zip(saved.pooled.chunks_exact(f));
-    for (range, ((gradient, output), pooled)) in batch.sequences().zip(vectors) {
-        let mut gradient = gradient.to_vec();
-        if *unit_length {
+/// Gradient of the pooled vectors from that of the features; gradients of the fully connected layers.
+fn dense(trainer: &mut TextTrainer, n: usize, gradient: &[f32]) -> Vec<f32> {
+    let TextTrainer { tensors, saved, work, dense, unit_length, outputs, isa, .. } = trainer;
+    let mut gradient = gradient.to_vec();
+    if *unit_length {
+        let before = saved.vectors[dense.len()].chunks_exact(*outputs);
+        let vectors = saved.output.chunks_exact(*outputs).zip(before);
+        for (gradient, (output, before)) in gradient.chunks_exact_mut(*outputs).zip(vectors) {
             // y = x/‖x‖: dx = (dy − y·(y·dy))/‖x‖.
-            let square: f32 = pooled.iter().map(|x| x * x).sum();
+            let square: f32 = before.iter().map(|x| x * x).sum();
             let length = square.sqrt().max(1e-12);
-            let dot: f32 = output.iter().zip(&gradient).map(|(y, g)| y * g).sum();
+            let dot: f32 = output.iter().zip(gradient.iter()).map(|(y, g)| y * g).sum();
             for (g, y) in gradient.iter_mut().zip(output) {
                 *g = (*g - y * dot) / length;
             }
         }
-        let keep = &batch.keep()[range.clone()];
-        let counts = |t: usize| match pool {
-            TokenPool::Mean => keep[t],
-            TokenPool::First => t == 0,
-        };
-        let count = (0..range.len()).filter(|&t| counts(t)).count();
-        let scale = 1.0 / count.max(1) as f32;
-        let rows = &mut work.rows[range.start * f..range.end * f];
-        for (t, row) in rows.chunks_exact_mut(f).enumerate() {
-            if counts(t) {
-                row.iter_mut().zip(&gradient).for_each(|(x, g)| *x = g * scale);
-            } else {
-                row.fill(0.0);
+    }
+    for (i, layer) in dense.iter().enumerate().rev() {
+        let (inputs, outputs) = (layer.matrix.forward.inputs(), layer.matrix.forward.outputs());
+        layer.act.backward(*isa, &saved.inner[i][..n * outputs], &mut gradient);
+        size(&mut gradient, n, outputs);
+        let bias = &mut tensors[layer.matrix.bias];
+        if bias.learns() {
+            bias.gradient.fill(0.0);
+            layer.matrix.grad.bias(&gradient[..n * outputs], &mut bias.gradient);
+        }
+        let weight = &mut tensors[layer.matrix.weight];
+        if weight.learns() {
+            reserve(&mut work.scratch, layer.matrix.grad.weight_scratch_len(n));
+            let input = &saved.vectors[i];
+            layer.matrix.grad.weight(n, input, &gradient, &mut work.scratch, &mut weight.gradient);
+        }
+        let mut before = vec![0.0; n * inputs];
+        back(&layer.matrix, n, &gradient[..n * outputs], None, &mut work.scratch, &mut before);
+        gradient = before;
+    }
+    gradient
+}
+
+/// `work.rows` from the gradient of the pooled vectors.
+fn pool(trainer: &mut TextTrainer, batch: &TextBatch, gradient: &[f32]) {
+    let f = trainer.features;
+    let TextTrainer { saved, work, pool, layers, averaged, .. } = trainer;
+    let states = match averaged {
+        0 | 1 => &saved.layers[layers.len()].input,
+        _ => &saved.averaged,
+    };
+    for (range, gradient) in batch.sequences().zip(gradient.chunks_exact(f)) {
+        let own = range.start * f..range.end * f;
+        let keep = &batch.keep()[range];
+        share_out(*pool, keep, &states[own.clone()], gradient, &mut work.rows[own]);
+    }
+    work.pooled.clear();
+    if *averaged > 1 {
+        let share = 1.0 / *averaged as f32;
+        work.rows.par_iter_mut().for_each(|x| *x *= share);
+        work.pooled.extend_from_slice(&work.rows);
+    }
+}
+
+/// `rows`: what each token of a sequence has in the `gradient` of its vector.
+fn share_out(pool: TokenPool, keep: &[bool], states: &[f32], gradient: &[f32], rows: &mut [f32]) {
+    let f = gradient.len();
+    rows.fill(0.0);
+    let scaled = |rows: &mut [f32], scale: f32| {
+        for (row, _) in rows.chunks_exact_mut(f).zip(keep).filter(|(_, keep)| **keep) {
+            row.iter_mut().zip(gradient).for_each(|(x, g)| *x = g * scale);
+        }
+    };
+    let count = keep.iter().filter(|keep| **keep).count().max(1) as f32;
+    match pool {
+        TokenPool::Mean => scaled(rows, 1.0 / count),
+        TokenPool::MeanSqrtLength => scaled(rows, 1.0 / count.sqrt()),
+        TokenPool::First => {
+            if let Some(first) = rows.chunks_exact_mut(f).next() {
+                first.copy_from_slice(gradient);
+            }
+        }
+        TokenPool::Last => {
+            if let Some(at) = keep.iter().rposition(|keep| *keep) {
+                rows[at * f..][..f].copy_from_slice(gradient);
+            }
+        }
+        TokenPool::Max => {
+            for (k, g) in gradient.iter().enumerate() {
+                let mut counted = (0..keep.len()).filter(|&t| keep[t]);
+                let Some(mut best) = counted.next() else { return };
+                for t in counted {
+                    if states[t * f + k] > states[best * f + k] {
+                        best = t;
+                    }
+                }
+                rows[best * f + k] = *g;
             }
         }
     }
@@ -262,21 +360,25 @@ fn inputs(trainer: &mut TextTrainer, chunks: &[Chunk], i: usize) {
 fn tables(trainer: &mut TextTrainer, batch: &TextBatch, chunks: &[Chunk]) {
     let (n, f, isa) = (batch.tokens(), trainer.features, trainer.isa);
     let TextTrainer { tensors, saved, work, embed: Some(tables), .. } = trainer else { return };
-    let Norm { weight, bias, .. } = tables.norm;
-    work.partials.clear();
-    work.partials.resize(2 * f, 0.0);
-    let (d_weight, d_bias) = work.partials.split_at_mut(f);
     let rows = &mut work.rows[..n * f];
-    let norm = tables.norm.kernel(tensors);
-    norm.backward(isa, &saved.embed[..n * f], rows, d_weight, d_bias);
-    for (place, sums) in [(weight, d_weight), (bias, d_bias)] {
-        if tensors[place].learns() {
-            tensors[place].gradient.copy_from_slice(sums);
+    if let Some(own) = &tables.norm {
+        work.partials.clear();
+        work.partials.resize(2 * f, 0.0);
+        let (d_weight, d_bias) = work.partials.split_at_mut(f);
+        let norm = own.kernel(tensors);
+        norm.backward(isa, &saved.embed[..n * f], rows, d_weight, d_bias);
+        for (place, sums) in [(own.weight, d_weight), (own.bias, d_bias)] {
+            if tensors[place].learns() {
+                tensors[place].gradient.copy_from_slice(sums);
+            }
         }
     }
     // Of the many words, only those of the last step have a gradient to forget.
     if tensors[tables.words].learns() {
         let words = &mut tensors[tables.words].gradient;
+        if std::mem::take(&mut work.all_words) {
+            words.fill(0.0);
+        }
         for &id in &work.words {
             words[id as usize * f..][..f].fill(0.0);
         }
@@ -294,10 +396,11 @@ fn tables(trainer: &mut TextTrainer, batch: &TextBatch, chunks: &[Chunk]) {
     if let Some(types) = tables.types {
         add(types, batch.types());
     }
+    let Some(places) = tables.positions else { return };
     let (mut all, mut own) = (Vec::with_capacity(n), Vec::new());
     for chunk in chunks {
         positions(chunk, tables.first_position, &mut own);
         all.extend_from_slice(&own);
     }
-    add(tables.positions, &all);
+    add(places, &all);
 }

@@ -3,7 +3,7 @@
 use offshoot_kernels::{Activation, Epilogue, embed};
 use rayon::prelude::*;
 
-use super::{Embed, Layer, SavedLayer, Scratch, TextTrainer, size};
+use super::{Embed, Layer, Saved, SavedLayer, Scratch, TextTrainer, size};
 use crate::cpu::execute::{give_back, reserve, take};
 use crate::cpu::text::execute::{
     Chunk, Projections, apply, attend, chunks, positions, token_pool, unit_length,
@@ -65,7 +65,6 @@ pub(super) fn run(
     for i in 0..trainer.layers.len() {
         layer(trainer, batch, &chunks, i);
     }
-    pool(trainer, batch);
     Ok(())
 }
 
@@ -87,11 +86,13 @@ fn first_rows(
         (None, None) => {}
     }
     size(&mut saved.embed, n, f);
+    let first_layer = layers.first();
+    let width = first_layer.map_or(0, |_| 3 * f);
     let parts = (
         chunks,
         split(&mut saved.embed, chunks, f),
         split(input, chunks, f),
-        split(projections, chunks, 3 * f),
+        split(projections, chunks, width),
     );
     parts.into_par_iter().with_max_len(1).for_each(|(chunk, sums, input, projections)| {
         if let Some(Embed { words, positions: places, first_position, types, norm }) = tables {
@@ -99,14 +100,18 @@ fn first_rows(
             positions(chunk, *first_position, &mut rows);
             let table = |i: &usize| &tensors[*i].value[..];
             let own = chunk.rows.clone();
-            let mut all = vec![(table(words), &batch.ids()[own.clone()]), (table(places), &rows)];
+            let mut all = vec![(table(words), &batch.ids()[own.clone()])];
+            all.extend(places.as_ref().map(|places| (table(places), &rows[..])));
             all.extend(types.as_ref().map(|types| (table(types), &batch.types()[own])));
             embed(f, &all, sums);
-            norm.kernel(tensors).apply_to(isa, sums, input);
+            match norm {
+                Some(norm) => norm.kernel(tensors).apply_to(isa, sums, input),
+                None => input.copy_from_slice(sums),
+            }
         }
-        let first = &layers[0].projections.forward;
+        let Some(first) = first_layer else { return };
         let mut scratch = take(idle);
-        apply(first, input, Epilogue::NONE, &mut scratch.linear, projections);
+        apply(&first.projections.forward, input, Epilogue::NONE, &mut scratch.linear, projections);
         give_back(idle, scratch);
     });
     Ok(())
@@ -167,19 +172,60 @@ fn plus(residual: &[f32]) -> Epilogue<'_> {
     Epilogue { residual: Some(residual), act: Activation::None }
 }
 
-fn pool(trainer: &mut TextTrainer, batch: &TextBatch) {
-    let f = trainer.features;
-    let TextTrainer { saved, pool, unit_length: scale, .. } = trainer;
-    let rows = &saved.layers[trainer.layers.len()].input;
-    saved.pooled.resize(batch.len() * f, 0.0);
-    saved.output.resize(batch.len() * f, 0.0);
-    let vectors = saved.pooled.chunks_exact_mut(f).zip(saved.output.chunks_exact_mut(f));
-    for (range, (pooled, output)) in batch.sequences().zip(vectors) {
+/// Fills `trainer.saved` from the pool on.
+pub(super) fn vectors(trainer: &mut TextTrainer, batch: &TextBatch) {
+    average(trainer, batch);
+    let (f, n, isa) = (trainer.features, batch.len(), trainer.isa);
+    let TextTrainer { saved, pool, dense, unit_length: scale, layers, averaged, idle, .. } =
+        trainer;
+    let rows = match averaged {
+        0 | 1 => &saved.layers[layers.len()].input,
+        _ => &saved.averaged,
+    };
+    saved.vectors.resize_with(dense.len() + 1, Vec::new);
+    saved.inner.resize_with(dense.len(), Vec::new);
+    size(&mut saved.vectors[0], n, f);
+    for (range, vector) in batch.sequences().zip(saved.vectors[0].chunks_exact_mut(f)) {
         let rows = &rows[range.start * f..range.end * f];
-        token_pool(*pool, rows, &batch.keep()[range], pooled);
-        output.copy_from_slice(pooled);
-        if *scale {
-            unit_length(output);
-        }
+        token_pool(*pool, rows, &batch.keep()[range], vector);
     }
+    for (i, layer) in dense.iter().enumerate() {
+        let (inputs, outputs) = (layer.matrix.forward.inputs(), layer.matrix.forward.outputs());
+        let (before, after) = saved.vectors.split_at_mut(i + 1);
+        let inner = &mut saved.inner[i];
+        size(inner, n, outputs);
+        size(&mut after[0], n, outputs);
+        let rows = CHUNK_ROWS[0];
+        let parts = before[i][..n * inputs]
+            .par_chunks(inputs * rows)
+            .zip(inner[..n * outputs].par_chunks_mut(outputs * rows))
+            .zip(after[0][..n * outputs].par_chunks_mut(outputs * rows));
+        parts.for_each(|((input, inner), output)| {
+            let mut scratch = take(idle);
+            apply(&layer.matrix.forward, input, Epilogue::NONE, &mut scratch.linear, inner);
+            give_back(idle, scratch);
+            layer.act.apply_to(isa, inner, output);
+        });
+    }
+    saved.output.clear();
+    saved.output.extend_from_slice(&saved.vectors[dense.len()][..n * trainer.outputs]);
+    if *scale {
+        saved.output.chunks_exact_mut(trainer.outputs).for_each(unit_length);
+    }
+}
+
+/// `saved.averaged`, where several layers are averaged.
+fn average(trainer: &mut TextTrainer, batch: &TextBatch) {
+    let (n, last, layers) = (batch.tokens(), trainer.averaged, trainer.layers.len());
+    if last < 2 {
+        return;
+    }
+    let Saved { averaged, layers: kept, .. } = &mut trainer.saved;
+    averaged.clear();
+    averaged.resize(n * trainer.features, 0.0);
+    let share = 1.0 / last as f32;
+    for layer in &kept[layers + 1 - last..=layers] {
+        averaged.par_iter_mut().zip(&layer.input).for_each(|(sum, x)| *sum += x);
+    }
+    averaged.par_iter_mut().for_each(|sum| *sum *= share);
 }

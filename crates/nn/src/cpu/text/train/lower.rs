@@ -3,7 +3,7 @@
 use offshoot_kernels::{Attention, Isa, Linear, LinearGrad, Order, Precision};
 
 use super::tensors::{Learns, Tensor};
-use super::{Embed, Layer, Matrix, Norm, Saved, TextTrainer, TrainOptions};
+use super::{Dense, Embed, Layer, Matrix, Norm, Saved, TextTrainer, TrainOptions};
 use crate::blocks::{self, Block, EncoderLayer, TokenEmbed};
 use crate::cpu::activation;
 use crate::cpu::text::TextPlan;
@@ -34,33 +34,55 @@ pub(super) fn lower(
     let learns = |key: &str| options.learns.as_ref().is_none_or(|keys| keys.contains(key));
     let mut lowering = Lowering { isa, precision, params, learns: &learns, tensors: Vec::new() };
     let (mut embed, mut layers, mut pool, mut unit_length) = (None, Vec::new(), None, false);
+    let (mut averaged, mut dense, mut features) = (1, Vec::new(), recipe.feature_dim);
     for block in recipe.stages[first..].iter().flat_map(|stage| &stage.blocks) {
         match block {
-            Block::TokenEmbed(tables) => embed = Some(lowering.embed(tables)?),
-            Block::EncoderLayer(layer) => layers.push(lowering.layer(layer)?),
+            Block::TokenEmbed(tables) => {
+                features = tables.features;
+                embed = Some(lowering.embed(tables)?);
+            }
+            Block::EncoderLayer(layer) => {
+                features = layer.features;
+                layers.push(lowering.layer(layer)?);
+            }
+            Block::LayerMean(last) => averaged = *last,
             Block::TokenPool(how) => pool = Some(*how),
+            Block::Linear(linear) if pool.is_some() && !unit_length => {
+                let key = std::slice::from_ref(&linear.key);
+                let matrix = lowering.matrix(key, linear.inputs, linear.outputs)?;
+                dense.push(Dense { matrix, act: activation(linear.act) });
+            }
             Block::UnitLength => unit_length = true,
             other => {
                 return Err(NnError::Unsupported(format!("{other:?} in a text encoder")));
             }
         }
     }
-    let (Some(pool), false) = (pool, layers.is_empty()) else {
+    let (Some(pool), false) = (pool, layers.is_empty() && embed.is_none()) else {
         return Err(NnError::Unsupported(format!(
             "nothing of `{}` learns: the layers are all frozen",
             recipe.name
         )));
     };
+    if averaged > layers.len().max(1) {
+        return Err(NnError::Unsupported(format!(
+            "the mean of {averaged} layers, where {} learn",
+            layers.len()
+        )));
+    }
     Ok(TextTrainer {
         isa,
         input,
-        features: recipe.feature_dim,
+        features,
         tensors: lowering.tensors,
         prefix,
         embed,
         layers,
+        averaged,
         pool,
+        dense,
         unit_length,
+        outputs: recipe.feature_dim,
         stale: true,
         saved: Saved::default(),
         work: Default::default(),
@@ -68,12 +90,12 @@ pub(super) fn lower(
     })
 }
 
-struct Lowering<'a> {
-    isa: Isa,
-    precision: Precision,
-    params: &'a Params,
-    learns: Learns<'a>,
-    tensors: Vec<Tensor>,
+pub(super) struct Lowering<'a> {
+    pub isa: Isa,
+    pub precision: Precision,
+    pub params: &'a Params,
+    pub learns: Learns<'a>,
+    pub tensors: Vec<Tensor>,
 }
 
 impl Lowering<'_> {
@@ -82,7 +104,7 @@ impl Lowering<'_> {
         self.tensors.len() - 1
     }
 
-    fn joined(
+    pub fn joined(
         &mut self,
         keys: &[String],
         field: &str,
@@ -101,10 +123,14 @@ impl Lowering<'_> {
         };
         Ok(Embed {
             words: table(&tables.words, sizes.vocabulary)?,
-            positions: table(&tables.positions, first_position + sizes.longest)?,
+            positions: tables
+                .positions
+                .as_ref()
+                .map(|key| table(key, first_position + sizes.longest))
+                .transpose()?,
             first_position,
             types: tables.types.as_ref().map(|key| table(key, sizes.types)).transpose()?,
-            norm: self.norm(&tables.norm, features)?,
+            norm: tables.norm.as_ref().map(|norm| self.norm(norm, features)).transpose()?,
         })
     }
 
@@ -127,7 +153,7 @@ impl Lowering<'_> {
     }
 
     /// Matrices that share their input, side by side.
-    fn matrix(&mut self, keys: &[String], inputs: usize, outputs: usize) -> Result<Matrix> {
+    pub fn matrix(&mut self, keys: &[String], inputs: usize, outputs: usize) -> Result<Matrix> {
         let weights = keys.iter().map(|key| format!("{key}.weight")).collect();
         let weight = Tensor::transposed(self.params, weights, inputs, outputs, self.learns)?;
         let all = keys.len() * outputs;
@@ -139,7 +165,7 @@ impl Lowering<'_> {
         })
     }
 
-    fn norm(&mut self, norm: &blocks::LayerNorm, features: usize) -> Result<Norm> {
+    pub fn norm(&mut self, norm: &blocks::LayerNorm, features: usize) -> Result<Norm> {
         let key = std::slice::from_ref(&norm.key);
         Ok(Norm {
             weight: self.joined(key, "weight", Role::NormWeight, &[features])?,

@@ -8,6 +8,7 @@
 mod backward;
 mod forward;
 mod lower;
+mod masked;
 mod tensors;
 
 use std::collections::BTreeSet;
@@ -19,6 +20,8 @@ use super::TextPlan;
 use crate::blocks::TokenPool;
 use crate::cpu::Learned;
 use crate::{NnError, Params, Recipe, Result, TextBatch, TextSpec};
+pub use masked::{MASKED_HEAD, MaskedGradients, MaskedHead};
+use rayon::prelude::*;
 use tensors::Tensor;
 
 /// How a trainer is made.
@@ -51,8 +54,13 @@ pub struct TextTrainer {
     /// `None` where the prefix holds it.
     embed: Option<Embed>,
     layers: Vec<Layer>,
+    /// So many of the last layers' outputs are averaged before the pool.
+    averaged: usize,
     pool: TokenPool,
+    dense: Vec<Dense>,
     unit_length: bool,
+    /// Of a vector.
+    outputs: usize,
     /// Whether the packed matrices are older than the tensors.
     stale: bool,
     saved: Saved,
@@ -72,10 +80,16 @@ struct Scratch {
 /// Places of the embedding's tensors.
 struct Embed {
     words: usize,
-    positions: usize,
+    positions: Option<usize>,
     first_position: usize,
     types: Option<usize>,
-    norm: Norm,
+    norm: Option<Norm>,
+}
+
+/// A fully connected layer on vectors.
+struct Dense {
+    matrix: Matrix,
+    act: Activation,
 }
 
 /// Places of a layer norm's tensors.
@@ -113,8 +127,12 @@ struct Saved {
     embed: Vec<f32>,
     /// One for each layer, and one more whose `input` is the last layer's output.
     layers: Vec<SavedLayer>,
-    /// Pooled vectors before they are scaled to length 1.
-    pooled: Vec<f32>,
+    /// Mean of the last layers' outputs, where several are averaged.
+    averaged: Vec<f32>,
+    /// Vectors from the pool on: the input of each fully connected layer, and what is scaled to length 1.
+    vectors: Vec<Vec<f32>>,
+    /// What fully connected layers give before their activation.
+    inner: Vec<Vec<f32>>,
     output: Vec<f32>,
 }
 
@@ -145,7 +163,7 @@ impl TextTrainer {
 
     /// Length of a sequence's feature vector.
     pub fn feature_dim(&self) -> usize {
-        self.features
+        self.outputs
     }
 
     /// Features `[sequences, feature_dim]` of a batch; keeps what [`TextTrainer::backward`] needs.
@@ -178,7 +196,57 @@ impl TextTrainer {
         batch.check(&self.input)?;
         self.pack()?;
         forward::run(self, batch, rows)?;
-        Ok(&self.saved.output[..batch.len() * self.features])
+        forward::vectors(self, batch);
+        Ok(&self.saved.output[..batch.len() * self.outputs])
+    }
+
+    /// Every token's features after the last layer, `[tokens, features]`; keeps what
+    /// [`TextTrainer::backward_tokens`] needs.
+    ///
+    /// # Errors
+    /// As [`TextTrainer::forward`].
+    pub fn forward_tokens(&mut self, batch: &TextBatch) -> Result<&[f32]> {
+        if self.prefix.is_none() && self.embed.is_none() {
+            return Err(NnError::Unsupported(
+                "activations of the frozen stages are missing".into(),
+            ));
+        }
+        batch.check(&self.input)?;
+        self.pack()?;
+        forward::run(self, batch, None)?;
+        Ok(&self.saved.layers[self.layers.len()].input[..batch.tokens() * self.features])
+    }
+
+    /// Gradients of everything that learns up to the last layer, from that of the tokens' features of the
+    /// last [`TextTrainer::forward_tokens`], whose batch this is.
+    ///
+    /// # Errors
+    /// As [`TextTrainer::backward`].
+    pub fn backward_tokens(&mut self, batch: &TextBatch, gradient: &[f32]) -> Result<()> {
+        super::super::check_len("gradient", gradient.len(), batch.tokens(), self.features)?;
+        self.check_forward(batch)?;
+        backward::from_tokens(self, batch, gradient);
+        Ok(())
+    }
+
+    /// Adds to the gradient of the tensor that holds the array `key` alone, where it learns: a part that
+    /// does not come through the network, such as that of a table that also decodes.
+    ///
+    /// # Errors
+    /// [`NnError::Unsupported`] where there is no such tensor, or it has another length.
+    pub fn add_to_gradient(&mut self, key: &str, part: &[f32]) -> Result<()> {
+        let found = self.tensors.iter().position(|tensor| tensor.keys == [key]);
+        let place = found.ok_or_else(|| NnError::Unsupported(format!("no tensor `{key}`")))?;
+        let tensor = &mut self.tensors[place];
+        if !tensor.learns() {
+            return Ok(());
+        }
+        super::super::check_len("gradient", part.len(), 1, tensor.gradient.len())?;
+        tensor.gradient.par_iter_mut().zip(part).for_each(|(sum, g)| *sum += g);
+        if self.embed.as_ref().is_some_and(|tables| tables.words == place) {
+            self.work.forget_all_words();
+        }
+        Ok(())
     }
 
     /// Gradients of everything that learns, from that of the features of the last
@@ -188,14 +256,21 @@ impl TextTrainer {
     /// [`NnError::Unsupported`] for a gradient of another length, or a batch of another size than
     /// the last forward pass.
     pub fn backward(&mut self, batch: &TextBatch, gradient: &[f32]) -> Result<()> {
-        let features = self.features;
-        super::super::check_len("gradient", gradient.len(), batch.len(), features)?;
-        let kept = self.saved.layers.first().map_or(0, |layer| layer.input.len());
-        if kept != padded(batch.tokens()) * features || self.saved.output.len() != gradient.len() {
+        super::super::check_len("gradient", gradient.len(), batch.len(), self.outputs)?;
+        self.check_forward(batch)?;
+        if self.saved.output.len() != gradient.len() {
             return Err(NnError::Unsupported("a backward pass without its forward pass".into()));
         }
         backward::run(self, batch, gradient);
         Ok(())
+    }
+
+    fn check_forward(&self, batch: &TextBatch) -> Result<()> {
+        let kept = self.saved.layers.first().map_or(0, |layer| layer.input.len());
+        if kept == padded(batch.tokens()) * self.features {
+            return Ok(());
+        }
+        Err(NnError::Unsupported("a backward pass without its forward pass".into()))
     }
 
     /// Everything that learns, in the order of the network; values may be changed.
@@ -208,6 +283,12 @@ impl TextTrainer {
             value: &mut tensor.value,
             gradient: &tensor.gradient,
         })
+    }
+
+    /// Key and values of the table of words, where it is no part of the frozen stages.
+    pub fn table(&self) -> Option<(&str, &[f32])> {
+        let tensor = &self.tensors[self.embed.as_ref()?.words];
+        Some((tensor.keys.first()?, &tensor.value))
     }
 
     /// How many values learn.
@@ -246,7 +327,7 @@ impl TextTrainer {
                 matrix.pack(&self.tensors)?;
             }
         }
-        Ok(())
+        self.dense.iter_mut().try_for_each(|dense| dense.matrix.pack(&self.tensors))
     }
 }
 
