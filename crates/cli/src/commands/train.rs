@@ -30,11 +30,12 @@ Methods:
   setfit          contrast pairs of few labelled samples, then fit the head
   scratch         random weights, everything learns: what transfer is compared with
   auto            probe below 4 training samples a class, else lp-ft
-What lies before the first stage that learns is computed once and cached. The probe is measured, too,
-and kept where tuning does not beat it on validation. Below 1,000 training samples, the network is then
-trained as long once more on train and validation (--no-refit leaves that out). --augment takes light, standard, strong or a list
-of crop, erasing, flip, jitter, pad-crop, rand-augment; --regularize a list of bss, co-tuning, cutmix,
-delta, l2-sp, lwf, mixup, r-drop; --average ema, swa, soup or wise-ft.
+What lies before the first stage that learns is computed once and cached. The probe is measured,
+too, and kept where tuning is worse on validation by more than chance. Below 1,000 training
+samples, the network is then trained as long once more on train and validation (--no-refit leaves
+that out). --augment takes light, standard, strong or a list of crop, erasing, flip, jitter,
+pad-crop, rand-augment; --regularize a list of bss, co-tuning, cutmix, delta, l2-sp, lwf, mixup,
+r-drop; --average ema, swa, soup or wise-ft.
 
 Examples:
   offshoot train photos/ --name photos               for `offshoot predict photos new.jpg`

@@ -157,14 +157,10 @@ impl Course<'_, '_, '_> {
         let params = self.setting.whole(trained);
         let mut head = self.setting.first_head()?;
         load_head(&mut head, trained)?;
-        // Weights that are as good as the probe's, as far as validation can tell, are no reason to tune.
-        let metric = judge::metric(&self.setting.settings.watch)?;
-        let probe =
-            (self.setting.schedule.start == Start::Probe).then_some(self.state.first).flatten();
-        let helped = match (best, probe) {
-            (Some(best), Some(probe)) => judge::is_better(metric, best.judged, probe, 0.0),
-            _ => true,
-        };
+        // The probe stays where no weights after it were as good, as far as validation can tell. That few
+        // samples put it ahead by less than their standard error is no reason to keep it.
+        let from_probe = self.setting.schedule.start == Start::Probe;
+        let helped = !(from_probe && best.is_some_and(|best| best.epoch == 0));
         let kept = match best {
             _ if !helped => format!("{reason}; validation preferred the probe"),
             Some(best) => format!(

@@ -87,13 +87,16 @@ impl Judge<'_> {
     ) -> Result<Vec<f32>> {
         let from = self.boundary.clone().filter(|_| inputs.are_activations());
         let options = PlanOptions { precision: self.precision, from, ..PlanOptions::default() };
-        let plan = Fixed::new(self.recipe, params, &options)?;
-        let mut features = Vec::with_capacity(samples.len() * self.recipe.feature_dim);
-        for batch in samples.chunks(inputs.together()) {
-            let input = inputs.batch(batch, View::Plain)?;
-            features.extend(plan.run(&input, batch.len())?);
-        }
-        Ok(features)
+        // On a thread of the pool, as gradients are.
+        rayon::scope(|_| {
+            let plan = Fixed::new(self.recipe, params, &options)?;
+            let mut features = Vec::with_capacity(samples.len() * self.recipe.feature_dim);
+            for batch in samples.chunks(inputs.together()) {
+                let input = inputs.batch(batch, View::Plain)?;
+                features.extend(plan.run(&input, batch.len())?);
+            }
+            Ok(features)
+        })
     }
 
     /// Judges `params`, the whole network; `None` without samples.

@@ -8,6 +8,7 @@
 
 mod averaging;
 mod budget;
+mod certainty;
 mod checkpoint;
 mod contrast;
 mod course;
@@ -99,7 +100,7 @@ pub struct Job<'a> {
 
 /// A tuned network.
 pub struct Tuned {
-    /// Whether anything beat the weights that tuning began with, where those were the probe's.
+    /// Whether any weights were as good as those that tuning began with, where those were the probe's.
     pub helped: bool,
     /// All weights and statistics.
     pub params: Params,
@@ -138,6 +139,8 @@ struct Setting<'a> {
     precision: offshoot_nn::Precision,
     regularize: Spec,
     average: averaging::Kind,
+    /// What logits are divided by in the loss.
+    softness: f64,
     /// Weights at the first step.
     params: Params,
     /// The head at the first step, where tuning begins with a fitted one.
@@ -203,6 +206,7 @@ pub fn tune(job: &Job<'_>, watch: &mut Watch<'_>) -> Result<Option<Tuned>> {
         precision: precision::of_network(&job.source.facts.precision),
         regularize: settings.regularize.parse()?,
         average: averaging::Kind::of(&settings.average),
+        softness: 1.0,
         params: source_params.clone(),
         probe: job.probe,
         train,
@@ -245,6 +249,22 @@ pub fn tune(job: &Job<'_>, watch: &mut Watch<'_>) -> Result<Option<Tuned>> {
         ("batch", _) | ("auto", Start::Scratch) => NormMode::Batch,
         _ => NormMode::Running,
     };
+    if setting.schedule.softens {
+        let of = |places: &[usize]| -> Vec<u32> {
+            places.iter().filter_map(|&i| samples[i].label).collect()
+        };
+        let held_out = of(&setting.val);
+        setting.softness = certainty::temperature(
+            job.probe,
+            job.extraction,
+            (&setting.train, &setting.labels),
+            (&setting.val, &held_out),
+        )?;
+        if setting.softness > 1.0 {
+            let text = format!("the loss divides logits by {:.1}", setting.softness);
+            watch.note(&text)?;
+        }
+    }
     let started = watch.seconds();
     let (tuned, way) = course::run(&setting, &supply, watch)?;
     let seconds = watch.seconds() - started;

@@ -146,12 +146,19 @@ impl Setting<'_> {
     }
 
     /// Forms the gradients of a batch, in parts where the settings ask for it.
+    ///
+    /// On a thread of the pool: another one would hand each of a thousand shared loops over and sleep until
+    /// it is done.
     pub fn gradients(
         &self,
         pupil: &mut Pupil,
         inputs: &Inputs<'_>,
         batch: &Batch<'_>,
     ) -> Result<Outcome> {
+        rayon::scope(|_| self.parts(pupil, inputs, batch))
+    }
+
+    fn parts(&self, pupil: &mut Pupil, inputs: &Inputs<'_>, batch: &Batch<'_>) -> Result<Outcome> {
         let parts = self.settings.accumulate.min(batch.samples.len()).max(1);
         let each = batch.samples.len().div_ceil(parts);
         let mut outcome = Outcome::default();
@@ -227,10 +234,13 @@ impl Setting<'_> {
         let labels: Vec<u32> = places.iter().map(|&place| self.labels[place]).collect();
         let mut of_logits = vec![0.0; logits.len()];
         let main = self.cross_entropy();
+        let share_of_logits = 1.0 / self.softness as f32;
+        let soft: Vec<f32> = logits.iter().map(|logit| share_of_logits * logit).collect();
         let mut loss = match &targets {
-            Some(targets) => main.soft_loss(&logits, targets, classes, &mut of_logits),
-            None => main.loss(&logits, &labels, &mut of_logits),
+            Some(targets) => main.soft_loss(&soft, targets, classes, &mut of_logits),
+            None => main.loss(&soft, &labels, &mut of_logits),
         };
+        of_logits.iter_mut().for_each(|to| *to *= share_of_logits);
         let mut to_features = vec![0.0; seen.len()];
         let mut of_terms = vec![0.0; seen.len()];
         let mut stage = Vec::new();
@@ -310,13 +320,15 @@ impl Setting<'_> {
             };
             Rate { lr: lr(group), decay, momentum, scale: 1.0 }
         };
-        let norm = pupil.learner.update(optimiser, rate, self.settings.clip);
-        if let (Some([alpha, _]), Some(origin)) = (pull, &pupil.origin)
-            && norm.is_finite()
-        {
-            pupil.learner.pull(origin, |group| alpha * lr(group));
-        }
-        norm
+        rayon::scope(|_| {
+            let norm = pupil.learner.update(optimiser, rate, self.settings.clip);
+            if let (Some([alpha, _]), Some(origin)) = (pull, &pupil.origin)
+                && norm.is_finite()
+            {
+                pupil.learner.pull(origin, |group| alpha * lr(group));
+            }
+            norm
+        })
     }
 }
 

@@ -24,6 +24,7 @@ pub(super) const STRATEGY: Strategy = Strategy {
             start: Start::RandomHead,
             phases: vec![phase],
             optimiser: ADAMW,
+            softens: false,
             reason: None,
         })
     },

@@ -72,6 +72,8 @@ pub struct Schedule {
     pub phases: Vec<Phase>,
     /// Where the user names no optimiser.
     pub optimiser: &'static str,
+    /// Whether the loss divides logits by the temperature of [`super::certainty`].
+    pub softens: bool,
     /// Why, where the strategy had a choice: a sentence.
     pub reason: Option<String>,
 }
@@ -139,7 +141,7 @@ impl Schedule {
 
     /// Begins with the probe.
     pub fn from_probe(phases: Vec<Phase>) -> Self {
-        Self { start: Start::Probe, phases, optimiser: ADAMW, reason: None }
+        Self { start: Start::Probe, phases, optimiser: ADAMW, softens: false, reason: None }
     }
 }
 

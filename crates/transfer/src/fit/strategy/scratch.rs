@@ -12,6 +12,7 @@ pub(super) const STRATEGY: Strategy = Strategy {
     wants_sensitivity: no,
     plan: |facts| {
         let phases = vec![facts.phase("everything", facts.groups.keys(|_| true), LR)];
-        Ok(Schedule { start: Start::Scratch, phases, optimiser: ADAMW, reason: None })
+        let start = Start::Scratch;
+        Ok(Schedule { start, phases, optimiser: ADAMW, softens: false, reason: None })
     },
 };
