@@ -100,7 +100,7 @@ impl Attention {
 
     /// Whether products run on matrix tiles.
     #[cfg(target_arch = "x86_64")]
-    fn on_tiles(&self) -> bool {
+    pub(crate) fn on_tiles(&self) -> bool {
         self.isa == Isa::Amx
     }
 

@@ -36,6 +36,10 @@ impl Attention {
 
     /// Values of scratch that [`Attention::backward`] needs for a sequence of `tokens`.
     pub fn backward_scratch_len(&self, tokens: usize) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if self.on_tiles() {
+            return crate::amx::attention_backward_scratch_len(self, tokens);
+        }
         // A mask can only lower the number of keys, but fewer keys may have wider panels.
         let tiles = Tiles::of(self.isa);
         let widest = tiles.max_vectors() * tiles.lanes();
@@ -68,6 +72,14 @@ impl Attention {
         }
         let keys = sequence.kept().count();
         if keys == 0 {
+            return;
+        }
+        #[cfg(target_arch = "x86_64")]
+        if self.on_tiles() {
+            // SAFETY: `new` saw that the level is available; the lengths were checked above.
+            unsafe {
+                crate::amx::attend_backward(self, sequence, keys, gradient, scratch, output, step);
+            }
             return;
         }
         let mut rest = scratch;
@@ -183,7 +195,7 @@ impl Attention {
 
 /// Row by row, `weights` from scores to probabilities and `slopes` from the gradient of the
 /// probabilities to `scale` times that of the scores: `dS = P∘(dP − Σ P∘dP)`.
-fn softmax_backward(
+pub(crate) fn softmax_backward(
     isa: Isa,
     keys: usize,
     padded: usize,

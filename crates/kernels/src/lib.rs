@@ -19,6 +19,7 @@ mod isa;
 mod layer_norm;
 mod linear;
 mod linear_grad;
+mod lines;
 mod loss;
 pub mod mapped;
 mod optimiser;
@@ -41,6 +42,10 @@ pub use isa::Isa;
 pub use layer_norm::LayerNorm;
 pub use linear::{Epilogue, Linear};
 pub use linear_grad::LinearGrad;
+pub use lines::{
+    Line, LinesConv, LinesDepthwise, lines_to_values, max_pool_lines, mean_pool_lines,
+    values_to_lines,
+};
 pub use loss::CrossEntropy;
 pub use optimiser::{AdamW, Lion, Sgd};
 pub use pool::{max_pool, max_pool_backward, mean_pool, mean_pool_backward};

@@ -82,8 +82,7 @@ impl Linear {
             return Err(KernelError::Unavailable(isa));
         }
         let engine = if isa == Isa::Amx || precision != Precision::F32 {
-            let pixel =
-                Window { input: [1, 1], output: [1, 1], kernel: [1, 1], stride: 1, before: [0, 0] };
+            let pixel = Window::PIXEL;
             Engine::Pointwise(Box::new(Conv::planned(isa, precision, pixel, inputs, outputs)?))
         } else {
             Engine::Vectors(Panels::new(isa, inputs, outputs))

@@ -4,43 +4,7 @@ mod support;
 
 use offshoot_kernels::{Clamp, Conv, Depthwise, Isa, Precision, Window, max_pool, mean_pool};
 use proptest::prelude::*;
-use support::{below, cases, channels, clamp, levels, values, window};
-
-/// Convolution by its definition; `groups` is 1 or the number of channels.
-fn direct(
-    window: &Window,
-    [inputs, outputs, groups]: [usize; 3],
-    input: &[f32],
-    weight: &[f32],
-    bias: &[f32],
-) -> Vec<f32> {
-    let [h, w] = window.input;
-    let [kh, kw] = window.kernel;
-    let per_group = inputs / groups;
-    let mut result = Vec::new();
-    for oy in 0..window.output[0] {
-        for ox in 0..window.output[1] {
-            for o in 0..outputs {
-                let mut sum = bias[o];
-                for c in 0..per_group {
-                    for i in 0..kh {
-                        for j in 0..kw {
-                            let y = (oy * window.stride + i).wrapping_sub(window.before[0]);
-                            let x = (ox * window.stride + j).wrapping_sub(window.before[1]);
-                            if y < h && x < w {
-                                let channel = o / (outputs / groups) * per_group + c;
-                                sum += input[(y * w + x) * inputs + channel]
-                                    * weight[((o * per_group + c) * kh + i) * kw + j];
-                            }
-                        }
-                    }
-                }
-                result.push(sum);
-            }
-        }
-    }
-    result
-}
+use support::{below, cases, channels, clamp, direct, levels, values, window};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases(200)))]

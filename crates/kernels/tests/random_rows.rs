@@ -113,7 +113,7 @@ proptest! {
                     .flat_map(|row| &row[which * width..(which + 1) * width])
                     .copied()
                     .collect();
-                close(&actual, expected, 5e-5)?;
+                close(&actual, expected, bound(precision).max(5e-5))?;
             }
         }
     }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use offshoot_nn::cpu::{Plan, PlanOptions};
-use offshoot_nn::{Isa, Params, Recipe, backbones, init};
+use offshoot_nn::{Isa, Params, Precision, Recipe, backbones, init};
 
 /// Deterministic values in −1..1.
 fn pixels(n: usize) -> Vec<f32> {
@@ -91,4 +91,55 @@ fn wrong_requests_are_refused_with_a_reason() {
         panic!("no parameters")
     };
     assert!(error.to_string().contains("is missing"), "{error}");
+}
+
+/// Every recipe in bf16, on a processor that has tiles.
+fn for_every_recipe_in_bf16(mut law: impl FnMut(&Recipe, &Params, &PlanOptions)) {
+    if !Isa::Amx.is_available() {
+        println!("skipped: this machine has no matrix tiles");
+        return;
+    }
+    for_every_recipe(|recipe, params| {
+        let size = Some([recipe.picture().unwrap().size.min(39); 2]);
+        let precision = Precision::Bf16;
+        law(recipe, params, &PlanOptions { size, precision, ..PlanOptions::default() });
+    });
+}
+
+#[test]
+fn features_in_bf16_point_where_those_in_f32_do() {
+    for_every_recipe_in_bf16(|recipe, params, options| {
+        let expected = features(&plan(recipe, params, None), 3, 2);
+        let half = Plan::new(recipe, params, options).unwrap();
+        let actual = features(&half, 3, 2);
+        assert!(features(&half, 1, 1)[..] == actual[..half.feature_dim()], "{}", recipe.name);
+        let rows = actual.chunks(half.feature_dim()).zip(expected.chunks(half.feature_dim()));
+        for (a, e) in rows {
+            let dot = |a: &[f32], b: &[f32]| {
+                a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>()
+            };
+            let cosine = dot(a, e) / (dot(a, a) * dot(e, e)).sqrt();
+            println!("{}: cosine {cosine:.6}", recipe.name);
+            assert!(cosine > 0.999, "{}: cosine {cosine}", recipe.name);
+        }
+    });
+}
+
+#[test]
+fn a_network_in_two_parts_gives_the_same_bits_in_bf16() {
+    for_every_recipe_in_bf16(|recipe, params, options| {
+        let whole = features(&Plan::new(recipe, params, options).unwrap(), 2, 2);
+        let size = options.size.unwrap();
+        for stage in &recipe.stages[..recipe.stages.len() - 1] {
+            let until = Some(stage.name.to_string());
+            let first = PlanOptions { until: until.clone(), ..options.clone() };
+            let first = Plan::new(recipe, params, &first).unwrap();
+            let second = PlanOptions { from: until, size: Some(size), ..options.clone() };
+            let second = Plan::new(recipe, params, &second).unwrap();
+            let middle = features(&first, 2, 2);
+            let mut parts = vec![f32::NAN; whole.len()];
+            second.features(&middle, 2, &mut parts).unwrap();
+            assert!(parts == whole, "{} cut after `{}`", recipe.name, stage.name);
+        }
+    });
 }

@@ -187,9 +187,12 @@ fn plan(source: &Source, precision: &str) -> Result<Option<Box<dyn Engine>>> {
 fn take(source: &mut Source, plan: Box<dyn Engine>, precision: &str) {
     source.engine = plan;
     source.facts.precision = precision.into();
-    // Rows of one precision must not serve for another.
+    // Rows of one precision must not serve for another, nor those of before activations were rounded.
     source.scope.stage.push(' ');
     source.scope.stage.push_str(precision);
+    if precision == BF16 {
+        source.scope.stage.push_str(" in lines");
+    }
 }
 
 /// The lowest cosine between rows of the source and of `rounded` over the first samples that can be

@@ -8,7 +8,7 @@ use offshoot_kernels::{
 
 use super::{Level, Work, figure};
 
-fn square(size: usize, kernel: usize, stride: usize) -> Window {
+pub fn square(size: usize, kernel: usize, stride: usize) -> Window {
     let pad = kernel / 2;
     let out = (size + 2 * pad - kernel) / stride + 1;
     Window { input: [size; 2], output: [out; 2], kernel: [kernel; 2], stride, before: [pad; 2] }

@@ -7,6 +7,7 @@
 //! lines with those that were recorded.
 
 mod images;
+mod lines;
 mod rows;
 
 use std::time::Instant;
@@ -77,6 +78,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let level = Level { isa, precision };
     rayon::ThreadPoolBuilder::new().num_threads(1).build()?.install(|| {
         images::all(level)?;
+        lines::all(level)?;
         rows::all(level)?;
         Ok::<(), KernelError>(())
     })?;

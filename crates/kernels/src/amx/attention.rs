@@ -12,23 +12,23 @@ use crate::attention::{Attention, Sequence};
 use crate::simd::{Avx512, math};
 
 /// Queries at a time, and the width of a panel of keys or values: two tiles.
-const WIDE: usize = 2 * SIDE;
+pub(super) const WIDE: usize = 2 * SIDE;
 
 /// Bytes of a panel's two tiles, one part of them.
-const PAIR: usize = 2 * TILE_BYTES;
+pub(super) const PAIR: usize = 2 * TILE_BYTES;
 
 /// Sizes of one call.
 #[derive(Clone, Copy)]
-struct Shape {
-    parts: usize,
-    head_dim: usize,
+pub(super) struct Shape {
+    pub parts: usize,
+    pub head_dim: usize,
     /// Blocks of 32 values of a head, and of 32 keys.
-    planes: usize,
-    blocks: usize,
+    pub planes: usize,
+    pub blocks: usize,
 }
 
 impl Shape {
-    fn new(attention: &Attention, keys: usize) -> Self {
+    pub fn new(attention: &Attention, keys: usize) -> Self {
         let head_dim = attention.head_dim;
         let (planes, blocks) = (head_dim.div_ceil(DEPTH), keys.div_ceil(DEPTH));
         Self { parts: attention.precision.parts(), head_dim, planes, blocks }
@@ -168,7 +168,8 @@ impl Heads<'_> {
                 let right = keys.cast_const().add(block * shape.planes * PARTS * PAIR);
                 let sums = scores.cast::<f32>().add(block * WIDE);
                 let step = shape.blocks * WIDE * 4;
-                multiply::<PARTS>(rows, queries.cast_const(), shape.planes, right, sums, step);
+                let queries = queries.cast_const();
+                multiply::<PARTS>(rows, queries, shape.planes, right, sums, step, false);
             }
         }
     }
@@ -235,7 +236,7 @@ impl Heads<'_> {
             unsafe {
                 let right = values.cast_const().add(plane * shape.blocks * PARTS * PAIR);
                 let left = weights.cast_const();
-                multiply::<PARTS>(rows, left, shape.blocks, right, sums, WIDE * 4);
+                multiply::<PARTS>(rows, left, shape.blocks, right, sums, WIDE * 4, false);
             }
             for tile in 0..2 {
                 let place = plane * DEPTH + tile * SIDE;
@@ -272,17 +273,18 @@ static PLANES: [usize; OFFSETS] = {
 };
 
 /// The product of `rows` packed rows with a panel of 32 columns, both of so many blocks of 32 values,
-/// as sums whose rows lie `step` bytes apart.
+/// as sums whose rows lie `step` bytes apart; `add` says whether they grow or are replaced.
 ///
 /// # Safety
 /// As [`product::two_by_two`]: 32 rows of left operand and sums, whatever `rows` is.
-unsafe fn multiply<const PARTS: usize>(
+pub(super) unsafe fn multiply<const PARTS: usize>(
     rows: usize,
     left: *const u8,
     blocks: usize,
     right: *const u8,
     sums: *mut f32,
     step: usize,
+    add: bool,
 ) {
     for first in (0..blocks).step_by(OFFSETS) {
         // SAFETY: passed on.
@@ -297,7 +299,7 @@ unsafe fn multiply<const PARTS: usize>(
                 right: right.add(first * PARTS * PAIR),
                 sums,
                 sums_row: step,
-                add: first > 0,
+                add: add || first > 0,
             };
             if rows > SIDE {
                 product::two_by_two::<PARTS>(&product);

@@ -6,13 +6,18 @@
 //! about 2⁻¹⁷ relative, still several times as fast as AVX-512 (measured in `benches/`).
 
 mod attention;
+mod attention_grad;
 mod conv;
 mod product;
 mod split;
 mod weight_grad;
 
 pub(crate) use attention::{run as attend, scratch_len as attention_scratch_len};
-pub(crate) use conv::TileConv;
+pub(crate) use attention_grad::{
+    run as attend_backward, scratch_len as attention_backward_scratch_len,
+};
+pub(crate) use conv::{Source as ConvSource, Target as ConvTarget, TileConv};
+pub(crate) use split::{INTERLEAVE, bits, clamped, round};
 pub(crate) use weight_grad::TileWeightGrad;
 
 use std::arch::asm;

@@ -20,9 +20,19 @@ pub(super) unsafe fn split<const PARTS: usize>(a: __m512, b: __m512, to: *mut u8
     }
 }
 
+/// Two vectors of values within a clamp.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(crate) fn clamped(values: [__m512; 2], clamp: crate::Clamp) -> [__m512; 2] {
+    let (low, high) = (_mm512_set1_ps(clamp.low), _mm512_set1_ps(clamp.high));
+    // The value comes second, so that a NaN stays.
+    let [a, b] = values;
+    [_mm512_min_ps(high, _mm512_max_ps(low, a)), _mm512_min_ps(high, _mm512_max_ps(low, b))]
+}
+
 #[inline]
 #[target_feature(enable = "avx512f,avx512bf16")]
-fn bits(x: __m512bh) -> __m512i {
+pub(crate) fn bits(x: __m512bh) -> __m512i {
     // SAFETY: both are 64 bytes without invalid values.
     unsafe { std::mem::transmute(x) }
 }
@@ -70,6 +80,59 @@ pub(super) unsafe fn pixels<const PARTS: usize>(
                 split::<PARTS>(a, b, at, low);
             }
         }
+    }
+}
+
+/// `len` values, rounded, side by side.
+///
+/// # Safety
+/// As [`split`]; `from` holds `len` values and `to` as many places of 16 bits.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn values(len: usize, from: *const f32, to: *mut u8) {
+    let whole = len / 32 * 32;
+    // SAFETY: as the caller vouches; masked lanes are neither read nor written.
+    unsafe {
+        for at in (0..whole).step_by(32) {
+            let (a, b) = (_mm512_loadu_ps(from.add(at)), _mm512_loadu_ps(from.add(at + 16)));
+            split::<1>(a, b, to.add(at * 2), 0);
+        }
+        if whole < len {
+            let [a, b] = two_vectors(from.add(whole), halves(len - whole));
+            let held = u32::MAX >> (32 - (len - whole));
+            let near = bits(_mm512_cvtne2ps_pbh(b, a));
+            _mm512_mask_storeu_epi16(to.add(whole * 2).cast(), held, near);
+        }
+    }
+}
+
+/// `len` values, rounded as [`crate::round_to_bf16`] does, past the cache: what is stored for the
+/// backward pass is not read before the cache has seen much else.
+///
+/// # Safety
+/// As [`split`]; `from` holds `len` values and `to` as many places.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512bf16")]
+pub(crate) unsafe fn round(from: *const f32, len: usize, to: *mut u16) {
+    // SAFETY: as the caller vouches.
+    unsafe {
+        let head = to.align_offset(64).min(len);
+        let one = |at: usize| to.add(at).write(crate::stored::nearest_bf16(*from.add(at)));
+        (0..head).for_each(one);
+        let mut at = head;
+        while at + 32 <= len {
+            let (a, b) = (_mm512_loadu_ps(from.add(at)), _mm512_loadu_ps(from.add(at + 16)));
+            // The instruction takes subnormal numbers for zeros.
+            const SUBNORMAL: i32 = 0x20;
+            let small =
+                _mm512_fpclass_ps_mask::<SUBNORMAL>(a) | _mm512_fpclass_ps_mask::<SUBNORMAL>(b);
+            if small == 0 {
+                _mm512_stream_si512(to.add(at).cast(), bits(_mm512_cvtne2ps_pbh(b, a)));
+            } else {
+                (at..at + 32).for_each(one);
+            }
+            at += 32;
+        }
+        (at..len).for_each(one);
+        _mm_sfence();
     }
 }
 
@@ -158,7 +221,7 @@ fn take_part(rows: &mut [__m512; 32], lines: &mut [__m512i; 16]) {
 }
 
 /// Takes a value of the first and of the second half in turn.
-const INTERLEAVE: [u16; 32] = {
+pub(crate) const INTERLEAVE: [u16; 32] = {
     let mut order = [0; 32];
     let mut i = 0;
     while i < 32 {
@@ -346,7 +409,7 @@ fn transpose(r: &mut [__m512i; 16]) {
 /// Sixteen bf16 as f32.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn back(half: __m256i) -> __m512 {
+pub(crate) fn back(half: __m256i) -> __m512 {
     _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(half)))
 }
 

@@ -32,6 +32,10 @@ pub struct Window {
 }
 
 impl Window {
+    /// One pixel to one pixel: a convolution with it is a matrix product.
+    pub const PIXEL: Self =
+        Self { input: [1, 1], output: [1, 1], kernel: [1, 1], stride: 1, before: [0, 0] };
+
     /// Height and width that the padded image must have for every window to lie inside.
     pub fn padded(&self) -> [usize; 2] {
         std::array::from_fn(|i| {
@@ -143,7 +147,7 @@ impl Geometry {
         }
     }
 
-    fn check(&self, isa: Isa, precision: Precision) -> Result<(), KernelError> {
+    pub fn check(&self, isa: Isa, precision: Precision) -> Result<(), KernelError> {
         self.window.check()?;
         if self.inputs == 0 || self.outputs == 0 {
             return Err(KernelError::Shape("a convolution without channels".into()));
@@ -157,6 +161,24 @@ impl Geometry {
 
     fn weights(&self) -> usize {
         self.window.kernel[0] * self.window.kernel[1] * self.inputs * self.outputs
+    }
+
+    /// Multiply-adds for one image.
+    pub fn multiply_adds(&self) -> usize {
+        self.window.output[0] * self.window.output[1] * self.weights()
+    }
+
+    pub fn check_weights(&self, weight: &[f32], bias: &[f32]) -> Result<(), KernelError> {
+        let Self { window, inputs, outputs, .. } = *self;
+        if weight.len() != self.weights() || bias.len() != outputs {
+            let [kh, kw] = window.kernel;
+            return Err(KernelError::Shape(format!(
+                "a {outputs}×{inputs}×{kh}×{kw} convolution with {} weights and {} biases",
+                weight.len(),
+                bias.len()
+            )));
+        }
+        Ok(())
     }
 
     /// Checks the lengths that a kernel reads and writes without asking again.
@@ -181,7 +203,7 @@ pub(crate) struct Weights<'a> {
 }
 
 impl<'a> Weights<'a> {
-    fn new(geometry: &Geometry, order: Order, data: &'a [f32]) -> Self {
+    pub fn new(geometry: &Geometry, order: Order, data: &'a [f32]) -> Self {
         let (inputs, outputs) = (geometry.inputs, geometry.outputs);
         let taps = geometry.window.kernel[0] * geometry.window.kernel[1];
         match order {
@@ -279,15 +301,7 @@ impl Conv {
     /// Brings other weights (`inputs · outputs · kh · kw` values) and biases (`outputs`); on the
     /// current rayon pool.
     pub fn pack(&mut self, order: Order, weight: &[f32], bias: &[f32]) -> Result<(), KernelError> {
-        let Geometry { window, inputs, outputs, .. } = self.geometry;
-        if weight.len() != self.geometry.weights() || bias.len() != outputs {
-            let [kh, kw] = window.kernel;
-            return Err(KernelError::Shape(format!(
-                "a {outputs}×{inputs}×{kh}×{kw} convolution with {} weights and {} biases",
-                weight.len(),
-                bias.len()
-            )));
-        }
+        self.geometry.check_weights(weight, bias)?;
         let weights = Weights::new(&self.geometry, order, weight);
         self.pack_weights(&weights, bias);
         Ok(())
@@ -322,7 +336,7 @@ impl Conv {
 
     /// Multiply-adds for one image.
     pub fn multiply_adds(&self) -> usize {
-        self.geometry.window.output[0] * self.geometry.window.output[1] * self.geometry.weights()
+        self.geometry.multiply_adds()
     }
 
     /// `output = clamp(conv(input) + bias + residual)` for `images` images, on this thread.

@@ -1,16 +1,18 @@
 //! From a recipe's blocks to a list of fused operations on numbered buffers.
 
+mod lines;
+
 use std::ops::Range;
 
 use offshoot_kernels::{
-    Activation, Clamp, Conv, Depthwise, GroupSizes, GroupedConv, Isa, KernelError, Order,
-    Precision, SqueezeExcite, Window,
+    Activation, Clamp, Conv, Depthwise, GroupSizes, GroupedConv, Isa, KernelError, Line, LinesConv,
+    LinesDepthwise, Order, Precision, SqueezeExcite, Window,
 };
 
 use super::fold::{array, fold};
 use super::{activation, split};
 use crate::blocks::{self, Act, Block, ConvNormAct, Linear, Padding, Residual, Shortcut};
-use crate::{NnError, Params, Result, Shape};
+use crate::{NnError, Params, Recipe, Result, Shape};
 
 impl From<KernelError> for NnError {
     fn from(error: KernelError) -> Self {
@@ -23,18 +25,62 @@ pub(super) enum Kernel {
     Conv(Conv),
     Depthwise(Depthwise),
     Grouped(GroupedConv),
+    LinesConv(LinesConv),
+    LinesDepthwise(LinesDepthwise),
+    /// From values to lines, and back.
+    ToLines {
+        channels: usize,
+    },
+    ToValues {
+        channels: usize,
+    },
     MaxPool {
         window: Window,
         channels: usize,
     },
     MeanPool {
         channels: usize,
-        input_len: usize,
+        input: Kept,
     },
     /// `[pixels, channels]` → `[channels, pixels]`.
     Flatten {
         channels: usize,
     },
+}
+
+/// Activations of one image: how they are kept, and how many values or lines they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub storage: Storage,
+    pub len: usize,
+}
+
+/// How activations are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Storage {
+    /// As f32 `[pixels, channels]`.
+    Values,
+    /// In bf16, as lines of 32 channels.
+    Lines,
+}
+
+impl Kept {
+    fn of(shape: Shape, storage: Storage) -> Self {
+        let len = match (storage, shape) {
+            (Storage::Lines, Shape::Map { height, width, channels }) => {
+                height * width * Line::per_pixel(channels)
+            }
+            _ => shape.len(),
+        };
+        Self { storage, len }
+    }
+
+    fn bytes(self) -> usize {
+        match self.storage {
+            Storage::Values => self.len * size_of::<f32>(),
+            Storage::Lines => self.len * size_of::<Line>(),
+        }
+    }
 }
 
 /// A buffer of a worker; the first operation of a segment reads the segment's input instead and
@@ -52,14 +98,15 @@ pub(super) struct Op {
     pub from: Option<Slot>,
     pub residual: Option<Option<Slot>>,
     pub to: Slot,
-    /// Values of one image in `to`.
-    pub len: usize,
+    /// One image in `to`.
+    pub output: Kept,
 }
 
 impl Op {
     fn scratch_len(&self, images: usize) -> usize {
         let of_kernel = match &self.kernel {
             Kernel::Conv(conv) => conv.scratch_len(images),
+            Kernel::LinesConv(conv) => conv.scratch_len(),
             Kernel::Grouped(conv) => conv.scratch_len(images),
             _ => 0,
         };
@@ -71,11 +118,11 @@ impl Op {
 pub(super) struct Segment {
     pub ops: Range<usize>,
     pub group: usize,
-    /// Values of one image that come in and go out.
-    pub input_len: usize,
-    pub output_len: usize,
-    /// Values of one image in each slot.
-    pub slots: Vec<usize>,
+    /// One image that comes in and goes out.
+    pub input: Kept,
+    pub output: Kept,
+    /// Values and lines of one image in each slot, at most.
+    pub slots: Vec<[usize; 2]>,
     /// Values of scratch for a whole group.
     pub scratch: usize,
 }
@@ -93,59 +140,88 @@ const GROUP_BYTES: usize = 1 << 20;
 /// Images of a group at most: beyond that, weights are shared well enough.
 const MAX_GROUP: usize = 16;
 
-/// Lowers `blocks` for inputs of shape `input`.
+/// Lowers `blocks`, neighbours in `recipe`, for inputs of shape `input`.
 pub(super) fn lower<'a>(
     isa: Isa,
     precision: Precision,
+    recipe: &Recipe,
     params: &Params,
     input: Shape,
-    blocks: impl Iterator<Item = &'a Block>,
+    blocks: impl Iterator<Item = &'a Block> + Clone,
 ) -> Result<Lowered> {
-    let mut lowering = Lowering { isa, precision, params, ops: Vec::new() };
-    let mut segments: Vec<Segment> = Vec::new();
+    // Operands of tiles are bf16 anyhow: where every layer can, activations stay so. The whole
+    // recipe decides, so that a part of a network computes what the whole one does.
+    let in_lines = isa == Isa::Amx
+        && precision == Precision::Bf16
+        && recipe.stages.iter().flat_map(|stage| &stage.blocks).all(lines::can_hold)
+        && matches!(input, Shape::Map { .. });
+    let mut lowering =
+        Lowering { isa, precision, params, in_lines, storage: Storage::Values, ops: Vec::new() };
+    let mut segments = Vec::new();
     let mut shape = input;
+    if in_lines && !blocks.clone().next().is_some_and(lines::begins_with_values) {
+        let before = lowering.mark(shape);
+        lowering.push_to_lines(shape, None, 0);
+        append(&mut segments, &mut lowering, before, shape);
+    }
     for block in blocks {
-        let first = lowering.ops.len();
+        let before = lowering.mark(shape);
         let output = lowering.block(shape, block)?;
-        let ops = first..lowering.ops.len();
-        if ops.is_empty() {
-            continue;
-        }
-        let widest = lowering.ops[ops.clone()].iter().map(|op| op.len).max().unwrap_or(0);
-        let bytes = 4 * (widest.max(shape.len()) + shape.len());
-        let group = (GROUP_BYTES / bytes.max(1)).clamp(1, MAX_GROUP);
-        // Round down to a power of two, so that few different groups and thus few segments arise.
-        let group = 1 << group.ilog2();
-        match segments.last_mut() {
-            Some(segment) if segment.group >= group => {
-                // The block's own buffers: its input is the previous operation's output.
-                join(&mut lowering.ops, segment.ops.end, ops.clone());
-                segment.ops.end = ops.end;
-                segment.output_len = output.len();
-                segment.group = segment.group.min(group);
-            }
-            _ => segments.push(Segment {
-                ops,
-                group,
-                input_len: shape.len(),
-                output_len: output.len(),
-                slots: Vec::new(),
-                scratch: 0,
-            }),
-        }
+        append(&mut segments, &mut lowering, before, output);
         shape = output;
     }
     if segments.is_empty() {
         return Err(NnError::Unsupported("a recipe without blocks".into()));
     }
+    if lowering.storage == Storage::Lines {
+        let before = lowering.mark(shape);
+        lowering.push_to_values(shape, None, 0);
+        append(&mut segments, &mut lowering, before, shape);
+    }
     for segment in &mut segments {
         for op in &lowering.ops[segment.ops.clone()] {
-            segment.slots.resize(segment.slots.len().max(op.to + 1), 0);
-            segment.slots[op.to] = segment.slots[op.to].max(op.len);
+            segment.slots.resize(segment.slots.len().max(op.to + 1), [0; 2]);
+            let [values, lines] = &mut segment.slots[op.to];
+            let len = match op.output.storage {
+                Storage::Values => values,
+                Storage::Lines => lines,
+            };
+            *len = op.output.len.max(*len);
             segment.scratch = segment.scratch.max(op.scratch_len(segment.group));
         }
     }
     Ok(Lowered { ops: lowering.ops, segments, output: shape })
+}
+
+/// Where a block begins: its first operation and what it reads.
+struct Mark {
+    first: usize,
+    input: Kept,
+}
+
+/// Makes the operations since `before` a part of the last segment, or a segment of their own.
+fn append(segments: &mut Vec<Segment>, lowering: &mut Lowering<'_>, before: Mark, output: Shape) {
+    let Mark { first, input } = before;
+    let ops = first..lowering.ops.len();
+    if ops.is_empty() {
+        return;
+    }
+    let output = Kept::of(output, lowering.storage);
+    let widest = lowering.ops[ops.clone()].iter().map(|op| op.output.bytes()).max().unwrap_or(0);
+    let bytes = widest.max(input.bytes()) + input.bytes();
+    let group = (GROUP_BYTES / bytes.max(1)).clamp(1, MAX_GROUP);
+    // Round down to a power of two, so that few different groups and thus few segments arise.
+    let group = 1 << group.ilog2();
+    match segments.last_mut() {
+        Some(segment) if segment.group >= group => {
+            // The block's own buffers: its input is the previous operation's output.
+            join(&mut lowering.ops, segment.ops.end, ops.clone());
+            segment.ops.end = ops.end;
+            segment.output = output;
+            segment.group = segment.group.min(group);
+        }
+        _ => segments.push(Segment { ops, group, input, output, slots: Vec::new(), scratch: 0 }),
+    }
 }
 
 /// Makes the block `ops` read the output of the operation before it instead of a segment's input.
@@ -166,10 +242,17 @@ struct Lowering<'a> {
     isa: Isa,
     precision: Precision,
     params: &'a Params,
+    /// Whether images are kept in lines, and how the latest activations are kept.
+    in_lines: bool,
+    storage: Storage,
     ops: Vec<Op>,
 }
 
 impl Lowering<'_> {
+    fn mark(&self, shape: Shape) -> Mark {
+        Mark { first: self.ops.len(), input: Kept::of(shape, self.storage) }
+    }
+
     /// Lowers one block, whose input is the segment's; returns the shape that it gives out.
     fn block(&mut self, shape: Shape, block: &Block) -> Result<Shape> {
         match (block, shape) {
@@ -183,13 +266,19 @@ impl Lowering<'_> {
             }
             (Block::GlobalAvgPool, Shape::Map { channels, .. }) => {
                 let output = Shape::Vector(channels);
-                let kernel = Kernel::MeanPool { channels, input_len: shape.len() };
-                self.push(kernel, None, 0, output);
+                let input = Kept::of(shape, self.storage);
+                self.storage = Storage::Values;
+                self.push(Kernel::MeanPool { channels, input }, None, 0, output);
                 Ok(output)
             }
             (Block::Flatten, Shape::Map { channels, .. }) => {
                 let output = Shape::Vector(shape.len());
-                self.push(Kernel::Flatten { channels }, None, 0, output);
+                let (mut from, mut to) = (None, 0);
+                if self.storage == Storage::Lines {
+                    self.push_to_values(shape, None, 0);
+                    (from, to) = (Some(0), 1);
+                }
+                self.push(Kernel::Flatten { channels }, from, to, output);
                 Ok(output)
             }
             (Block::Linear(layer), Shape::Vector(inputs)) if inputs == layer.inputs => {
@@ -253,8 +342,17 @@ impl Lowering<'_> {
         let window = window(shape, conv.kernel, conv.stride, conv.padding)?;
         let output = map(window.output, conv.outputs);
         let (weight, bias) = fold(self.params, block)?;
-        let kernel = if conv.groups == 1 {
-            let (isa, inputs, outputs) = (self.isa, conv.inputs, conv.outputs);
+        let (isa, inputs, outputs) = (self.isa, conv.inputs, conv.outputs);
+        let kernel = if self.in_lines && conv.groups == 1 {
+            let new = match self.storage {
+                Storage::Values => LinesConv::of_values,
+                Storage::Lines => LinesConv::new,
+            };
+            self.storage = Storage::Lines;
+            Kernel::LinesConv(new(isa, window, inputs, outputs, &weight, &bias)?)
+        } else if self.in_lines {
+            Kernel::LinesDepthwise(LinesDepthwise::new(isa, window, channels, &weight, &bias)?)
+        } else if conv.groups == 1 {
             let precision = self.precision;
             Kernel::Conv(Conv::with_precision(
                 isa, precision, window, inputs, outputs, &weight, &bias,
@@ -300,9 +398,21 @@ impl Lowering<'_> {
     }
 
     fn push(&mut self, kernel: Kernel, from: Option<Slot>, to: Slot, output: Shape) {
-        let len = output.len();
+        let output = Kept::of(output, self.storage);
         let (clamp, act) = (Clamp::NONE, Activation::None);
-        self.ops.push(Op { kernel, clamp, act, excite: None, from, residual: None, to, len });
+        self.ops.push(Op { kernel, clamp, act, excite: None, from, residual: None, to, output });
+    }
+
+    fn push_to_lines(&mut self, shape: Shape, from: Option<Slot>, to: Slot) {
+        let Shape::Map { channels, .. } = shape else { return };
+        self.storage = Storage::Lines;
+        self.push(Kernel::ToLines { channels }, from, to, shape);
+    }
+
+    fn push_to_values(&mut self, shape: Shape, from: Option<Slot>, to: Slot) {
+        let Shape::Map { channels, .. } = shape else { return };
+        self.storage = Storage::Values;
+        self.push(Kernel::ToValues { channels }, from, to, shape);
     }
 
     fn last_mut(&mut self) -> &mut Op {
@@ -315,8 +425,7 @@ impl Lowering<'_> {
 pub(super) fn linear(isa: Isa, params: &Params, layer: &Linear) -> Result<Conv> {
     let weight = array(params, &format!("{}.weight", layer.key), layer.inputs * layer.outputs)?;
     let bias = array(params, &format!("{}.bias", layer.key), layer.outputs)?;
-    let pixel = Window { input: [1, 1], output: [1, 1], kernel: [1, 1], stride: 1, before: [0, 0] };
-    Ok(Conv::new(isa, pixel, layer.inputs, layer.outputs, weight, bias)?)
+    Ok(Conv::new(isa, Window::PIXEL, layer.inputs, layer.outputs, weight, bias)?)
 }
 
 pub(super) fn map([height, width]: [usize; 2], channels: usize) -> Shape {

@@ -18,7 +18,7 @@ use offshoot_kernels::{Activation, Clamp, Conv, Isa, Precision};
 
 use crate::blocks::{Act, Linear};
 use crate::{NnError, Params, Recipe, Result, Role, Shape};
-use execute::Scratch;
+use execute::{Buffer, Scratch};
 use lower::{Op, Segment};
 pub use text::{
     MASKED_HEAD, MaskedGradients, MaskedHead, TextPlan, TextTrainer, TrainOptions, pool_tokens,
@@ -68,7 +68,7 @@ pub struct Plan {
     /// Scratch of workers that have finished; taken up again by the next group of images.
     idle: Mutex<Vec<Scratch>>,
     /// Buffers for the whole batch between segments, likewise.
-    between: Mutex<Vec<[Vec<f32>; 2]>>,
+    between: Mutex<Vec<[Buffer; 2]>>,
 }
 
 impl Plan {
@@ -90,7 +90,7 @@ impl Plan {
             ));
         }
         let blocks = recipe.stages[first..last].iter().flat_map(|stage| &stage.blocks);
-        let lowered = lower::lower(isa, options.precision, params, input, blocks)?;
+        let lowered = lower::lower(isa, options.precision, recipe, params, input, blocks)?;
         let head = match &recipe.head {
             Some(linear) if last == recipe.stages.len() && has_head(linear, params) => {
                 let conv = lower::linear(isa, params, linear)?;

@@ -11,9 +11,10 @@ mod shape;
 
 use super::product::{DEPTH, SIDE, TILE_BYTES};
 use super::{Configured, aligned};
-use crate::Clamp;
 use crate::conv::Geometry;
+use crate::{Activation, Clamp, Line};
 use run::Run;
+pub(crate) use run::{Source, Target};
 use shape::{Layout, MIN_CHANNELS, Shape};
 
 /// Columns of a panel: two tiles side by side.
@@ -33,11 +34,6 @@ pub(crate) struct TileConv {
     bias: Vec<f32>,
 }
 
-/// One cache line.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([u16; 32]);
-
 impl TileConv {
     /// Whether tiles are faster than vectors, measured with `examples/kernel_speed`: splitting
     /// the input must be made up for by many outputs, and sums of a few values waste blocks of 32.
@@ -53,16 +49,40 @@ impl TileConv {
 
     /// Plans for one image size; [`TileConv::pack`] brings the weights. The sizes were checked.
     pub fn new(geometry: Geometry, parts: usize) -> Self {
+        Self::shaped(geometry, Shape::new(&geometry, parts), parts)
+    }
+
+    /// Plans for one size of images in bf16 lines.
+    pub fn of_lines(geometry: Geometry) -> Self {
+        Self::shaped(geometry, Shape::of_lines(&geometry), 1)
+    }
+
+    /// Plans for one size of f32 images with few channels, in bf16.
+    pub fn of_few_values(geometry: Geometry) -> Self {
+        Self::shaped(geometry, Shape::sliding(&geometry), 1)
+    }
+
+    fn shaped(geometry: Geometry, shape: Shape, parts: usize) -> Self {
         let Geometry { window, outputs, .. } = geometry;
-        let shape = Shape::new(&geometry, parts);
         let [kh, kw] = window.kernel;
         let s = window.stride;
         let mut offsets = Vec::new();
         for plane in 0..shape.planes {
             let start = plane * shape.plane;
-            if let Layout::Flat { .. } = shape.layout {
-                offsets.push(start * 64);
-                continue;
+            match shape.layout {
+                Layout::Rows => {}
+                Layout::Flat { .. } => {
+                    offsets.push(start * 64);
+                    continue;
+                }
+                Layout::Lines => {
+                    offsets.push(plane * 64);
+                    continue;
+                }
+                Layout::Sliding { blocks } => {
+                    offsets.push(plane / blocks * shape.phase * 2 + plane % blocks * 64);
+                    continue;
+                }
             }
             for y in 0..kh {
                 for x in 0..kw {
@@ -102,17 +122,36 @@ impl TileConv {
         scratch: &mut [f32],
         output: &mut [f32],
     ) {
+        let target = Target::values(residual, output);
+        // SAFETY: passed on.
+        unsafe {
+            self.run_from(
+                images,
+                Source::Values(input),
+                target,
+                (clamp, Activation::None),
+                scratch,
+            );
+        }
+    }
+
+    /// The same between values and lines; the activation, if any, follows the clamp on the way into
+    /// lines.
+    ///
+    /// # Safety
+    /// Tiles are available; `source` and `target` hold `images` images, and `source` is of the kind
+    /// that the plan was made for.
+    pub unsafe fn run_from(
+        &self,
+        images: usize,
+        source: Source<'_>,
+        target: Target,
+        (clamp, act): (Clamp, Activation),
+        scratch: &mut [f32],
+    ) {
         let (scratch, unfolded) = aligned(scratch, self.scratch_len());
-        let run = Run {
-            conv: self,
-            input,
-            residual: residual.map_or(std::ptr::null(), <[f32]>::as_ptr),
-            clamp,
-            strip: scratch,
-            low: self.shape.planes * self.shape.plane * 64,
-            unfolded,
-            output: output.as_mut_ptr(),
-        };
+        let low = self.shape.planes * self.shape.plane * 64;
+        let run = Run { conv: self, source, target, clamp, act, strip: scratch, low, unfolded };
         // SAFETY: tiles are available, and with them all vector instructions used below.
         unsafe {
             let _configured = Configured::new();

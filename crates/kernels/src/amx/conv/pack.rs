@@ -51,12 +51,20 @@ impl TileConv {
         let Geometry { inputs, outputs, .. } = self.geometry;
         let columns = (outputs - first).min(SIDE);
         let taps = weights.taps.len();
-        let flat = matches!(self.shape.layout, Layout::Flat { .. });
-        // All values of a block lie under one tap, except where windows are unfolded.
+        // All values of a block lie under one tap, except where windows or their rows are values
+        // side by side: values of a block, and of the row of the window that it is a part of.
+        let kw = self.geometry.window.kernel[1];
+        let side_by_side = match self.shape.layout {
+            Layout::Flat { .. } if taps > 1 => Some((block * DEPTH, 0, taps * inputs)),
+            Layout::Sliding { blocks } => {
+                Some((block % blocks * DEPTH, block / blocks * kw, kw * inputs))
+            }
+            _ => None,
+        };
         let (tap, channel) =
             if taps == 1 { (0, block * DEPTH) } else { (block % taps, block / taps * DEPTH) };
         let held = inputs.saturating_sub(channel).min(DEPTH);
-        let under_one_tap = taps == 1 || !flat;
+        let under_one_tap = side_by_side.is_none();
         match weights.taps[tap] {
             // Where channels or outputs lie side by side, vectors read them as they are.
             Some(start) if under_one_tap && weights.output == 1 => {
@@ -80,13 +88,14 @@ impl TileConv {
             _ => {
                 let mut values = split::Block([[0.0; SIDE]; DEPTH]);
                 for (k, values) in values.0.iter_mut().enumerate() {
-                    let value = block * DEPTH + k;
-                    let (tap, channel) = if under_one_tap {
-                        (tap, channel + k)
-                    } else {
-                        (value / inputs, value % inputs)
+                    let (tap, channel) = match side_by_side {
+                        None => (tap, channel + k),
+                        Some((first, tap, len)) if first + k < len => {
+                            (tap + (first + k) / inputs, (first + k) % inputs)
+                        }
+                        Some(_) => continue,
                     };
-                    if channel < inputs && tap < taps {
+                    if channel < inputs {
                         weights.copy(tap, channel, first, &mut values[..columns]);
                     }
                 }

@@ -4,29 +4,63 @@ use std::arch::x86_64::*;
 
 use super::shape::{Layout, MAX_UNITS};
 use super::{PANEL, TileConv};
-use crate::Clamp;
 use crate::amx::product::{self, DEPTH, Product, SIDE, TILE_BYTES};
 use crate::amx::split;
+use crate::{Activation, Clamp, Isa, Line};
 
 /// One call of a convolution.
 pub(super) struct Run<'a> {
     pub conv: &'a TileConv,
-    pub input: &'a [f32],
-    pub residual: *const f32,
+    pub source: Source<'a>,
+    pub target: Target,
     pub clamp: Clamp,
+    /// Of the sums that become lines, after the clamp.
+    pub act: Activation,
     /// Split pixels, high parts; each lower part begins `low` bytes on.
     pub strip: *mut u8,
     pub low: usize,
     /// End of the scratch memory, of which the last values hold one unfolded window.
     pub unfolded: *mut f32,
-    pub output: *mut f32,
 }
 
-/// A run of output rows whose split input lies in the strip.
+/// Images that a convolution reads.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
+    Values(&'a [f32]),
+    Lines(&'a [Line]),
+}
+
+/// Where it writes, and what it adds before (null: nothing).
+#[derive(Clone, Copy)]
+pub(crate) enum Target {
+    Values { residual: *const f32, output: *mut f32 },
+    Lines { residual: *const Line, output: *mut Line },
+}
+
+impl Target {
+    pub fn values(residual: Option<&[f32]>, output: &mut [f32]) -> Self {
+        let residual = residual.map_or(std::ptr::null(), <[f32]>::as_ptr);
+        Self::Values { residual, output: output.as_mut_ptr() }
+    }
+
+    pub fn lines(residual: Option<&[Line]>, output: &mut [Line]) -> Self {
+        let residual = residual.map_or(std::ptr::null(), <[Line]>::as_ptr);
+        Self::Lines { residual, output: output.as_mut_ptr() }
+    }
+}
+
+/// The rows of a left operand: where the first pixel's begins, and bytes from a pixel to the next.
+#[derive(Clone, Copy)]
+struct Left {
+    first: *const u8,
+    row: usize,
+}
+
+/// A run of output rows whose input lies side by side.
 #[derive(Clone, Copy)]
 struct Unit {
-    /// First pixel in the strip.
-    pixel: usize,
+    /// Bytes from the left operand's first pixel to this unit's.
+    at: usize,
     /// Where the first output pixel goes, in pixels over all images.
     start: usize,
     /// Output rows, and pixels of a row that count.
@@ -39,42 +73,138 @@ impl Run<'_> {
     pub unsafe fn strips<const PARTS: usize>(&self, images: usize) {
         let shape = &self.conv.shape;
         let [out_h, out_w] = self.conv.geometry.window.output;
+        let inputs = self.conv.geometry.inputs;
+        let strip = Left { first: self.strip, row: 64 };
+        let all = images * out_h * out_w;
         // SAFETY: units lie within the images and within the strip, as `Shape` sized it.
         unsafe {
-            if let Layout::Flat { unfold } = shape.layout {
-                let all = images * out_h * out_w;
-                for start in (0..all).step_by(shape.row) {
-                    let row = shape.row.min(all - start);
-                    if unfold {
-                        self.unfold::<PARTS>(start, row);
-                    } else {
-                        let from = self.input.as_ptr().add(start * self.conv.geometry.inputs);
-                        let plane = shape.plane * 64;
-                        let inputs = self.conv.geometry.inputs;
-                        split::pixels::<PARTS>(row, inputs, from, self.strip, self.low, plane);
+            match (shape.layout, self.source) {
+                (Layout::Flat { unfold }, Source::Values(input)) => {
+                    for start in (0..all).step_by(shape.row) {
+                        let row = shape.row.min(all - start);
+                        if unfold {
+                            self.unfold::<PARTS>(input, start, row);
+                        } else {
+                            let from = input.as_ptr().add(start * inputs);
+                            let plane = shape.plane * 64;
+                            split::pixels::<PARTS>(row, inputs, from, self.strip, self.low, plane);
+                        }
+                        self.panels::<PARTS>(&[Unit { at: 0, start, rows: 1, row }], strip);
                     }
-                    self.panels::<PARTS>(&[Unit { pixel: 0, start, rows: 1, row }]);
                 }
-                return;
+                (Layout::Lines, Source::Lines(input)) => self.lines(input, all),
+                (Layout::Sliding { .. }, Source::Values(input)) => self.sliding(input, images),
+                _ => self.rows::<PARTS>(images, strip),
             }
-            let place = &self.conv.geometry.placement;
-            let unit_pixels = shape.phase * shape.phases[0] * shape.phases[1];
-            let mut units = [Unit { pixel: 0, start: 0, rows: 0, row: out_w }; MAX_UNITS];
-            let mut held = 0;
+        }
+    }
+
+    /// A convolution of image rows with their border.
+    unsafe fn rows<const PARTS: usize>(&self, images: usize, strip: Left) {
+        let shape = &self.conv.shape;
+        let [out_h, out_w] = self.conv.geometry.window.output;
+        let place = &self.conv.geometry.placement;
+        let unit_pixels = shape.phase * shape.phases[0] * shape.phases[1];
+        let mut units = [Unit { at: 0, start: 0, rows: 0, row: out_w }; MAX_UNITS];
+        let mut held = 0;
+        // SAFETY: units lie within the images and within the strip, as `Shape` sized it.
+        unsafe {
             for image in 0..images {
                 for y in (0..out_h).step_by(shape.rows) {
                     let rows = shape.rows.min(out_h - y);
                     let start = place.image * image + place.first + place.row * y;
-                    units[held] = Unit { pixel: held * unit_pixels, start, rows, row: out_w };
-                    self.split_rows::<PARTS>(units[held].pixel, image, y, rows);
+                    let pixel = held * unit_pixels;
+                    units[held] = Unit { at: pixel * 64, start, rows, row: out_w };
+                    match self.source {
+                        Source::Values(input) => {
+                            self.split_rows::<PARTS>(
+                                Values::of(self, input),
+                                pixel,
+                                image,
+                                y,
+                                rows,
+                            );
+                        }
+                        Source::Lines(input) => {
+                            self.split_rows::<PARTS>(Lines::of(self, input), pixel, image, y, rows);
+                        }
+                    }
                     held += 1;
                     if held == shape.units {
-                        self.panels::<PARTS>(&units[..held]);
+                        self.panels::<PARTS>(&units[..held], strip);
                         held = 0;
                     }
                 }
             }
-            self.panels::<PARTS>(&units[..held]);
+            self.panels::<PARTS>(&units[..held], strip);
+        }
+    }
+
+    /// A pointwise convolution of `all` pixels in lines, read where they lie.
+    unsafe fn lines(&self, input: &[Line], all: usize) {
+        let shape = &self.conv.shape;
+        let row = shape.planes * 64;
+        for start in (0..all).step_by(shape.row) {
+            let count = shape.row.min(all - start);
+            let whole = count / (2 * SIDE) * (2 * SIDE);
+            // SAFETY: whole tiles lie within the input; the rest, copied to the strip, may be read
+            // past its end.
+            unsafe {
+                let first = input.as_ptr().add(start * shape.planes).cast();
+                if whole > 0 {
+                    let unit = Unit { at: 0, start, rows: 1, row: whole };
+                    self.panels::<1>(&[unit], Left { first, row });
+                }
+                if count > whole {
+                    let rest = first.add(whole * row);
+                    std::ptr::copy_nonoverlapping(rest, self.strip, (count - whole) * row);
+                    let unit = Unit { at: 0, start: start + whole, rows: 1, row: count - whole };
+                    self.panels::<1>(&[unit], Left { first: self.strip, row });
+                }
+            }
+        }
+    }
+
+    /// A convolution of images with few channels.
+    unsafe fn sliding(&self, input: &[f32], images: usize) {
+        let (shape, window) = (&self.conv.shape, &self.conv.geometry.window);
+        let inputs = self.conv.geometry.inputs;
+        let ([height, width], s) = (window.input, window.stride);
+        let [out_h, out_w] = window.output;
+        let left = Left { first: self.strip, row: s * inputs * 2 };
+        let (before, held) = (window.before[1] * inputs, width * inputs);
+        let mut units = [Unit { at: 0, start: 0, rows: 1, row: out_w }; MAX_UNITS];
+        for image in 0..images {
+            let pixels = &input[image * height * held..][..height * held];
+            for y in (0..out_h).step_by(shape.rows) {
+                let rows = shape.rows.min(out_h - y);
+                for row in 0..(rows - 1) * s + window.kernel[0] {
+                    let source = (y * s + row).checked_sub(window.before[0]);
+                    // SAFETY: a row of the strip, which holds the image's row and its border.
+                    unsafe {
+                        let to = self.strip.add(row * shape.phase * 2);
+                        let Some(source) = source.filter(|&source| source < height) else {
+                            to.write_bytes(0, shape.phase * 2);
+                            continue;
+                        };
+                        to.write_bytes(0, before * 2);
+                        let from = pixels[source * held..][..held].as_ptr();
+                        split::values(held, from, to.add(before * 2));
+                        let end = before + held;
+                        to.add(end * 2).write_bytes(0, (shape.phase - end) * 2);
+                    }
+                }
+                for first in (0..rows).step_by(MAX_UNITS) {
+                    let count = MAX_UNITS.min(rows - first);
+                    for (i, unit) in units[..count].iter_mut().enumerate() {
+                        let row = first + i;
+                        unit.at = row * s * shape.phase * 2;
+                        unit.start = (image * out_h + y + row) * out_w;
+                    }
+                    // SAFETY: rows of values lie within the strip, over-reads included.
+                    unsafe { self.panels::<1>(&units[..count], left) };
+                }
+            }
         }
     }
 
@@ -82,6 +212,7 @@ impl Run<'_> {
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     unsafe fn split_rows<const PARTS: usize>(
         &self,
+        pixels: impl Pixels,
         pixel: usize,
         image: usize,
         y: usize,
@@ -89,9 +220,8 @@ impl Run<'_> {
     ) {
         let (shape, window) = (&self.conv.shape, &self.conv.geometry.window);
         let ([height, width], s) = (window.input, window.stride);
-        let inputs = self.conv.geometry.inputs;
         let plane = shape.plane * 64;
-        let image = &self.input[image * height * width * inputs..][..height * width * inputs];
+        let image = image * height * width;
         for phase_y in 0..shape.phases[0] {
             for phase_x in 0..shape.phases[1] {
                 let phase = phase_y * shape.phases[1] + phase_x;
@@ -122,19 +252,16 @@ impl Run<'_> {
                         continue;
                     }
                     let first = outside * s + phase_x - window.before[1];
-                    let from = &image[(source * width + first) * inputs..];
+                    let from = image + source * width + first;
                     // SAFETY: within the image and the strip.
                     unsafe {
                         let to = self.strip.add((at + outside) * 64);
                         if s == 1 {
-                            let count = end - outside;
-                            let from = from.as_ptr();
-                            split::pixels::<PARTS>(count, inputs, from, to, self.low, plane);
+                            pixels.write::<PARTS>(from, end - outside, to, self.low, plane);
                         } else {
                             for i in 0..end - outside {
-                                let from = from.as_ptr().add(i * s * inputs);
                                 let to = to.add(i * 64);
-                                split::pixels::<PARTS>(1, inputs, from, to, self.low, plane);
+                                pixels.write::<PARTS>(from + i * s, 1, to, self.low, plane);
                             }
                         }
                     }
@@ -148,7 +275,7 @@ impl Run<'_> {
 
     /// Writes the windows of output pixels `start..start + count` as rows of values.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    unsafe fn unfold<const PARTS: usize>(&self, start: usize, count: usize) {
+    unsafe fn unfold<const PARTS: usize>(&self, input: &[f32], start: usize, count: usize) {
         let shape = &self.conv.shape;
         let geometry = &self.conv.geometry;
         let taps = geometry.window.kernel[0] * geometry.window.kernel[1];
@@ -157,7 +284,7 @@ impl Run<'_> {
         let values = unsafe { std::slice::from_raw_parts_mut(self.unfolded.sub(len), len) };
         values.fill(0.0);
         for pixel in 0..count {
-            geometry.unfold(self.input, start + pixel, &mut values[..taps * geometry.inputs]);
+            geometry.unfold(input, start + pixel, &mut values[..taps * geometry.inputs]);
             // SAFETY: a row of the strip.
             unsafe {
                 let to = self.strip.add(pixel * 64);
@@ -168,7 +295,7 @@ impl Run<'_> {
     }
 
     /// Passes every panel of weights over the units.
-    unsafe fn panels<const PARTS: usize>(&self, units: &[Unit]) {
+    unsafe fn panels<const PARTS: usize>(&self, units: &[Unit], left: Left) {
         let (conv, shape) = (self.conv, &self.conv.shape);
         let lines = conv.offsets.len() * conv.parts * (TILE_BYTES / 64);
         // A block is finished while the next one is multiplied: sums that were only just stored
@@ -182,13 +309,13 @@ impl Run<'_> {
                 let len = (unit.rows - 1) * shape.pitch + unit.row;
                 for first in (0..len).step_by(2 * SIDE) {
                     let tall = len - first > SIDE;
-                    // SAFETY: rows `first..first + 32` and every tap's shift of them lie in the
-                    // strip, whose planes have room for the over-read.
+                    // SAFETY: rows `first..first + 32` and every tap's shift of them can be read, as
+                    // the callers saw to.
                     unsafe {
                         let product = Product {
-                            left: self.strip.add((unit.pixel + first) * 64),
-                            left_row: 64,
-                            left_tile: TILE_BYTES,
+                            left: left.first.add(unit.at + first * left.row),
+                            left_row: left.row,
+                            left_tile: SIDE * left.row,
                             low: self.low,
                             offsets: conv.offsets.as_ptr(),
                             blocks: conv.offsets.len(),
@@ -205,7 +332,7 @@ impl Run<'_> {
                         }
                         turn = 1 - turn;
                         if let Some((unit, first, rows, column)) = pending {
-                            self.finish(unit, first, rows, column, &sums[turn]);
+                            self.finish(unit, first, rows, column, &mut sums[turn]);
                         }
                     }
                     let rows = (len - first).min(2 * SIDE);
@@ -215,50 +342,276 @@ impl Run<'_> {
         }
         if let Some((unit, first, rows, column)) = pending {
             // SAFETY: as above.
-            unsafe { self.finish(unit, first, rows, column, &sums[1 - turn]) };
+            unsafe { self.finish(unit, first, rows, column, &mut sums[1 - turn]) };
         }
     }
 
     /// Adds bias and residual to `rows` rows of sums, clamps and writes those that are pixels.
-    #[target_feature(enable = "avx512f")]
-    unsafe fn finish(&self, unit: &Unit, first: usize, rows: usize, column: usize, sums: &Sums) {
-        let (outputs, pitch) = (self.conv.geometry.outputs, self.conv.shape.pitch);
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn finish(
+        &self,
+        unit: &Unit,
+        first: usize,
+        rows: usize,
+        column: usize,
+        sums: &mut Sums,
+    ) {
+        let pitch = self.conv.shape.pitch;
         let place = &self.conv.geometry.placement;
+        let (mut y, mut x) = (first / pitch, first % pitch);
+        let mut done = 0;
+        while done < rows {
+            let count = unit.row.saturating_sub(x).min(rows - done);
+            let start = unit.start + y * place.row + x * place.step;
+            let sums = &mut sums.0[done * PANEL..][..count * PANEL];
+            // SAFETY: these pixels lie within the images.
+            unsafe {
+                match self.target {
+                    Target::Values { residual, output } => {
+                        self.finish_values(start, column, sums, residual, output);
+                    }
+                    Target::Lines { residual, output } if self.act == Activation::None => {
+                        self.finish_lines(start, column, sums, residual, output);
+                    }
+                    Target::Lines { residual, output } => {
+                        self.finish_sums(start, column, sums, residual);
+                        self.act.apply(Isa::Amx, sums);
+                        write_lines(self, start, column, sums, output);
+                    }
+                }
+            }
+            done += count;
+            x += count;
+            if x >= unit.row {
+                // The rest of the pitch is border.
+                done += pitch - x;
+                (x, y) = (0, y + 1);
+            }
+        }
+    }
+
+    /// Finishes sums of pixels from `start` on, as values.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn finish_values(
+        &self,
+        start: usize,
+        column: usize,
+        sums: &[f32],
+        residual: *const f32,
+        output: *mut f32,
+    ) {
+        let (outputs, step) = (self.conv.geometry.outputs, self.conv.geometry.placement.step);
         let columns = (outputs - column).min(PANEL);
         let masks = split::halves(columns);
-        let tiles = columns.div_ceil(SIDE);
         // SAFETY: bias and sums are whole panels; masked lanes are neither read nor written.
         unsafe {
             let bias = self.conv.bias.as_ptr().add(column);
             let bias = [_mm512_loadu_ps(bias), _mm512_loadu_ps(bias.add(16))];
             let (low, high) = (_mm512_set1_ps(self.clamp.low), _mm512_set1_ps(self.clamp.high));
-            let (mut y, mut x) = (first / pitch, first % pitch);
-            let mut done = 0;
-            while done < rows {
-                let count = unit.row.saturating_sub(x).min(rows - done);
-                let start = (unit.start + y * place.row + x * place.step) * outputs + column;
-                for i in 0..count {
-                    let sums = sums.0.as_ptr().add((done + i) * PANEL);
-                    let at = start + i * place.step * outputs;
-                    for tile in 0..tiles {
-                        let at = at + tile * SIDE;
-                        let mut v =
-                            _mm512_add_ps(_mm512_load_ps(sums.add(tile * SIDE)), bias[tile]);
-                        if !self.residual.is_null() {
-                            let residual = self.residual.add(at);
-                            v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(masks[tile], residual));
-                        }
-                        // The value comes second, so that a NaN stays.
-                        v = _mm512_min_ps(high, _mm512_max_ps(low, v));
-                        _mm512_mask_storeu_ps(self.output.add(at), masks[tile], v);
+            for (i, sums) in sums.chunks_exact(PANEL).enumerate() {
+                let at = (start + i * step) * outputs + column;
+                for tile in 0..columns.div_ceil(SIDE) {
+                    let at = at + tile * SIDE;
+                    let sums = sums.as_ptr().add(tile * SIDE);
+                    let mut v = _mm512_add_ps(_mm512_loadu_ps(sums), bias[tile]);
+                    if !residual.is_null() {
+                        let residual = residual.add(at);
+                        v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(masks[tile], residual));
                     }
+                    // The value comes second, so that a NaN stays.
+                    v = _mm512_min_ps(high, _mm512_max_ps(low, v));
+                    _mm512_mask_storeu_ps(output.add(at), masks[tile], v);
                 }
-                done += count;
-                x += count;
-                if x >= unit.row {
-                    // The rest of the pitch is border.
-                    done += pitch - x;
-                    (x, y) = (0, y + 1);
+            }
+        }
+    }
+
+    /// Finishes sums of pixels from `start` on, as lines.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn finish_lines(
+        &self,
+        start: usize,
+        column: usize,
+        sums: &[f32],
+        residual: *const Line,
+        output: *mut Line,
+    ) {
+        let planes = self.conv.geometry.outputs.div_ceil(PANEL);
+        let held = self.held(column);
+        // SAFETY: bias and sums are whole panels, and a panel's outputs are a line.
+        unsafe {
+            let bias = self.bias(column);
+            for (i, sums) in sums.chunks_exact(PANEL).enumerate() {
+                let at = (start + i) * planes + column / PANEL;
+                let sums = self.finished(sums.as_ptr(), bias, residual, at);
+                store_line(output.add(at), sums, held);
+            }
+        }
+    }
+
+    /// The same but for the last step: the sums keep what an activation is still to follow.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn finish_sums(
+        &self,
+        start: usize,
+        column: usize,
+        sums: &mut [f32],
+        residual: *const Line,
+    ) {
+        let planes = self.conv.geometry.outputs.div_ceil(PANEL);
+        // SAFETY: as above.
+        unsafe {
+            let bias = self.bias(column);
+            for (i, sums) in sums.chunks_exact_mut(PANEL).enumerate() {
+                let at = (start + i) * planes + column / PANEL;
+                let [a, b] = self.finished(sums.as_ptr(), bias, residual, at);
+                _mm512_storeu_ps(sums.as_mut_ptr(), a);
+                _mm512_storeu_ps(sums.as_mut_ptr().add(16), b);
+            }
+        }
+    }
+
+    /// A pixel's sums with bias and residual, clamped.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn finished(
+        &self,
+        sums: *const f32,
+        bias: [__m512; 2],
+        residual: *const Line,
+        at: usize,
+    ) -> [__m512; 2] {
+        // SAFETY: a panel of sums, and a line of the residual if there is one.
+        unsafe {
+            let mut a = _mm512_add_ps(_mm512_loadu_ps(sums), bias[0]);
+            let mut b = _mm512_add_ps(_mm512_loadu_ps(sums.add(16)), bias[1]);
+            if !residual.is_null() {
+                let residual = _mm512_load_si512(residual.add(at).cast());
+                a = _mm512_add_ps(a, split::back(_mm512_castsi512_si256(residual)));
+                b = _mm512_add_ps(b, split::back(_mm512_extracti64x4_epi64::<1>(residual)));
+            }
+            split::clamped([a, b], self.clamp)
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn bias(&self, column: usize) -> [__m512; 2] {
+        // SAFETY: whole panels of biases.
+        unsafe {
+            let bias = self.conv.bias.as_ptr().add(column);
+            [_mm512_loadu_ps(bias), _mm512_loadu_ps(bias.add(16))]
+        }
+    }
+
+    /// Lanes of the line at `column` that are outputs; the others are zero.
+    fn held(&self, column: usize) -> u32 {
+        u32::MAX >> (PANEL - (self.conv.geometry.outputs - column).min(PANEL))
+    }
+}
+
+/// Writes finished values of pixels from `start` on as lines.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+unsafe fn write_lines(
+    run: &Run<'_>,
+    start: usize,
+    column: usize,
+    values: &[f32],
+    output: *mut Line,
+) {
+    let planes = run.conv.geometry.outputs.div_ceil(PANEL);
+    let held = run.held(column);
+    // SAFETY: values are whole panels, and a panel's outputs are a line.
+    unsafe {
+        for (i, values) in values.chunks_exact(PANEL).enumerate() {
+            let values = values.as_ptr();
+            let pair = [_mm512_loadu_ps(values), _mm512_loadu_ps(values.add(16))];
+            store_line(output.add((start + i) * planes + column / PANEL), pair, held);
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+unsafe fn store_line(to: *mut Line, [a, b]: [__m512; 2], held: u32) {
+    // SAFETY: the caller's line.
+    unsafe {
+        let line = _mm512_maskz_mov_epi16(held, split::bits(_mm512_cvtne2ps_pbh(b, a)));
+        _mm512_store_si512(to.cast(), line);
+    }
+}
+
+/// Pixels of an image as planes of bf16 lines.
+trait Pixels: Copy {
+    /// Writes `count` pixels from `first` on.
+    ///
+    /// # Safety
+    /// The pixels lie within the images; `to` holds `count` rows of 64 bytes in each plane of each
+    /// part, planes `plane` and parts `low` bytes apart.
+    unsafe fn write<const PARTS: usize>(
+        self,
+        first: usize,
+        count: usize,
+        to: *mut u8,
+        low: usize,
+        plane: usize,
+    );
+}
+
+#[derive(Clone, Copy)]
+struct Values(*const f32, usize);
+
+impl Values {
+    fn of(run: &Run<'_>, input: &[f32]) -> Self {
+        Self(input.as_ptr(), run.conv.geometry.inputs)
+    }
+}
+
+impl Pixels for Values {
+    #[inline(always)]
+    unsafe fn write<const PARTS: usize>(
+        self,
+        first: usize,
+        count: usize,
+        to: *mut u8,
+        low: usize,
+        plane: usize,
+    ) {
+        // SAFETY: passed on.
+        unsafe { split::pixels::<PARTS>(count, self.1, self.0.add(first * self.1), to, low, plane) }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Lines(*const Line, usize);
+
+impl Lines {
+    fn of(run: &Run<'_>, input: &[Line]) -> Self {
+        Self(input.as_ptr(), run.conv.shape.planes)
+    }
+}
+
+impl Pixels for Lines {
+    #[inline(always)]
+    unsafe fn write<const PARTS: usize>(
+        self,
+        first: usize,
+        count: usize,
+        to: *mut u8,
+        _: usize,
+        plane: usize,
+    ) {
+        let Self(from, planes) = self;
+        // SAFETY: passed on.
+        unsafe {
+            let from = from.add(first * planes);
+            for block in 0..planes {
+                let to = to.add(block * plane).cast::<Line>();
+                for pixel in 0..count {
+                    *to.add(pixel) = *from.add(pixel * planes + block);
                 }
             }
         }

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use offshoot_kernels::{Activation, Attention, Epilogue, Linear, Sequence, embed};
+use offshoot_kernels::{Activation, Attention, Clamp, Epilogue, Line, Linear, Sequence, embed};
 use rayon::prelude::*;
 
 use super::TextPlan;
-use super::lower::{After, Dense, Layer};
+use super::lower::{After, Dense, Layer, Wide};
 use crate::TextBatch;
 use crate::blocks::TokenPool;
 use crate::cpu::execute::{give_back, reserve, take};
@@ -21,6 +21,7 @@ pub(super) struct Scratch {
     mixed: Vec<f32>,
     sum: Vec<f32>,
     wide: Vec<f32>,
+    wide_lines: Vec<Line>,
     projections: Vec<f32>,
     linear: Vec<f32>,
     attention: Vec<f32>,
@@ -394,18 +395,32 @@ pub(super) fn attend(
 fn feed_forward(layer: &Layer, rows: &mut [f32], scratch: &mut Scratch) {
     let isa = layer.isa;
     let n = rows.len() / layer.output.outputs();
-    let Scratch { mixed, sum, wide, linear, .. } = scratch;
+    let Scratch { mixed, sum, wide, wide_lines, linear, .. } = scratch;
     reserve(sum, rows.len());
-    reserve(wide, n * layer.expand.outputs());
     let (mixed, sum) = (&mixed[..rows.len()], &mut sum[..rows.len()]);
-    let wide = &mut wide[..n * layer.expand.outputs()];
     fn plus(residual: &[f32]) -> Epilogue<'_> {
         Epilogue { residual: Some(residual), act: Activation::None }
     }
     apply(&layer.output, mixed, plus(rows), linear, sum);
     layer.attention_norm.kernel().apply(isa, sum);
-    apply(&layer.expand, sum, Epilogue { residual: None, act: layer.act }, linear, wide);
-    apply(&layer.shrink, wide, plus(sum), linear, rows);
+    match &layer.wide {
+        Wide::Values { expand, shrink } => {
+            reserve(wide, n * expand.outputs());
+            let wide = &mut wide[..n * expand.outputs()];
+            apply(expand, sum, Epilogue { residual: None, act: layer.act }, linear, wide);
+            apply(shrink, wide, plus(sum), linear, rows);
+        }
+        Wide::Lines { expand, shrink, hidden } => {
+            let len = n * Line::per_pixel(*hidden);
+            if wide_lines.len() < len {
+                wide_lines.resize(len, Line::ZERO);
+            }
+            reserve(linear, expand.scratch_len().max(shrink.scratch_len()));
+            let finish = (Clamp::NONE, layer.act);
+            expand.run_from_values(n, sum, finish, linear, &mut wide_lines[..len]);
+            shrink.run_to_values(n, &wide_lines[..len], Some(sum), linear, rows);
+        }
+    }
     layer.norm.kernel().apply(isa, rows);
 }
 

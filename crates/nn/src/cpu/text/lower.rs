@@ -1,6 +1,8 @@
 //! From a text encoder's blocks to packed matrices.
 
-use offshoot_kernels::{Activation, Attention, Isa, LayerNorm, Linear, Precision};
+use offshoot_kernels::{
+    Activation, Attention, Isa, LayerNorm, Linear, LinesConv, Precision, Window,
+};
 
 use crate::blocks::{self, Block, EncoderLayer, TokenEmbed, TokenPool};
 use crate::cpu::activation;
@@ -39,10 +41,23 @@ pub(super) struct Layer {
     pub attention: Attention,
     pub output: Linear,
     pub attention_norm: Norm,
-    pub expand: Linear,
+    pub wide: Wide,
     pub act: Activation,
-    pub shrink: Linear,
     pub norm: Norm,
+}
+
+/// The two matrices of the feed-forward network, and how what lies between them is kept.
+pub(super) enum Wide {
+    Values {
+        expand: Linear,
+        shrink: Linear,
+    },
+    /// In bf16, as the second product rounds its operands anyhow.
+    Lines {
+        expand: LinesConv,
+        shrink: LinesConv,
+        hidden: usize,
+    },
 }
 
 /// What turns tokens into vectors.
@@ -150,7 +165,7 @@ impl<'a> Packing<'a> {
     }
 
     fn layer(&self, layer: &EncoderLayer) -> Result<Layer> {
-        let EncoderLayer { features, heads, hidden, .. } = *layer;
+        let EncoderLayer { features, heads, .. } = *layer;
         if heads == 0 || !features.is_multiple_of(heads) {
             return Err(NnError::Unsupported(format!("{heads} heads share {features} features")));
         }
@@ -167,11 +182,29 @@ impl<'a> Packing<'a> {
             attention: Attention::new(isa, precision, heads, features / heads)?,
             output: self.linear(&layer.output, features, features)?,
             attention_norm: self.norm(&layer.attention_norm, features)?,
-            expand: self.linear(&layer.expand, features, hidden)?,
+            wide: self.wide(layer)?,
             act: activation(layer.act),
-            shrink: self.linear(&layer.shrink, hidden, features)?,
             norm: self.norm(&layer.norm, features)?,
         })
+    }
+
+    fn wide(&self, layer: &EncoderLayer) -> Result<Wide> {
+        let EncoderLayer { features, hidden, .. } = *layer;
+        if self.isa != Isa::Amx || self.precision != Precision::Bf16 {
+            return Ok(Wide::Values {
+                expand: self.linear(&layer.expand, features, hidden)?,
+                shrink: self.linear(&layer.shrink, hidden, features)?,
+            });
+        }
+        let weights = |key: &str, outputs: usize| {
+            let weight = self.read(key, "weight", hidden * features)?;
+            Ok::<_, NnError>((weight, self.read(key, "bias", outputs)?))
+        };
+        let (weight, bias) = weights(&layer.expand, hidden)?;
+        let expand = LinesConv::of_values(self.isa, Window::PIXEL, features, hidden, weight, bias)?;
+        let (weight, bias) = weights(&layer.shrink, features)?;
+        let shrink = LinesConv::new(self.isa, Window::PIXEL, hidden, features, weight, bias)?;
+        Ok(Wide::Lines { expand, shrink, hidden })
     }
 
     fn linear(&self, key: &str, inputs: usize, outputs: usize) -> Result<Linear> {
