@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use offshoot_data::{CheckOptions, Dataset, Severity, SplitSpec};
+use offshoot_data::{CheckOptions, Dataset, Sample, Severity, SplitSpec};
+use rayon::prelude::*;
 
 use crate::documents::{CheckReport, DataProblem, SCHEMA};
 use crate::extract::ALLOWED_PERCENT;
+use crate::inputs::{Inputs, Ready};
 use crate::plan::{CheckPlan, TrainPlan};
 use crate::prepare::{USUAL_VAL, refuse_unusable, split_counts};
+use crate::source::Source;
 use crate::watch::Watch;
 use crate::{Observer, Phase, Result, TransferError};
 
@@ -112,6 +115,42 @@ fn refusal(dataset: &Dataset, findings: &Findings) -> Result<()> {
     refuse_unusable(&trainable)
 }
 
+/// The doctor's word for texts of which a source reads only the beginning.
+const LONG: &str = "long-texts";
+
+/// How many texts are longer than the source reads, by its own tokenizer, and how much of them it
+/// leaves out; `None` where none is.
+fn too_long(dataset: &Dataset, source: &Source) -> Option<DataProblem> {
+    let Inputs::Texts(texts) = &source.inputs else { return None };
+    let length = |sample: &Sample| match source.inputs.prepare(&sample.input) {
+        Ok(Ready::Tokens(tokens)) => Some((tokens.ids.len(), tokens.left)),
+        _ => None,
+    };
+    let found: Vec<(usize, usize)> = dataset.samples.par_iter().filter_map(length).collect();
+    let mut lengths: Vec<usize> = found.iter().map(|(read, left)| read + left).collect();
+    lengths.sort_unstable();
+    let longer = found.iter().filter(|(_, left)| *left > 0).count();
+    let longest = *lengths.last().filter(|_| longer > 0)?;
+    let left: usize = found.iter().map(|(_, left)| left).sum();
+    let all: usize = lengths.iter().sum();
+    let share = |part: usize, whole: usize| 100.0 * part as f64 / whole.max(1) as f64;
+    Some(DataProblem {
+        path: String::new(),
+        kind: LONG.into(),
+        severity: "note".into(),
+        detail: format!(
+            "{longer} of {} texts ({:.1} %) have more than the {} tokens that `{}` reads; {:.1} % of \
+             all tokens are not read; the median is {} tokens, the longest text has about {longest}",
+            found.len(),
+            share(longer, found.len()),
+            texts.tokenizer().limit(),
+            source.name,
+            share(left, all),
+            lengths[lengths.len() / 2],
+        ),
+    })
+}
+
 /// The data doctor: every fault of the data, named by file. Faults are no error: the document says
 /// in `refused` whether `train` would refuse the data.
 pub fn check(plan: &CheckPlan, observer: &mut dyn Observer) -> Result<CheckReport> {
@@ -121,6 +160,13 @@ pub fn check(plan: &CheckPlan, observer: &mut dyn Observer) -> Result<CheckRepor
     let total = dataset.samples.len();
     let findings = watch
         .phase(Phase::Check, Some(total), |watch| examine(&dataset, plan.near_duplicates, watch))?;
+    let mut problems = findings.problems.clone();
+    if let Some(model) = &plan.model {
+        let source = crate::source::open(model, 0)?;
+        source.inputs.refuse_others(&source.name, &dataset.samples)?;
+        problems.retain(|p| p.kind != LONG);
+        problems.extend(too_long(&dataset, &source));
+    }
     let mut classes: BTreeMap<String, usize> =
         dataset.classes.iter().map(|name| (name.clone(), 0)).collect();
     for sample in &dataset.samples {
@@ -140,7 +186,7 @@ pub fn check(plan: &CheckPlan, observer: &mut dyn Observer) -> Result<CheckRepor
         samples: total,
         classes,
         splits,
-        problems: findings.problems,
+        problems,
         refused: reason.is_some(),
         reason,
     })

@@ -160,6 +160,9 @@ pub struct CheckPlan {
     pub columns: ColumnNames,
     /// Also look for near duplicates (re-encoded, resized), which decodes every image.
     pub near_duplicates: bool,
+    /// The source that the data is meant for (see [`crate::source`]): texts are then measured by its
+    /// tokenizer.
+    pub model: Option<String>,
 }
 
 /// File format of extracted features.

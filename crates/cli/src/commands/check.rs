@@ -10,14 +10,14 @@ use crate::table::{self, Align};
 
 const EXAMPLES: &str = "\
 DATA is a folder of pictures or of .txt files (DATA/CLASS/* or DATA/{train,val,test}/CLASS/*), a
-manifest of pictures (path,label[,split,domain,group].csv), a table of texts (.csv, .tsv, .tab or
-.jsonl with columns such as text,label), a folder of such tables (train.csv, test.csv), an IDX
-file or folder (MNIST family, also gzipped), npy or npz. Nothing is changed. The exit code is 3
-when `train` would refuse the data.
+manifest of pictures (path,label[,split,domain,group].csv), a table of texts (.csv, .tsv, .tab,
+.jsonl, or .parquet where built with it, with columns such as text,label), a folder of such tables
+(train.csv, test.csv), an IDX file or folder (MNIST family, also gzipped), npy or npz. Nothing is
+changed. The exit code is 3 when `train` would refuse the data.
 
 Examples:
   offshoot check photos/
-  offshoot check reviews.csv --text-column review
+  offshoot check reviews.csv --text-column review --model all-minilm-l6-v2
   offshoot check labels.csv --json | jq '.problems[] | select(.severity == \"error\")'";
 
 /// Find what is wrong with the data, file by file
@@ -30,6 +30,9 @@ pub struct Check {
     /// Leave out the search for near duplicates, which takes longest
     #[arg(long)]
     fast: bool,
+    /// Measure texts by this encoder's tokenizer: how many are longer than it reads, and how much is lost
+    #[arg(short, long, value_name = "MODEL")]
+    model: Option<String>,
     #[command(flatten)]
     columns: Columns,
 }
@@ -44,6 +47,7 @@ impl Check {
             data: self.data,
             columns: context.settings.columns.clone(),
             near_duplicates: !self.fast,
+            model: self.model,
         };
         let report = check(&plan, &mut context.observer()?)?;
         if context.json {

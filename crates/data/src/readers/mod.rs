@@ -89,7 +89,7 @@ pub const READERS: &[Reader] = &[
     },
     Reader {
         name: "text-table",
-        form: "a CSV, TSV or JSON lines file `text,label`",
+        form: "a CSV, TSV, JSON lines or Parquet file `text,label`",
         recognises: text_table::recognises,
         read: text_table::read,
     },

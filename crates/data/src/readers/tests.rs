@@ -219,8 +219,8 @@ fn the_registry_names_each_reader_once() {
 
 #[test]
 fn what_no_reader_knows_is_refused_with_the_forms_that_are_known() {
-    let root = folder(&[("data.parquet", b"PAR1")]);
-    let message = read(&root.path().join("data.parquet")).unwrap_err().to_string();
+    let root = folder(&[("data.orc", b"ORC")]);
+    let message = read(&root.path().join("data.orc")).unwrap_err().to_string();
     assert!(message.contains("root/class"), "{message}");
 }
 

@@ -163,7 +163,9 @@ fn expand(path: &Path) -> Result<Vec<Sample>> {
 /// The texts that a path stands for: of a table, of the `.txt` files below a folder, or one file.
 fn texts_of(path: &Path, columns: &ColumnNames) -> Result<Vec<Sample>> {
     let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    if path.is_dir() || ["csv", "tsv", "tab", "jsonl", "ndjson"].contains(&extension.as_str()) {
+    if path.is_dir()
+        || ["csv", "tsv", "tab", "jsonl", "ndjson", "parquet"].contains(&extension.as_str())
+    {
         let options = ReadOptions { columns: columns.clone(), ..ReadOptions::default() };
         return Ok(offshoot_data::open(path, &options)?.samples);
     }

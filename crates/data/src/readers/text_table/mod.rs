@@ -1,9 +1,11 @@
-//! A table of texts: CSV, TSV or JSON lines, one text (or pair of texts) a row.
+//! A table of texts: CSV, TSV, JSON lines or (feature `parquet`) Parquet, one text (or pair of texts) a row.
 //!
 //! Which column holds what is said by [`ColumnNames`](super::ColumnNames), or guessed from names and
 //! content ([`columns`]) and told in the data set's notes.
 
 pub(super) mod columns;
+#[cfg(feature = "parquet")]
+mod parquet;
 pub(super) mod records;
 
 use std::path::Path;
@@ -16,7 +18,7 @@ use columns::Columns;
 use records::{Record, Table};
 
 /// Files that may be tables of texts.
-const ENDINGS: [&str; 5] = ["csv", "tsv", "tab", "jsonl", "ndjson"];
+const ENDINGS: [&str; 6] = ["csv", "tsv", "tab", "jsonl", "ndjson", "parquet"];
 
 pub(super) fn has_ending(path: &Path) -> bool {
     path.is_file() && ENDINGS.contains(&extension(path).as_str())

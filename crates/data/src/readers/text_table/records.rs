@@ -1,4 +1,4 @@
-//! Rows of CSV, TSV and JSON lines.
+//! Rows of CSV, TSV and JSON lines, and of what is decoded elsewhere.
 
 use std::path::Path;
 
@@ -8,13 +8,13 @@ use crate::{DataError, Result};
 use super::super::{extension, manifest};
 
 /// A larger file is split up by its owner, or read as features.
-const MAX_BYTES: u64 = 4 << 30;
+pub(super) const MAX_BYTES: u64 = 4 << 30;
 /// No single text is longer.
 const MAX_FIELD: usize = 64 << 20;
 /// Rows that names and columns are judged by.
 pub(in super::super) const JUDGED: usize = 1000;
 /// Objects with more keys are no rows of a table.
-const MAX_COLUMNS: usize = 10_000;
+pub(super) const MAX_COLUMNS: usize = 10_000;
 
 /// One row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +28,13 @@ pub(in super::super) struct Record {
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
-    Delimited { delimiter: u8, quoting: bool },
+    Delimited {
+        delimiter: u8,
+        quoting: bool,
+    },
     JsonLines,
+    #[cfg_attr(not(feature = "parquet"), expect(dead_code, reason = "only Parquet files have it"))]
+    Rows,
 }
 
 /// A file of rows, in memory.
@@ -44,12 +49,17 @@ pub(in super::super) struct Table {
     pub class: Option<usize>,
     content: String,
     form: Form,
+    /// Of a form that is no text.
+    rows: Vec<Record>,
     /// Rows before the first of data.
     skip: usize,
 }
 
 impl Table {
     pub fn open(path: &Path) -> Result<Table> {
+        if extension(path) == "parquet" {
+            return binary(path);
+        }
         let place = path.display().to_string();
         let size = std::fs::metadata(path).map_err(DataError::io(path))?.len();
         if size > MAX_BYTES {
@@ -75,6 +85,7 @@ impl Table {
             class: None,
             content,
             form,
+            rows: Vec::new(),
             skip: 0,
         };
         if encoding == Encoding::Windows1252 {
@@ -92,6 +103,7 @@ impl Table {
                 let rows = delimited(&self.place, &self.content, delimiter, quoting);
                 Box::new(rows.skip(self.skip))
             }
+            Form::Rows => Box::new(self.rows.iter().cloned().map(Ok)),
             Form::JsonLines => Box::new(
                 lines(&self.content)
                     .map(|(row, at, line)| json_record(&self.place, row, at, line, &self.names)),
@@ -106,7 +118,7 @@ impl Table {
 
     /// Whether names come from a first row.
     pub fn has_header(&self) -> bool {
-        self.form != Form::JsonLines
+        matches!(self.form, Form::Delimited { .. })
     }
 
     /// Takes the first row for data instead of names.
@@ -148,6 +160,21 @@ impl Table {
         let detail = format!("byte {at}: a quoted field begins here and never ends");
         Err(DataError::malformed(format!("{}:{row}", self.place), detail))
     }
+}
+
+#[cfg(feature = "parquet")]
+fn binary(path: &Path) -> Result<Table> {
+    let super::parquet::Read { names, rows, notes } = super::parquet::read(path)?;
+    let place = path.display().to_string();
+    let content = String::new();
+    Ok(Table { place, names, notes, class: None, content, form: Form::Rows, rows, skip: 0 })
+}
+
+#[cfg(not(feature = "parquet"))]
+fn binary(path: &Path) -> Result<Table> {
+    let detail =
+        "this program was built without the feature `parquet`; CSV or JSON lines do as well";
+    Err(DataError::malformed(path.display().to_string(), detail))
 }
 
 /// Rows two and three of Orange's tables: the types of the columns, and what they are for.
@@ -194,7 +221,7 @@ fn delimited<'a>(
     })
 }
 
-fn refuse_long(place: &str, row: u64, fields: &[String]) -> Result<()> {
+pub(super) fn refuse_long(place: &str, row: u64, fields: &[String]) -> Result<()> {
     let Some(long) = fields.iter().find(|f| f.len() > MAX_FIELD) else { return Ok(()) };
     let detail = format!("a field of {} bytes; the most is {MAX_FIELD}", long.len());
     Err(DataError::malformed(format!("{place}:{row}"), detail))
