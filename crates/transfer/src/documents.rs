@@ -90,11 +90,33 @@ pub struct TrainReport {
     pub splits: BTreeMap<String, usize>,
     /// Samples that were skipped because they could not be read.
     pub unreadable: usize,
+    /// How a text encoder was adapted to unlabelled texts; absent without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapted: Option<Adapted>,
     /// How the network was tuned; absent where it stayed as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuning: Option<Tuning>,
     /// Everything else worth telling.
     pub warnings: Vec<String>,
+}
+
+/// How a text encoder went on guessing hidden words of unlabelled texts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Adapted {
+    /// Texts, those held out included.
+    pub texts: usize,
+    /// Hidden tokens of the texts that were held out.
+    pub guesses: usize,
+    /// Updates done.
+    pub updates: u64,
+    /// Epochs done.
+    pub epochs: u64,
+    /// Mean −ln p of the held-out tokens before.
+    pub loss_before: f64,
+    /// The same with the weights that were kept.
+    pub loss_after: f64,
+    /// Why it ended, in words.
+    pub ended: String,
 }
 
 /// How a network was tuned.

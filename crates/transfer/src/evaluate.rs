@@ -57,6 +57,7 @@ pub fn evaluate(plan: &EvalPlan, observer: &mut dyn Observer) -> Result<TrainRep
         baselines: Vec::new(),
         domains: BTreeMap::new(),
         splits: BTreeMap::from([("test".to_string(), evaluated.samples.len())]),
+        adapted: None,
         tuning: None,
         unreadable: extraction.unreadable.len(),
         warnings: watch.warnings.clone(),

@@ -60,6 +60,7 @@ pub use explain::shades::{STEPS, Shade, shades};
 pub use explain::{ExplainPlan, explain};
 pub use export::{ExportPlan, ExportReport, Form, export, verify};
 pub use extract::extract_command as extract;
+pub use fit::mlm::AdaptMlm;
 pub use fit::{Finetune, strategy};
 pub use inputs::{Inputs, Ready};
 pub use observe::{Event, Flow, Observer, Phase};

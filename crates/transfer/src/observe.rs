@@ -12,6 +12,8 @@ pub enum Phase {
     Check,
     /// Reading weights and building the network.
     Load,
+    /// Guessing hidden words of unlabelled texts.
+    Adapt,
     /// Decoding, resizing and running the network.
     Extract,
     /// Fitting the head.
@@ -43,6 +45,7 @@ impl Phase {
             Self::Read => "reading data",
             Self::Check => "checking data",
             Self::Load => "loading model",
+            Self::Adapt => "adapting to texts",
             Self::Extract => "extracting features",
             Self::Fit => "fitting head",
             Self::Cache => "computing the frozen part",

@@ -7,6 +7,7 @@ use offshoot_data::ColumnNames;
 use serde::{Deserialize, Serialize};
 
 use crate::fit::Finetune;
+use crate::fit::mlm::AdaptMlm;
 use crate::precision::Precision;
 use crate::{Result, strategy};
 
@@ -83,6 +84,9 @@ pub struct TrainPlan {
     /// How its tokens become a vector: `mean`, `first`, `max`, `mean-sqrt-len`, `last`, or `auto`; `None` for
     /// the source's own way.
     pub pooling: Option<String>,
+    /// Unlabelled texts on which a text encoder goes on guessing hidden words before all else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapt_mlm: Option<AdaptMlm>,
     /// In which precision the network computes.
     pub precision: Precision,
     /// How to transfer.
@@ -130,6 +134,7 @@ impl Default for TrainPlan {
             size: None,
             layer: None,
             pooling: None,
+            adapt_mlm: None,
             precision: Precision::Auto,
             method: Method::PROBE,
             finetune: Finetune::default(),

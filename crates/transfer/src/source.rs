@@ -305,7 +305,7 @@ fn loaded(
     checkpoint: offshoot_weights::Checkpoint,
     licence: Option<String>,
 ) -> Result<Weights> {
-    let (params, report) = offshoot_nn::load::load(&recipe, checkpoint.params)?;
+    let (params, report) = encoder::load_with_head(&recipe, checkpoint.params)?;
     let mut notes = checkpoint.notes;
     notes.push(format!(
         "{}: {} of {} tensors of the backbone matched ({} renamed), {} not used",

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use offshoot_transfer::report::words;
-use offshoot_transfer::{DryRun, Method, Precision, Result, TrainPlan, dry_run, train};
+use offshoot_transfer::{AdaptMlm, DryRun, Method, Precision, Result, TrainPlan, dry_run, train};
 
 use super::columns::Columns;
 use super::{figures, gate, nearest};
@@ -63,6 +63,26 @@ pub struct Train {
     /// source's own way
     #[arg(long, value_name = "WAY")]
     pooling: Option<String>,
+    /// Before all else, let a text encoder guess hidden words of these unlabelled texts: a table or folder of
+    /// texts, or a .txt file with one a line
+    #[arg(long, value_name = "TEXTS", help_heading = "Adapting a text encoder")]
+    adapt_mlm: Option<PathBuf>,
+    /// Passes over them at most; by default 3, fewer where held-out texts say that it helps no more
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "adapt_mlm",
+        help_heading = "Adapting a text encoder"
+    )]
+    mlm_epochs: Option<usize>,
+    /// Highest learning rate; by default 5e-5
+    #[arg(
+        long,
+        value_name = "RATE",
+        requires = "adapt_mlm",
+        help_heading = "Adapting a text encoder"
+    )]
+    mlm_lr: Option<f64>,
     /// How to transfer: probe keeps the network frozen; see below for those that tune it
     #[arg(long, value_name = "METHOD")]
     method: Option<String>,
@@ -172,6 +192,11 @@ impl Train {
             size: settings.size,
             layer: self.layer,
             pooling: self.pooling,
+            adapt_mlm: self.adapt_mlm.map(|texts| {
+                let usual = AdaptMlm::default();
+                let epochs = self.mlm_epochs.unwrap_or(usual.epochs);
+                AdaptMlm { texts, epochs, lr: self.mlm_lr.unwrap_or(usual.lr), ..usual }
+            }),
             precision: Precision::from_name(&settings.precision)?,
             method: Method::find(&train.method)?,
             finetune: settings.finetune.clone(),

@@ -6,6 +6,7 @@
 
 mod files;
 mod folder;
+mod masked;
 mod modules;
 mod table;
 
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::texts::Texts;
 use crate::{Result, TransferError};
 pub use folder::{base, describe};
+pub use masked::load_with_head;
 pub use table::of_matrix;
 
 /// Of [`EncoderFacts::family`]: a table of words without layers.

@@ -207,10 +207,10 @@ impl Checkpoint {
         })
     }
 
-    /// What serves as the run folder of a second course inside the run folder `run`, so that
+    /// What serves as the run folder of another course inside the run folder `run`, so that
     /// [`Checkpoint::clear`] takes its checkpoints along.
-    pub fn inner(run: &Path) -> PathBuf {
-        run.join(FOLDER).join("refit")
+    pub fn inside(run: &Path, course: &str) -> PathBuf {
+        run.join(FOLDER).join(course)
     }
 
     /// Removes all checkpoints of a finished run.

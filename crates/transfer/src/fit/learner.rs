@@ -274,7 +274,7 @@ impl Learner {
 }
 
 /// Sum of squares, by parts whose sums are added in order: the same bits on any number of threads.
-fn squares(values: &[f32]) -> f64 {
+pub fn squares(values: &[f32]) -> f64 {
     const PART: usize = 1 << 14;
     let part = |values: &[f32]| {
         let (whole, rest) = values.as_chunks::<8>();

@@ -19,6 +19,7 @@ mod inputs;
 mod judge;
 mod learner;
 mod lora;
+pub mod mlm;
 mod net;
 mod optimiser;
 mod schedule;
@@ -289,7 +290,7 @@ fn refit(
     let samples = &setting.job.prepared.dataset.samples;
     setting.labels = setting.train.iter().filter_map(|&i| samples[i].label).collect();
     setting.probe = setting.job.refitted;
-    setting.place = Checkpoint::inner(&setting.place);
+    setting.place = Checkpoint::inside(&setting.place, "refit");
     let epochs = way.epochs;
     setting.way = Some(way);
     let (tuned, _) = course::run(&setting, supply, watch)?;

@@ -1,4 +1,5 @@
-//! Losses of the first updates are PyTorch's. `tests/reference/trajectories.py` made them.
+//! Losses of the first updates are PyTorch's. `tests/reference/trajectories.py` and `trajectories_text.py` made
+//! them.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -6,8 +7,10 @@
 mod filled;
 
 use filled::{filled, filled_params};
+use offshoot_nn::backbones::encoder::{About, Family, Sizes};
+use offshoot_nn::blocks::TokenPool;
 use offshoot_nn::cpu::train::{CrossEntropy, NormMode};
-use offshoot_nn::{ModelInput, Params, Precision, backbones};
+use offshoot_nn::{ModelInput, Params, Precision, Recipe, TextBatch, TextSpec, backbones};
 use serde::Deserialize;
 
 use super::groups::Groups;
@@ -34,13 +37,51 @@ struct Case {
 
 const CLASSES: usize = 5;
 
+/// Tokens of the small encoders' vocabulary.
+const VOCABULARY: usize = 97;
+
+impl Case {
+    /// A small encoder of this family, or the network for pictures of this name.
+    fn network(&self) -> Recipe {
+        let (family, types) = match self.recipe.as_str() {
+            "bert" => (Family::Bert, 2),
+            "roberta" => (Family::Roberta, 1),
+            "distilbert" => (Family::DistilBert, 1),
+            name => {
+                let mut recipe = backbones::find(name).unwrap();
+                recipe.head = None;
+                if let ModelInput::Picture(spec) = &mut recipe.input {
+                    spec.size = self.input[1];
+                }
+                return recipe;
+            }
+        };
+        let input = TextSpec { vocabulary: VOCABULARY, longest: 40, types };
+        let sizes = Sizes { input, layers: 2, features: 36, heads: 3, hidden: 83 };
+        let (pool, unit_length) = (TokenPool::Mean, true);
+        let about = About { name: "small", summary: "", paper: "", pool, unit_length };
+        family.recipe(about, sizes)
+    }
+
+    /// Batch `b` and its samples.
+    fn batch(&self, is_text: bool, b: usize) -> (Brought, usize) {
+        if !is_text {
+            let pictures = filled(&format!("input {b}"), &self.input).data;
+            return (Brought::Values(pictures), self.input[0]);
+        }
+        let mut batch = TextBatch::new();
+        for (s, &length) in self.input.iter().enumerate() {
+            let word = |t| ((7919 * t + 104_729 * (s + 4 * b) + 17) % VOCABULARY) as u32;
+            batch.push(&(0..length).map(word).collect::<Vec<_>>());
+        }
+        (Brought::Tokens(batch), self.input.len())
+    }
+}
+
 /// The worst relative difference of a loss.
 fn follow(case: &Case) -> f64 {
-    let mut recipe = backbones::find(&case.recipe).unwrap();
-    recipe.head = None;
-    if let ModelInput::Picture(spec) = &mut recipe.input {
-        spec.size = case.input[1];
-    }
+    let recipe = case.network();
+    let is_text = recipe.text().is_ok();
     let params = filled_params(&recipe);
     let groups = Groups::new(&recipe);
     let settings = Finetune {
@@ -51,7 +92,8 @@ fn follow(case: &Case) -> f64 {
         optimiser: Some(case.optimiser.clone()),
         ..Finetune::default()
     };
-    let (samples, classes, epochs) = (32, CLASSES, 1);
+    // As many that `gradual` begins with the last group of an encoder.
+    let (samples, classes, epochs) = (32, CLASSES, if is_text { 6 } else { 1 });
     let facts = Facts {
         groups: &groups,
         settings: &settings,
@@ -59,7 +101,7 @@ fn follow(case: &Case) -> f64 {
         classes,
         epochs,
         sensitivity: None,
-        is_text: false,
+        is_text,
     };
     let phase = (find(&case.method).unwrap().plan)(&facts).unwrap().phases.remove(0);
     let norm = if case.norm == "batch" { NormMode::Batch } else { NormMode::Running };
@@ -92,11 +134,10 @@ fn follow(case: &Case) -> f64 {
     let mut optimiser = Optimiser::new(&case.optimiser);
     let steps = case.losses.len();
     let schedule = Schedule { name: "cosine", warmup: 0.1, steps };
-    let n = case.input[0];
     let mut worst: f64 = 0.0;
     for (step, expected) in case.losses.iter().enumerate() {
         let b = step % 4;
-        let input = Brought::Values(filled(&format!("input {b}"), &case.input).data);
+        let (input, n) = case.batch(is_text, b);
         let labels: Vec<u32> = (0..n).map(|i| ((i + b) % CLASSES) as u32).collect();
         let features = learner.forward(&input, n, None).unwrap();
         let logits = learner.head.forward(&features);
@@ -119,8 +160,11 @@ fn follow(case: &Case) -> f64 {
 
 #[test]
 fn losses_of_the_first_updates_are_those_of_pytorch() {
-    let cases: Vec<Case> =
-        serde_json::from_str(include_str!("../../tests/reference/trajectories.json")).unwrap();
+    let pictures = include_str!("../../tests/reference/trajectories.json");
+    let texts = include_str!("../../tests/reference/trajectories_text.json");
+    let [pictures, texts]: [Vec<Case>; 2] =
+        [pictures, texts].map(|cases| serde_json::from_str(cases).unwrap());
+    let cases: Vec<Case> = pictures.into_iter().chain(texts).collect();
     let mut faults = Vec::new();
     for case in &cases {
         let worst = follow(case);

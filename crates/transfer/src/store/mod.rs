@@ -168,7 +168,7 @@ impl Store {
                 (encoder.recipe()?, Some(texts))
             }
         };
-        let (params, _) = load::load(&recipe, checkpoint.params)?;
+        let (params, _) = encoder::load_with_head(&recipe, checkpoint.params)?;
         Ok(Stored { entry, recipe, params, texts })
     }
 
@@ -449,7 +449,7 @@ fn fit_encoder(
             "leave --recipe out",
         ));
     }
-    let (params, report) = load::load(&recipe, params)?;
+    let (params, report) = encoder::load_with_head(&recipe, params)?;
     Ok((recipe, params, report))
 }
 

@@ -4,6 +4,7 @@
 //! temperature on validation, and only then the head is fitted once more on both, with that λ and
 //! that temperature. The test split is read by [`evaluate::SealedTest::open`], once a source.
 
+mod adaptation;
 mod baselines;
 pub mod evaluate;
 pub mod folder;
@@ -91,6 +92,7 @@ pub fn check_plan(plan: &TrainPlan) -> Result<()> {
     probe::check_head(&plan.head)?;
     evaluate::check_required(&plan.require)?;
     plan.finetune.check()?;
+    plan.adapt_mlm.as_ref().map_or(Ok(()), fit::mlm::AdaptMlm::check)?;
     layers::Asked::new(plan.layer.as_deref(), plan.pooling.as_deref())?;
     let val = plan.val.unwrap_or(USUAL_VAL);
     let shares = [val, plan.test];
@@ -199,6 +201,7 @@ fn run(
     if let Some(warning) = warning {
         watch.warn(warning)?;
     }
+    let (source, adapted) = adaptation::adapt(folder, plan, &prepared, source, watch)?;
     let source = layers::choose(plan, &prepared, source, &cache, watch)?;
     record.model = source.facts.clone();
     record.estimate = Some(estimate::estimate(&prepared, &source, &cache, plan, before, watch)?);
@@ -242,6 +245,7 @@ fn run(
         domains,
         splits: split_counts(&prepared.dataset),
         unreadable: extraction.unreadable.len(),
+        adapted,
         tuning,
         warnings: watch.warnings.clone(),
     };
