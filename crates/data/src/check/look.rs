@@ -11,7 +11,7 @@ use crate::{DataError, Dataset, Fault, Input, Limits, Picture, Text};
 
 use super::sketch::{self, Sketch};
 use super::thumbnail::Thumbnail;
-use super::{mixed_scripts, odd_encoding};
+use super::{mixed_languages, mixed_scripts, odd_encoding};
 
 /// SHA-256.
 pub(super) type Hash = [u8; 32];
@@ -54,6 +54,8 @@ pub(super) struct Written {
     pub(super) odd: Option<String>,
     /// That most letters are of.
     pub(super) script: Option<&'static str>,
+    /// That its frequent words are of.
+    pub(super) language: Option<&'static str>,
     pub(super) sketch: Option<Sketch>,
 }
 
@@ -137,6 +139,7 @@ fn look_at_text(text: &Text, look: &mut Look) {
         is_empty,
         odd: odd_encoding::trace(&whole),
         script: mixed_scripts::of(&whole),
+        language: mixed_languages::of(&whole),
         sketch: sketch::of(&whole),
     });
 }

@@ -14,6 +14,7 @@ mod imbalance;
 mod long_texts;
 mod look;
 mod missing_labels;
+mod mixed_languages;
 mod mixed_scripts;
 mod near_duplicates;
 mod not_finite;
@@ -147,6 +148,7 @@ pub const CHECKS: &[Check] = &[
     odd_encoding::CHECK,
     long_texts::CHECK,
     mixed_scripts::CHECK,
+    mixed_languages::CHECK,
     exact_duplicates::CHECK,
     near_duplicates::CHECK,
     conflicting_labels::CHECK,

@@ -201,6 +201,16 @@ fn plant_in(kind: &str, dataset: &mut Dataset) -> String {
             sample.input = Input::Text("word ".repeat(381).as_str().into());
             return String::new();
         }
+        "mixed-languages" => {
+            let texts = [
+                "this is the first of the texts that are read",
+                "das ist der erste von den Texten, die nicht passen",
+            ];
+            for (i, sample) in dataset.samples.iter_mut().enumerate() {
+                sample.input = Input::Text(format!("{} {i}", texts[i % 2]).as_str().into());
+            }
+            return String::new();
+        }
         "mixed-scripts" => {
             sample.input = Input::Text("a good film".into());
             dataset.samples[1].input = Input::Text("хороший фильм".into());
