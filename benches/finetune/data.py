@@ -1,17 +1,14 @@
 """Pictures for the benches of fine-tuning, written once as PNG files, and splits of them.
 
-`pool` writes the pictures of a data set that are needed; `manifest` draws a split by a formula of the
+`pool` writes the pictures of a data set that are needed; `draw` chooses a split by a formula of the
 seed and the labels a class, so that every run of every machine sees the same pictures.
 """
 
 import csv
 import gzip
-import pathlib
+import json
 import random
 import struct
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-EMOJI = ROOT / "assets/emoji"
 
 
 def mnist(folder, split):
@@ -56,6 +53,30 @@ def pool(name, folder, target, split, n):
     return out
 
 
+def emoji(folder, target):
+    """The emoji of the npm package emoji-datasource-google 16.0.0 (Apache-2.0) by category, laid on white:
+    (path, label, group) of each; an emoji and its skin tones are one group. `folder` is the unpacked package."""
+    from PIL import Image
+
+    out = []
+    for known in json.loads((folder / "emoji.json").read_text()):
+        label = known["category"].replace(" & ", "-").lower().replace(" ", "-")
+        # Five tones of skin are parts of emoji, and no category.
+        if not known["has_img_google"] or label == "component":
+            continue
+        tones = known.get("skin_variations", {}).values()
+        for image in [known["image"]] + [tone["image"] for tone in tones if tone["has_img_google"]]:
+            path = target / "emoji" / label / image
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with Image.open(folder / "img/google/64" / image) as picture:
+                    picture = picture.convert("RGBA")
+                white = Image.new("RGBA", picture.size, "white")
+                Image.alpha_composite(white, picture).convert("RGB").save(path)
+            out.append((path, label, known["unified"]))
+    return out
+
+
 def folders(name, folder, target, train, val, test):
     """`target/{train,val,test}/LABEL/*.png` of `name`: validation follows the training pictures."""
     pictures = pool(name, folder, target / "pool", "train", train + val)
@@ -71,26 +92,27 @@ def folders(name, folder, target, train, val, test):
     return data
 
 
-def draw(rows, counts, seed):
-    """Splits (path, label, group) rows by class, whole groups at a time.
+def draw(rows, counts, key):
+    """Draws from (path, label, group) rows, class by class and whole groups at a time, as `key` says.
 
-    `counts` maps splits to pictures a class, in the order in which they are served; what one split
-    lacks pictures for stays smaller. Returns rows of (path, label, split).
+    `counts` maps splits to pictures a class, in the order in which they are served; what one split lacks
+    pictures for stays smaller. Returns rows of (path, label, split), and the rows of groups that are left.
     """
     classes = {}
     for path, label, group in rows:
         classes.setdefault(label, {}).setdefault(group, []).append(path)
-    out = []
+    drawn, left = [], []
     for label in sorted(classes):
         groups = sorted(classes[label])
-        random.Random(f"{seed} {label}").shuffle(groups)
+        random.Random(f"{key} {label}").shuffle(groups)
         for split, n in counts.items():
             taken = 0
             while groups and taken < n:
                 paths = classes[label][groups.pop()][: n - taken]
-                out += [(path, label, split) for path in paths]
+                drawn += [(path, label, split) for path in paths]
                 taken += len(paths)
-    return out
+        left += [(path, label, group) for group in groups for path in classes[label][group]]
+    return drawn, left
 
 
 def manifest(path, rows):
@@ -101,9 +123,3 @@ def manifest(path, rows):
         table.writerow(["path", "label", "split"])
         table.writerows(rows)
     return path
-
-
-def emoji():
-    """Both vendors' emoji: (path, label, group); the group keeps two drawings of one emoji together."""
-    with open(EMOJI / "manifest.csv", newline="") as file:
-        return [(EMOJI / row["path"], row["label"], row["group"]) for row in csv.DictReader(file)]

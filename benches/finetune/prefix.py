@@ -173,6 +173,7 @@ def main():
     parser.add_argument("--engines", default="usual,tuned", help=f"peers: {','.join(ENGINES)}")
     parser.add_argument("--lr", type=float, default=1e-3, help="the peers' highest learning rate")
     parser.add_argument("--train", type=int, default=1000)
+    parser.add_argument("--test", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--peers-only", action="store_true")
@@ -185,7 +186,7 @@ def main():
     results |= {engine: [] for engine in args.engines.split(",")}
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
-        folder = data.folders("mnist", args.mnist, scratch, args.train, 200, 1000)
+        folder = data.folders("mnist", args.mnist, scratch, args.train, args.train // 5, args.test)
         for i in range(args.rounds):
             for name, found in results.items():
                 found.append(run_ours(folder, args, scratch, i) if name == "offshoot" else run_peer(name, folder, args))
@@ -204,6 +205,7 @@ def main():
         if mine and name != "offshoot":
             theirs["ratio"] = mine["seconds"] / theirs["seconds"]
             theirs["process_ratio"] = mine["process"] / theirs["process"]
+    summary["load"] = os.getloadavg()
     print(json.dumps(summary, indent=1))
 
 
