@@ -83,16 +83,15 @@ impl Activation {
     pub(crate) unsafe fn apply_at<S: Simd>(self, from: *const f32, to: *mut f32, n: usize) {
         // The choice stands outside the loops.
         macro_rules! each {
-            (|$x:ident| $y:expr) => {{
+            ($which:expr) => {{
                 let mut i = 0;
                 while i + S::LANES <= n {
-                    let $x = S::load(from.add(i));
-                    S::store(to.add(i), $y);
+                    S::store(to.add(i), $which.of::<S>(S::load(from.add(i))));
                     i += S::LANES;
                 }
                 if i < n {
-                    let $x = S::load_first(from.add(i), n - i);
-                    S::store_first(to.add(i), n - i, $y);
+                    let x = S::load_first(from.add(i), n - i);
+                    S::store_first(to.add(i), n - i, $which.of::<S>(x));
                 }
             }};
         }
@@ -100,15 +99,35 @@ impl Activation {
         unsafe {
             match self {
                 Self::None => {}
-                Self::Relu => each!(|x| S::max(S::splat(0.0), x)),
-                Self::Relu6 => each!(|x| S::min(S::splat(6.0), S::max(S::splat(0.0), x))),
-                Self::Gelu => each!(|x| S::mul(x, normal::<S>(x))),
-                Self::GeluTanh => each!(|x| {
+                Self::Relu => each!(Self::Relu),
+                Self::Relu6 => each!(Self::Relu6),
+                Self::Gelu => each!(Self::Gelu),
+                Self::GeluTanh => each!(Self::GeluTanh),
+                Self::Silu => each!(Self::Silu),
+                Self::Tanh => each!(Self::Tanh),
+            }
+        }
+    }
+
+    /// The function of a vector of values.
+    ///
+    /// # Safety
+    /// As [`Simd`].
+    #[inline(always)]
+    pub(crate) unsafe fn of<S: Simd>(self, x: S::V) -> S::V {
+        // SAFETY: passed on.
+        unsafe {
+            match self {
+                Self::None => x,
+                Self::Relu => S::max(S::splat(0.0), x),
+                Self::Relu6 => S::min(S::splat(6.0), S::max(S::splat(0.0), x)),
+                Self::Gelu => S::mul(x, normal::<S>(x)),
+                Self::GeluTanh => {
                     let half = S::mul(S::splat(0.5), x);
                     S::mul_add(half, math::tanh::<S>(bent::<S>(x)), half)
-                }),
-                Self::Silu => each!(|x| S::mul(x, sigmoid::<S>(x))),
-                Self::Tanh => each!(|x| math::tanh::<S>(x)),
+                }
+                Self::Silu => S::mul(x, sigmoid::<S>(x)),
+                Self::Tanh => math::tanh::<S>(x),
             }
         }
     }

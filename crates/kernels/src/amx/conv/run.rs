@@ -6,7 +6,8 @@ use super::shape::{Layout, MAX_UNITS};
 use super::{PANEL, TileConv};
 use crate::amx::product::{self, DEPTH, Product, SIDE, TILE_BYTES};
 use crate::amx::split;
-use crate::{Activation, Clamp, Isa, Line};
+use crate::simd::Avx512;
+use crate::{Activation, Clamp, Line};
 
 /// One call of a convolution.
 pub(super) struct Run<'a> {
@@ -332,7 +333,7 @@ impl Run<'_> {
                         }
                         turn = 1 - turn;
                         if let Some((unit, first, rows, column)) = pending {
-                            self.finish(unit, first, rows, column, &mut sums[turn]);
+                            self.finish(unit, first, rows, column, &sums[turn]);
                         }
                     }
                     let rows = (len - first).min(2 * SIDE);
@@ -342,20 +343,13 @@ impl Run<'_> {
         }
         if let Some((unit, first, rows, column)) = pending {
             // SAFETY: as above.
-            unsafe { self.finish(unit, first, rows, column, &mut sums[1 - turn]) };
+            unsafe { self.finish(unit, first, rows, column, &sums[1 - turn]) };
         }
     }
 
     /// Adds bias and residual to `rows` rows of sums, clamps and writes those that are pixels.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    unsafe fn finish(
-        &self,
-        unit: &Unit,
-        first: usize,
-        rows: usize,
-        column: usize,
-        sums: &mut Sums,
-    ) {
+    unsafe fn finish(&self, unit: &Unit, first: usize, rows: usize, column: usize, sums: &Sums) {
         let pitch = self.conv.shape.pitch;
         let place = &self.conv.geometry.placement;
         let (mut y, mut x) = (first / pitch, first % pitch);
@@ -363,7 +357,7 @@ impl Run<'_> {
         while done < rows {
             let count = unit.row.saturating_sub(x).min(rows - done);
             let start = unit.start + y * place.row + x * place.step;
-            let sums = &mut sums.0[done * PANEL..][..count * PANEL];
+            let sums = &sums.0[done * PANEL..][..count * PANEL];
             // SAFETY: these pixels lie within the images.
             unsafe {
                 match self.target {
@@ -374,9 +368,7 @@ impl Run<'_> {
                         self.finish_lines(start, column, sums, residual, output);
                     }
                     Target::Lines { residual, output } => {
-                        self.finish_sums(start, column, sums, residual);
-                        self.act.apply(Isa::Amx, sums);
-                        write_lines(self, start, column, sums, output);
+                        self.activate_lines(start, column, sums, residual, output);
                     }
                 }
             }
@@ -451,25 +443,25 @@ impl Run<'_> {
         }
     }
 
-    /// The same but for the last step: the sums keep what an activation is still to follow.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    unsafe fn finish_sums(
+    /// The same with an activation.
+    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512bf16,avx2,fma")]
+    unsafe fn activate_lines(
         &self,
         start: usize,
         column: usize,
-        sums: &mut [f32],
+        sums: &[f32],
         residual: *const Line,
+        output: *mut Line,
     ) {
         let planes = self.conv.geometry.outputs.div_ceil(PANEL);
+        let (act, held) = (self.act, self.held(column));
         // SAFETY: as above.
         unsafe {
             let bias = self.bias(column);
-            for (i, sums) in sums.chunks_exact_mut(PANEL).enumerate() {
+            for (i, sums) in sums.chunks_exact(PANEL).enumerate() {
                 let at = (start + i) * planes + column / PANEL;
                 let [a, b] = self.finished(sums.as_ptr(), bias, residual, at);
-                _mm512_storeu_ps(sums.as_mut_ptr(), a);
-                _mm512_storeu_ps(sums.as_mut_ptr().add(16), b);
+                store_line(output.add(at), [act.of::<Avx512>(a), act.of::<Avx512>(b)], held);
             }
         }
     }
@@ -510,27 +502,6 @@ impl Run<'_> {
     /// Lanes of the line at `column` that are outputs; the others are zero.
     fn held(&self, column: usize) -> u32 {
         u32::MAX >> (PANEL - (self.conv.geometry.outputs - column).min(PANEL))
-    }
-}
-
-/// Writes finished values of pixels from `start` on as lines.
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn write_lines(
-    run: &Run<'_>,
-    start: usize,
-    column: usize,
-    values: &[f32],
-    output: *mut Line,
-) {
-    let planes = run.conv.geometry.outputs.div_ceil(PANEL);
-    let held = run.held(column);
-    // SAFETY: values are whole panels, and a panel's outputs are a line.
-    unsafe {
-        for (i, values) in values.chunks_exact(PANEL).enumerate() {
-            let values = values.as_ptr();
-            let pair = [_mm512_loadu_ps(values), _mm512_loadu_ps(values.add(16))];
-            store_line(output.add((start + i) * planes + column / PANEL), pair, held);
-        }
     }
 }
 
