@@ -45,6 +45,11 @@ arm *ARGS:
     CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
     cargo test --release -p offshoot-kernels --lib --tests --target aarch64-unknown-linux-gnu {{ARGS}}
 
+# Every call of a tuning run to the disk fails once, and 200 runs are killed at any moment.
+faults:
+    OFFSHOOT_TEST_EVERY=1 cargo test --release -p offshoot-transfer --lib a_disk_that_fails -- --nocapture
+    OFFSHOOT_TEST_KILLS=200 cargo test --release -p offshoot-cli --test interrupt a_killed_tuning -- --nocapture
+
 # Everything that CI runs.
 ci:
     .ci/run

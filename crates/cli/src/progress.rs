@@ -126,6 +126,7 @@ impl Observer for Progress {
             Event::Training { epoch, epochs, loss, metric, last, best, lr } => {
                 self.standing = standing(epoch, epochs, loss, metric, last.zip(best), lr);
             }
+            Event::Working => {}
             Event::Finished { phase, seconds } => self.finished(phase, seconds),
             Event::Warning(text) => self.say(Loudness::Normal, &format!("warning: {text}")),
             Event::Chosen(text) => self.say(Loudness::Normal, text),

@@ -65,6 +65,11 @@ fn a_second_signal_ends_the_process_at_once() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
+/// How often a run is killed; `OFFSHOOT_TEST_KILLS` asks for more.
+fn kills() -> u64 {
+    std::env::var("OFFSHOOT_TEST_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(8)
+}
+
 /// `kill -9` at any moment of tuning: the run goes on without a hand and ends with the same bits.
 #[test]
 fn a_killed_tuning_goes_on_to_the_same_bits() {
@@ -83,17 +88,18 @@ fn a_killed_tuning_goes_on_to_the_same_bits() {
         })
     };
     let mut within = 0;
-    for number in 0..8u64 {
+    let kills = kills();
+    for number in 0..kills {
         let name = format!("killed-{number}");
         let (mut child, _stderr) = started(&workshop, &line(&name));
-        // At moments spread over the run: a few milliseconds an update.
-        std::thread::sleep(std::time::Duration::from_millis(60 + 20 * number));
+        // At moments spread over the run, from its first checkpoint on: a few milliseconds an update.
+        let run = workshop.path(&format!("runs/{name}"));
+        while !run.join("checkpoints").exists() && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(160 * number / kills));
         child.kill().unwrap();
         child.wait().unwrap();
-        let run = workshop.path(&format!("runs/{name}"));
-        if !run.join("run.json").exists() {
-            continue;
-        }
         within += usize::from(run.join("checkpoints").exists());
         let runs = workshop.json("runs list");
         let complete = |run: &serde_json::Value| run["name"] == *name && run["state"] == "complete";
@@ -102,6 +108,40 @@ fn a_killed_tuning_goes_on_to_the_same_bits() {
         }
         assert_eq!(weights(&name), weights("whole"), "{name}");
     }
-    println!("{within} of 8 kills were within tuning");
+    println!("{within} of {kills} kills were within tuning");
     assert!(within > 0);
+}
+
+/// A disk that takes no more than a part of a checkpoint: the run ends with exit code 5, says what it
+/// needs, and goes on once there is room.
+#[test]
+fn a_run_without_room_for_a_checkpoint_goes_on_when_there_is_some() {
+    let workshop = Workshop::new();
+    let line = |name: &str| {
+        format!(
+            "train photos --name {name} --model random:digits_usps --method full --epochs 3 \
+             --watch log_loss --set finetune.checkpoint_every=0 -q"
+        )
+    };
+    workshop.good(&line("whole"));
+    let weights = |run: &str| {
+        ["model", "backbone"].map(|file| {
+            let path = format!("runs/{run}/export/{file}.safetensors");
+            std::fs::read(workshop.path(&path)).unwrap()
+        })
+    };
+    // Files may hold 256 blocks of 512 bytes, the weights of this network more; without the signal, the
+    // write fails as on a full disk.
+    let program = env!("CARGO_BIN_EXE_offshoot");
+    let limited = format!("trap '' XFSZ; ulimit -f 256; exec '{program}' {}", line("limited"));
+    let mut command = Command::new("sh");
+    workshop.furnish(&mut command);
+    let ended = workshop::Ended::of(command.arg("-c").arg(limited).output().unwrap());
+    assert_eq!(ended.code, 5, "{ended:?}");
+    assert!(
+        ended.stderr.contains("checkpoints") && ended.stderr.contains("bytes needed"),
+        "{ended:?}"
+    );
+    workshop.good("runs resume limited -q");
+    assert_eq!(weights("limited"), weights("whole"));
 }

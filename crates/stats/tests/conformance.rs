@@ -208,3 +208,22 @@ proptest! {
         }
     }
 }
+
+/// A fit that has no time left still gives a head, and says that it did not converge.
+#[test]
+fn a_limit_ends_a_fit_with_what_it_has() {
+    use std::time::{Duration, Instant};
+    let (x, y) = clouds(60, 12, 3);
+    let logistic = heads::find("logistic").unwrap();
+    let until = |seconds: f64| {
+        let until = Some(Instant::now() + Duration::from_secs_f64(seconds));
+        let limit = heads::Limit { until, stop: None };
+        let options = FitOptions { limit, ..FitOptions::default() };
+        logistic.fit(x.rows(), &y, 3, &options).unwrap()
+    };
+    let none = until(0.0);
+    assert!(!none.converged && none.iterations == 0 && none.path.is_empty());
+    assert!(none.head.predict(x.rows()).unwrap().rows().flatten().all(|p| p.is_finite()));
+    let unlimited = logistic.fit(x.rows(), &y, 3, &FitOptions::default()).unwrap();
+    assert_eq!(until(3600.0), unlimited);
+}

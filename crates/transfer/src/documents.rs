@@ -346,6 +346,35 @@ pub struct Estimate {
     pub seconds: f64,
     /// Seconds a batch of decoding and of the network, as measured.
     pub seconds_per_batch: f64,
+    /// What tuning adds, in a dry run of a method that tunes; the figures above include it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuning: Option<TuningEstimate>,
+}
+
+/// What tuning will take, from a rehearsal on a few samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TuningEstimate {
+    /// In order.
+    pub phases: Vec<PhaseEstimate>,
+    /// Whether the network is trained once more on train and validation, as long again.
+    pub refit: bool,
+    /// Wall time of tuning and what follows it, seconds; no more than a time budget allows.
+    pub seconds: f64,
+    /// Peak resident memory, bytes.
+    pub memory_bytes: u64,
+    /// Bytes that the tuned weights take.
+    pub disk_bytes: u64,
+}
+
+/// A phase of tuning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PhaseEstimate {
+    /// Its name.
+    pub name: String,
+    /// Passes over the training samples.
+    pub epochs: usize,
+    /// Wall time of one, seconds, its validation included.
+    pub seconds_per_epoch: f64,
 }
 
 /// The document of `train --dry-run`.

@@ -3,18 +3,68 @@
 //! Every file is written under a temporary name in its own folder, synced, renamed, and the folder
 //! is synced, so that a crash or a full disk leaves the previous content under the final name.
 
+#[cfg(test)]
+pub mod faults;
+
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use offshoot_nn::Params;
+use offshoot_weights::{Precision, Safetensors};
 
 use crate::{Result, TransferError};
 
 /// Beginning of the names of unfinished files; [`crate::runs::gc`] removes those left by a crash.
 pub const TEMPORARY_PREFIX: &str = ".offshoot-tmp-";
 
+/// Stands before every call to the operating system that changes something. Tests let the n-th fail.
+#[cfg(not(test))]
+fn call() -> io::Result<()> {
+    Ok(())
+}
+#[cfg(test)]
+use faults::call;
+
+fn sync(file: &File) -> io::Result<()> {
+    call()?;
+    // Tests of failing disks write much and lose no power.
+    #[cfg(test)]
+    if faults::are_tested() {
+        return Ok(());
+    }
+    file.sync_all()
+}
+
 /// Makes a folder and its parents.
 pub fn create_dir(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(|e| TransferError::io(path, e))
+    let attempt = || call().and_then(|()| fs::create_dir_all(path));
+    attempt().map_err(|e| TransferError::io(path, e))
+}
+
+/// Makes a folder that must be new; whether it was.
+pub fn reserve_dir(path: &Path) -> Result<bool> {
+    match call().and_then(|()| fs::create_dir(path)) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(TransferError::io(path, e)),
+    }
+}
+
+/// A new folder in `parent` with a temporary name; it goes with the value unless it is kept.
+pub fn temporary_dir(parent: &Path) -> Result<tempfile::TempDir> {
+    let attempt = || {
+        call()?;
+        tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(parent)
+    };
+    attempt().map_err(|e| TransferError::io(parent, e))
+}
+
+/// Removes a folder with everything in it.
+pub fn remove_dir(path: &Path) -> Result<()> {
+    let attempt = || call().and_then(|()| fs::remove_dir_all(path));
+    attempt().map_err(|e| TransferError::io(path, e))
 }
 
 /// Replaces `path` by `bytes`.
@@ -30,26 +80,40 @@ pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
     write(path, text.as_bytes())
 }
 
+/// Replaces `path` by a safetensors file; returns its SHA-256.
+pub fn write_params(
+    path: &Path,
+    params: &Params,
+    metadata: &BTreeMap<String, String>,
+    precision: Precision,
+) -> Result<String> {
+    let file = Safetensors::new(path, params, metadata, precision)?;
+    write_with(path, file.bytes(), |w| file.write(w))
+}
+
 /// Replaces `path` by what `fill` writes. `expected` is the number of bytes that will come, named
 /// in the error when the disk is full.
-pub fn write_with(
+pub fn write_with<T>(
     path: &Path,
     expected: u64,
-    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<()> {
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<T>,
+) -> Result<T> {
     let parent = match path.parent() {
         Some(p) if !p.as_os_str().is_empty() => p,
         _ => Path::new("."),
     };
-    let attempt = || -> io::Result<()> {
+    let attempt = || -> io::Result<T> {
+        call()?;
         let temporary = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(parent)?;
-        let mut writer = io::BufWriter::with_capacity(1 << 16, temporary);
-        fill(&mut writer)?;
-        let temporary = writer.into_inner().map_err(|e| e.into_error())?;
-        temporary.as_file().sync_all()?;
+        let mut writer = io::BufWriter::with_capacity(1 << 16, Called(temporary));
+        let filled = fill(&mut writer)?;
+        let Called(temporary) = writer.into_inner().map_err(|e| e.into_error())?;
+        sync(temporary.as_file())?;
         readable_by_all(temporary.as_file())?;
+        call()?;
         temporary.persist(path).map_err(|e| e.error)?;
-        sync_dir(parent)
+        sync_dir(parent)?;
+        Ok(filled)
     };
     attempt().map_err(|e| TransferError::io_writing(path, e, expected))
 }
@@ -59,10 +123,89 @@ pub fn rename_dir(from: &Path, to: &Path) -> Result<()> {
     let parent = to.parent().unwrap_or(Path::new("."));
     let attempt = || -> io::Result<()> {
         sync_dir(from)?;
+        call()?;
         fs::rename(from, to)?;
         sync_dir(parent)
     };
     attempt().map_err(|e| TransferError::io(to, e))
+}
+
+/// A text file that grows by whole lines while others read it. Each line is one write; a process that is
+/// killed leaves at most half a line, and the next [`Lines::open`] cuts that off.
+#[derive(Debug)]
+pub struct Lines {
+    path: PathBuf,
+    file: File,
+}
+
+impl Lines {
+    /// Opens `path` to hold exactly `lines`. What it begins with already stays where it is, so that whoever
+    /// follows the file need not begin again; what differs is cut off, what is missing appended.
+    pub fn open(path: &Path, lines: &[String]) -> Result<Self> {
+        let attempt = || -> io::Result<File> {
+            call()?;
+            let mut options = File::options();
+            let mut file =
+                options.read(true).write(true).create(true).truncate(false).open(path)?;
+            let mut text = Vec::new();
+            file.read_to_end(&mut text)?;
+            let mut kept = 0;
+            let mut same = 0;
+            for line in lines {
+                let whole = text[kept..].strip_prefix(line.as_bytes());
+                if whole.is_none_or(|rest| rest.first() != Some(&b'\n')) {
+                    break;
+                }
+                kept += line.len() + 1;
+                same += 1;
+            }
+            if kept < text.len() {
+                call()?;
+                file.set_len(kept as u64)?;
+            }
+            file.seek(io::SeekFrom::Start(kept as u64))?;
+            let mut rest = lines[same..].join("\n");
+            if !rest.is_empty() {
+                rest.push('\n');
+                Called(&mut file).write_all(rest.as_bytes())?;
+            }
+            Ok(file)
+        };
+        let bytes = lines.iter().map(|line| line.len() as u64 + 1).sum();
+        let file = attempt().map_err(|e| TransferError::io_writing(path, e, bytes))?;
+        Ok(Self { path: path.into(), file })
+    }
+
+    /// Appends a line, which must not hold a line break.
+    pub fn append(&mut self, mut line: String) -> Result<()> {
+        line.push('\n');
+        Called(&mut self.file)
+            .write_all(line.as_bytes())
+            .map_err(|e| TransferError::io_writing(&self.path, e, line.len() as u64))
+    }
+
+    /// Waits until everything is on disk.
+    pub fn sync(&mut self) -> Result<()> {
+        sync(&self.file).map_err(|e| TransferError::io(&self.path, e))
+    }
+}
+
+/// A file whose writes are announced.
+struct Called<W>(W);
+
+impl<W: Write> Write for Called<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Err(refused) = call() {
+            // As on a disk that fills up: a part of it is there.
+            self.0.write_all(&bytes[..bytes.len() / 2])?;
+            return Err(refused);
+        }
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Temporary files are private by default; a finished file follows the usual 0644.
@@ -70,6 +213,7 @@ fn readable_by_all(file: &File) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
+        call()?;
         file.set_permissions(fs::Permissions::from_mode(0o644))?;
     }
     #[cfg(not(unix))]
@@ -80,7 +224,7 @@ fn readable_by_all(file: &File) -> io::Result<()> {
 fn sync_dir(dir: &Path) -> io::Result<()> {
     // Only Unix lets a folder be opened and synced; elsewhere the rename itself must do.
     #[cfg(unix)]
-    File::open(dir)?.sync_all()?;
+    sync(&File::open(dir)?)?;
     #[cfg(not(unix))]
     let _ = dir;
     Ok(())
@@ -95,7 +239,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.json");
         write(&path, b"old").unwrap();
-        let error = write_with(&path, 99, |w| {
+        let error = write_with(&path, 99, |w| -> io::Result<()> {
             w.write_all(b"half of the new")?;
             Err(io::ErrorKind::StorageFull.into())
         })
@@ -110,5 +254,29 @@ mod tests {
     fn a_write_into_a_missing_folder_names_the_file() {
         let error = write(Path::new("/nonexistent/offshoot/x"), b"1").unwrap_err();
         assert!(error.to_string().starts_with("/nonexistent/offshoot/x:"), "{error}");
+    }
+
+    #[test]
+    fn lines_that_are_there_stay_and_the_rest_is_written_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.jsonl");
+        let lines = |n: usize| (0..n).map(|i| format!("line {i}")).collect::<Vec<_>>();
+        let text = |n: usize| lines(n).iter().map(|l| format!("{l}\n")).collect::<String>();
+        let read = || fs::read_to_string(&path).unwrap();
+        let mut file = Lines::open(&path, &lines(2)).unwrap();
+        file.append("line 2".into()).unwrap();
+        assert_eq!(read(), text(3));
+        // As after a kill: half a line, and lines that are told again.
+        for before in ["", "li", "line 0\nline 1", "line 0\nline 10\n", &text(9)] {
+            fs::write(&path, before).unwrap();
+            Lines::open(&path, &lines(2)).unwrap().append("line 2".into()).unwrap();
+            assert_eq!(read(), text(3), "{before:?}");
+        }
+        // Who follows the file sees the same file.
+        use std::os::unix::fs::MetadataExt;
+        let inode = || fs::metadata(&path).unwrap().ino();
+        let before = inode();
+        Lines::open(&path, &lines(1)).unwrap();
+        assert_eq!((inode(), read()), (before, text(1)));
     }
 }

@@ -59,6 +59,18 @@ pub enum TransferError {
         /// How many bytes had to be written, where the disk may be full.
         bytes: Option<u64>,
     },
+    /// The time that was given does not suffice for anything.
+    #[error(
+        "the features of {samples} samples alone take about {needed:.0} s, and {given:.0} s were given"
+    )]
+    TooLittleTime {
+        /// Samples whose features are missing.
+        samples: usize,
+        /// Seconds that they take, as measured on a batch.
+        needed: f64,
+        /// Seconds that were given.
+        given: f64,
+    },
     /// A number that is not finite appeared in training.
     #[error("{0}")]
     Diverged(String),
@@ -100,6 +112,14 @@ impl TransferError {
         Self::Io { path: path.into(), source, bytes: Some(bytes) }
     }
 
+    /// The same, where `bytes` bytes had to be written in all.
+    pub fn needing(self, bytes: u64) -> Self {
+        match self {
+            Self::Io { path, source, .. } => Self::Io { path, source, bytes: Some(bytes) },
+            other => other,
+        }
+    }
+
     /// A wrong request, with advice.
     pub fn usage(detail: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Usage { detail: detail.into(), hint: Some(hint.into()) }
@@ -118,7 +138,7 @@ impl TransferError {
             | Self::TooManyUnreadable { .. }
             | Self::Stats(_) => 3,
             Self::Weights(_) | Self::Network(_) | Self::ModelRefused(_) => 4,
-            Self::Io { .. } => 5,
+            Self::Io { .. } | Self::TooLittleTime { .. } => 5,
             Self::Diverged(_) => 6,
             Self::GateFailed { .. } => 7,
             Self::Stopped { .. } => 75,
@@ -136,6 +156,10 @@ impl TransferError {
                 let name = run.file_name().unwrap_or_default().to_string_lossy();
                 Some(format!("`offshoot runs resume {name}` goes on"))
             }
+            Self::TooLittleTime { needed, .. } => Some(format!(
+                "`--time {:.0}s` would suffice for a probe; fewer samples or a smaller --model also help",
+                1.5 * needed + 5.0
+            )),
             Self::Stopped { run: None } => Some("the same command goes on from there".into()),
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(

@@ -106,7 +106,8 @@ pub fn estimate(
     let memory_bytes = now + second_network + extracting.max(fitting);
     let rows: u64 = widths.iter().map(|&dim| 4 * dim as u64 + 32).sum();
     let disk_bytes = missing as u64 * rows + samples.len() as u64 * FOLDER_BYTES;
-    Ok(Estimate { samples: missing, cached, memory_bytes, disk_bytes, seconds, seconds_per_batch })
+    let (samples, tuning) = (missing, None);
+    Ok(Estimate { samples, cached, memory_bytes, disk_bytes, seconds, seconds_per_batch, tuning })
 }
 
 /// Wall time of reading, decoding and running one picture, from the second of two small batches.
@@ -141,7 +142,16 @@ pub fn dry_run(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<DryRun> 
     if let Some(warning) = warning {
         watch.warn(warning)?;
     }
-    let estimate = estimate(&prepared, &source, &cache, plan, before, &mut watch)?;
+    let mut estimate = estimate(&prepared, &source, &cache, plan, before, &mut watch)?;
+    estimate.tuning = train::rehearse::rehearse(plan, &prepared, &source, &mut watch)?;
+    if let Some(tuning) = &estimate.tuning {
+        estimate.seconds += tuning.seconds;
+        if let Some(budget) = plan.finetune.time {
+            estimate.seconds = estimate.seconds.min(budget);
+        }
+        estimate.memory_bytes = estimate.memory_bytes.max(tuning.memory_bytes);
+        estimate.disk_bytes += tuning.disk_bytes;
+    }
     let name =
         RunFolder::free_name(&plan.runs_dir, plan.name.as_deref(), &train::wish(plan, &prepared))?;
     Ok(DryRun {
@@ -149,19 +159,18 @@ pub fn dry_run(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<DryRun> 
         command: plan.command.clone(),
         run: plan.runs_dir.join(name),
         seconds: watch.seconds(),
-        phases: vec![
-            Phase::Read,
-            Phase::Check,
-            Phase::Load,
-            Phase::Extract,
-            Phase::Fit,
-            Phase::Calibrate,
-            Phase::Evaluate,
-            Phase::Baselines,
-            Phase::Export,
-            Phase::Report,
-        ],
+        phases: phases(estimate.tuning.is_some()),
         splits: split_counts(&prepared.dataset),
         estimate,
     })
+}
+
+fn phases(tunes: bool) -> Vec<Phase> {
+    let mut phases = vec![Phase::Read, Phase::Check, Phase::Load, Phase::Extract, Phase::Fit];
+    phases.push(Phase::Calibrate);
+    if tunes {
+        phases.extend([Phase::Finetune, Phase::Extract]);
+    }
+    phases.extend([Phase::Evaluate, Phase::Baselines, Phase::Export, Phase::Report]);
+    phases
 }

@@ -13,7 +13,7 @@ pub const BINS: usize = 15;
 
 /// Fewer resamples of more samples: the interval of a large set is narrow in any case. Documents and
 /// reports say how many.
-fn resamples(n: usize) -> usize {
+pub fn resamples(n: usize) -> usize {
     (5_000_000 / n.max(1)).clamp(200, 1000)
 }
 

@@ -1,14 +1,14 @@
 //! The heads of `offshoot-stats`, as a run asks for them.
 
 use offshoot_stats::calibrate;
-use offshoot_stats::heads::{self, FitOptions, Head};
+use offshoot_stats::heads::{self, FitOptions, Head, Limit};
 use offshoot_stats::{Probabilities, Rows};
 use serde_json::json;
 
 use crate::{Result, TransferError};
 
 /// What to fit.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Request<'a> {
     /// An entry of the registry of heads.
     pub name: &'a str,
@@ -20,6 +20,8 @@ pub struct Request<'a> {
     pub seed: u64,
     /// Regularisation strength; `None` lets cross-validation choose.
     pub lambda: Option<f64>,
+    /// Ends the fit early.
+    pub limit: Limit,
 }
 
 /// A head on raw features and how it was found.
@@ -56,6 +58,7 @@ pub fn fit(request: &Request<'_>, rows: Rows<'_>, labels: &[u32]) -> Result<Fitt
         lambda: request.lambda,
         balanced: request.class_weights,
         seed: request.seed,
+        limit: request.limit.clone(),
         ..FitOptions::default()
     };
     let fitted = find(request.name)?.fit(rows, labels, request.classes, &options)?;

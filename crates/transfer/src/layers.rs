@@ -13,6 +13,7 @@ use offshoot_nn::TextBatch;
 use offshoot_nn::blocks::TokenPool;
 use offshoot_nn::cpu::{PlanOptions, TextPlan, pool_tokens, unit_length};
 use offshoot_stats::Rows;
+use offshoot_stats::heads::Limit;
 
 use crate::cache::Cache;
 use crate::encoder::{EncoderFacts, TABLE};
@@ -400,6 +401,7 @@ impl Wide<'_> {
             class_weights: plan.class_weights,
             seed: plan.seed,
             lambda: None,
+            limit: Limit::default(),
         };
         let dim = self.facts.features;
         let form = |data: &[f32], n| -> Result<()> {

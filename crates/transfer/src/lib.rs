@@ -3,6 +3,9 @@
 //! Every function takes a plan from [`plan`], reports to an [`Observer`] and returns a document
 //! from [`documents`]. Errors know their exit code ([`TransferError::exit_code`]).
 
+#[cfg(test)]
+extern crate self as offshoot_transfer;
+
 pub mod cache;
 mod check;
 mod demo;
@@ -50,7 +53,7 @@ pub use digest::Sha;
 pub use doctor::doctor;
 pub use documents::{
     Baseline, CheckReport, DataProblem, DoctorReport, DryRun, Estimate, ExplainReport, Explanation,
-    ExtractReport, Figures, PredictReport, Prediction, TrainReport,
+    ExtractReport, Figures, PhaseEstimate, PredictReport, Prediction, TrainReport, TuningEstimate,
 };
 pub use error::TransferError;
 pub use estimate::dry_run;

@@ -100,6 +100,8 @@ pub enum Event<'a> {
         /// Learning rate.
         lr: f64,
     },
+    /// Work goes on, and there is nothing to tell; asks whether it should.
+    Working,
     /// A phase ended.
     Finished {
         /// Which.

@@ -24,7 +24,7 @@ use crate::precision::{self, F32};
 use crate::run::record::ModelFacts;
 use crate::store::{Store, Stored};
 use crate::texts::Texts;
-use crate::{Result, TransferError};
+use crate::{Result, TransferError, durable};
 
 /// The embedded source.
 pub const DEFAULT: &str = "efficientnet_lite0";
@@ -617,6 +617,6 @@ pub fn carry(source: &Source, path: &Path, max_bytes: u64) -> Result<bool> {
     if 4 * values as u64 > max_bytes {
         return Ok(false);
     }
-    offshoot_weights::write_safetensors(path, params, &BTreeMap::new(), Precision::F32)?;
+    durable::write_params(path, params, &BTreeMap::new(), Precision::F32)?;
     Ok(true)
 }

@@ -3,15 +3,23 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
 
 use crate::run::record::PhaseSeconds;
 use crate::{Event, Flow, Observer, Phase, Result, TransferError};
+
+/// How often the observer is asked while work goes on that tells nothing.
+const TICK: Duration = Duration::from_millis(50);
 
 /// Passes events on and remembers warnings and wall times.
 pub struct Watch<'o> {
     observer: &'o mut dyn Observer,
     started: Instant,
+    /// Seconds that earlier processes worked on the same run.
+    earlier: f64,
     /// Wall times of finished phases, in order.
     pub phases: Vec<PhaseSeconds>,
     /// Every warning so far.
@@ -29,6 +37,7 @@ impl<'o> Watch<'o> {
         Self {
             observer,
             started: Instant::now(),
+            earlier: 0.0,
             phases: Vec::new(),
             warnings: Vec::new(),
             log: None,
@@ -40,6 +49,16 @@ impl<'o> Watch<'o> {
     /// Wall time since the start.
     pub fn seconds(&self) -> f64 {
         self.started.elapsed().as_secs_f64()
+    }
+
+    /// The same with the time of earlier processes that worked on this run.
+    pub fn spent(&self) -> f64 {
+        self.earlier + self.seconds()
+    }
+
+    /// The run had taken so many seconds when it was written down what now goes on.
+    pub fn goes_on_from(&mut self, seconds: f64) {
+        self.earlier = self.earlier.max(seconds);
     }
 
     /// From now on lines also go to `path`; what was said before goes there first.
@@ -86,6 +105,44 @@ impl<'o> Watch<'o> {
         cached: usize,
     ) -> Result<()> {
         self.tell(&Event::Progress { phase, done, total, cached })
+    }
+
+    /// Asks whether to go on, where there is nothing to tell.
+    pub fn ask(&mut self) -> Result<()> {
+        self.tell(&Event::Working)
+    }
+
+    /// Runs work that tells nothing, and asks all the while whether to go on. Where the answer is no, the
+    /// flag that `work` was given goes up, and what it returns is dropped.
+    pub fn listening<T: Send>(
+        &mut self,
+        work: impl FnOnce(&Arc<AtomicBool>) -> T + Send,
+    ) -> Result<T> {
+        let stop = Arc::new(AtomicBool::new(false));
+        self.ask()?;
+        // A thread of the pool that only waited would be missing from the work.
+        if rayon::current_thread_index().is_some() {
+            return Ok(work(&stop));
+        }
+        let (done, result) = sync_channel(1);
+        std::thread::scope(|threads| {
+            let flag = Arc::clone(&stop);
+            threads.spawn(move || done.send(work(&flag)));
+            let mut told = Ok(());
+            loop {
+                match result.recv_timeout(TICK) {
+                    Ok(result) => return told.map(|()| result),
+                    Err(RecvTimeoutError::Timeout) if told.is_ok() => {
+                        told = self.ask();
+                        stop.store(told.is_err(), Ordering::Relaxed);
+                    }
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => {
+                        return Err(TransferError::Internal("a worker panicked".into()));
+                    }
+                }
+            }
+        })
     }
 
     /// Tells where training stands.

@@ -2,7 +2,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use offshoot_transfer::report::words;
-use offshoot_transfer::{AdaptMlm, DryRun, Method, Precision, Result, TrainPlan, dry_run, train};
+use offshoot_transfer::{
+    AdaptMlm, DryRun, Method, PhaseEstimate, Precision, Result, TrainPlan, dry_run, train,
+};
 
 use super::columns::Columns;
 use super::{figures, gate, nearest};
@@ -226,7 +228,7 @@ fn show_estimate(context: &Context, plan: &TrainPlan, dry: &DryRun) -> Result<()
     let splits: Vec<String> =
         dry.splits.iter().map(|(name, n)| format!("{} {name}", words::count(*n))).collect();
     let phases: Vec<&str> = dry.phases.iter().map(|phase| phase.verb()).collect();
-    let rows = [
+    let mut rows = vec![
         ["run", &dry.run.display().to_string()],
         ["samples", &splits.join(", ")],
         ["features", &format!("{} (head {})", plan.model, plan.head)],
@@ -242,8 +244,21 @@ fn show_estimate(context: &Context, plan: &TrainPlan, dry: &DryRun) -> Result<()
         ["memory", &words::bytes(estimate.memory_bytes)],
         ["disk", &words::bytes(estimate.disk_bytes)],
         ["time", &words::seconds(estimate.seconds)],
-    ];
-    let rows = rows.map(|row| row.map(str::to_string));
+    ]
+    .into_iter()
+    .map(|row| row.map(str::to_string))
+    .collect::<Vec<_>>();
+    if let Some(tuning) = &estimate.tuning {
+        let phase = |phase: &PhaseEstimate| {
+            let epochs = words::counted(phase.epochs, "epoch", "epochs");
+            format!("{}: {epochs} of {}", phase.name, words::seconds(phase.seconds_per_epoch))
+        };
+        let mut phases: Vec<String> = tuning.phases.iter().map(phase).collect();
+        if tuning.refit {
+            phases.push("then once more on train and validation".into());
+        }
+        rows.insert(5, ["tuning".into(), phases.join(", ")]);
+    }
     let header = [("plan", Align::Left), ("", Align::Left)];
     context.print(table::text(header, &rows))
 }

@@ -6,6 +6,7 @@
 mod centroid;
 mod knn;
 mod lda;
+mod limit;
 mod linear;
 mod logistic;
 mod ridge;
@@ -14,12 +15,13 @@ use serde::{Deserialize, Serialize};
 
 pub use centroid::Centroids;
 pub use knn::Neighbours;
+pub use limit::Limit;
 pub use linear::Linear;
 
 use crate::{Probabilities, Result, Rows, StatsError, check};
 
 /// How a head is fitted.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct FitOptions {
     /// Regularisation strength; `None` chooses it by cross-validation where the head has one.
     pub lambda: Option<f64>,
@@ -34,6 +36,8 @@ pub struct FitOptions {
     pub standardise: bool,
     /// Keys every random draw.
     pub seed: u64,
+    /// Ends an iterative fit early.
+    pub limit: Limit,
 }
 
 impl Default for FitOptions {
@@ -45,6 +49,7 @@ impl Default for FitOptions {
             balanced: false,
             standardise: true,
             seed: 0,
+            limit: Limit::default(),
         }
     }
 }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Sha;
 use crate::plan::CachePlan;
 use crate::{Result, TransferError, durable};
-pub use rows::RowStore;
+pub use rows::{CHUNK_ROWS as PENDING_ROWS, CHUNK_VALUES as PENDING_VALUES, RowStore};
 
 /// Everything but the sample that decides a row's values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

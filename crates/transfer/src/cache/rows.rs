@@ -14,9 +14,9 @@ use crate::{Result, TransferError};
 
 /// A chunk is written when it has this many rows, or after [`CHUNK_TIME`]: few files on one hand,
 /// little lost by a killed process on the other.
-const CHUNK_ROWS: usize = 1024;
+pub const CHUNK_ROWS: usize = 1024;
 /// Or when it holds so many values: rows of activations are long.
-const CHUNK_VALUES: usize = 8 << 20;
+pub const CHUNK_VALUES: usize = 8 << 20;
 const CHUNK_TIME: Duration = Duration::from_secs(5);
 
 /// Rows of `dim` values by the sha256 of their sample.

@@ -267,7 +267,7 @@ fn pictures(
     }
     let file = |name: &str| out.join(name);
     let metadata = BTreeMap::from([("format".to_string(), "pt".to_string())]);
-    offshoot_weights::write_safetensors(&file(MODEL), &weights, &metadata, Precision::F32)?;
+    durable::write_params(&file(MODEL), &weights, &metadata, Precision::F32)?;
     let spec = source.pictures()?.spec();
     let own = Own {
         recipe: recipe.name.into(),

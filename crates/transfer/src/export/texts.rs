@@ -47,7 +47,7 @@ pub(super) fn write(out: &Path, parts: Parts<'_>) -> Result<()> {
     let Parts { recipe, params, facts, tokenizer, preprocessing, classes, head } = parts;
     let metadata = BTreeMap::from([("format".to_string(), "pt".to_string())]);
     let tensors = |name: &str, tensors: &Params| {
-        offshoot_weights::write_safetensors(&out.join(name), tensors, &metadata, Precision::F32)
+        durable::write_params(&out.join(name), tensors, &metadata, Precision::F32)
     };
     let is_table = facts.family == TABLE;
     let mut encoder = backbone(recipe, params);

@@ -23,8 +23,8 @@ pub enum Kind {
     Ema,
     /// Mean over the last quarter of the epochs (Izmailov et al. 2018, arXiv:1803.05407).
     Swa,
-    /// Mean over epochs, each of which joins where validation does not suffer, in the order of training
-    /// (after the greedy soup of Wortsman et al. 2022, arXiv:2203.05482).
+    /// Mean over epochs, which join in the order of their metric on validation, each where validation does
+    /// not suffer (the greedy soup of Wortsman et al. 2022, arXiv:2203.05482).
     Soup,
     /// On the way from the first weights to the tuned ones (Wortsman et al. 2022, arXiv:2109.01903).
     WiseFt,

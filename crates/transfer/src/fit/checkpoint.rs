@@ -20,11 +20,13 @@ use crate::{Result, TransferError, durable};
 const FOLDER: &str = "checkpoints";
 const STATE: &str = "state.json";
 const COMPLETE: &str = "COMPLETE";
+const SOUP: &str = "soup";
 /// How many are kept: the one before the last serves where the last was damaged.
 const KEPT: usize = 2;
 
 /// How far training is. Everything else follows from the plan.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct State {
     /// Phase of the schedule.
     pub phase: usize,
@@ -38,8 +40,12 @@ pub struct State {
     pub epochs: u64,
     /// Epochs of each phase, as the time budget allows.
     pub planned: Vec<usize>,
-    /// Seconds from the last update to the end of the run, where there is a time budget.
-    pub after: Option<f64>,
+    /// How many of the phases were planned when they began.
+    pub settled: usize,
+    /// Updates of this phase, where the time does not suffice for an epoch.
+    pub updates: Option<usize>,
+    /// Seconds that the run had taken, earlier processes included.
+    pub spent: f64,
     /// The learning rate found by the sweep.
     pub found_lr: Option<f64>,
     /// What divergence has left of the learning rate.
@@ -62,8 +68,21 @@ pub struct State {
     pub stale: usize,
     /// Weights that were averaged so far.
     pub averaged: u64,
+    /// Weights that may go into a soup.
+    pub ingredients: Vec<Ingredient>,
     /// Why training ended, once it has.
     pub ended: Option<String>,
+}
+
+/// Weights after an epoch that may go into a soup, in a file of their own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ingredient {
+    /// Epochs before it.
+    pub epoch: u64,
+    /// On validation, where there is one.
+    pub judged: Option<Judgement>,
+    /// Of its file.
+    pub sha256: String,
 }
 
 /// The weights that are kept.
@@ -76,6 +95,10 @@ pub struct Best {
     /// Epochs before it.
     pub epoch: u64,
 }
+
+/// The files of a checkpoint, which [`Checkpoint`] explains.
+pub const PARTS: [&str; 7] =
+    ["model", "optimizer", "best", "factors", "average", "good", "good_optimizer"];
 
 /// Everything that a checkpoint holds.
 #[derive(Debug, Clone, Default)]
@@ -107,58 +130,62 @@ struct Stored {
     files: BTreeMap<String, String>,
 }
 
-impl Checkpoint {
-    fn parts(&self) -> [(&'static str, &Params); 7] {
-        [
-            ("model", &self.model),
-            ("optimizer", &self.optimiser),
-            ("best", &self.best),
-            ("factors", &self.factors),
-            ("average", &self.average),
-            ("good", &self.good),
-            ("good_optimizer", &self.good_optimiser),
-        ]
-    }
+/// A checkpoint on its way to disk. It appears when it is finished, and not at all otherwise.
+pub struct Writing {
+    run: PathBuf,
+    temporary: tempfile::TempDir,
+    files: BTreeMap<String, String>,
+}
 
-    /// Writes it below the run folder `run` and removes those before the last but one.
-    pub fn save(&self, run: &Path) -> Result<()> {
+impl Writing {
+    /// Begins one below the run folder `run`.
+    pub fn begin(run: &Path) -> Result<Self> {
         let root = run.join(FOLDER);
         durable::create_dir(&root)?;
-        let name = format!("step-{:08}", self.state.step);
-        let target = root.join(&name);
-        let temporary = tempfile::Builder::new()
-            .prefix(durable::TEMPORARY_PREFIX)
-            .tempdir_in(&root)
-            .map_err(|e| TransferError::io(&root, e))?;
-        let mut files = BTreeMap::new();
-        for (part, params) in self.parts() {
-            if params.is_empty() {
-                continue;
-            }
-            let file = format!("{part}.safetensors");
-            let path = temporary.path().join(&file);
-            offshoot_weights::write_safetensors(&path, params, &BTreeMap::new(), Precision::F32)?;
-            files.insert(file, Sha::of_file(&path)?.to_string());
+        let temporary = durable::temporary_dir(&root)?;
+        Ok(Self { run: run.into(), temporary, files: BTreeMap::new() })
+    }
+
+    /// Writes one of [`PARTS`]; empty ones need no file.
+    pub fn part(&mut self, part: &str, params: &Params) -> Result<()> {
+        if params.is_empty() {
+            return Ok(());
         }
-        let stored = Stored { state: self.state.clone(), history: self.history.clone(), files };
-        let path = temporary.path().join(STATE);
-        durable::write_json(&path, &stored)?;
-        let sum = Sha::of_file(&path)?.to_string();
-        durable::write(&temporary.path().join(COMPLETE), sum.as_bytes())?;
-        if target.exists() {
-            // Written before by a process that was killed right after, with the same content.
-            fs::remove_dir_all(&target).map_err(|e| TransferError::io(&target, e))?;
-        }
-        durable::rename_dir(&temporary.keep(), &target)?;
-        let mut all = folders(run);
-        all.truncate(all.len().saturating_sub(KEPT));
-        for old in all {
-            // It is only disk space; the next checkpoint tries again.
-            let _ = fs::remove_dir_all(old);
-        }
+        let file = format!("{part}.safetensors");
+        let path = self.temporary.path().join(&file);
+        let sha256 = durable::write_params(&path, params, &BTreeMap::new(), Precision::F32)?;
+        self.files.insert(file, sha256);
         Ok(())
     }
 
+    /// Writes how far training is, gives the checkpoint its name and removes those before the last but one.
+    pub fn finish(self, state: &State, history: &History) -> Result<()> {
+        let Self { run, temporary, files } = self;
+        let root = run.join(FOLDER);
+        let path = temporary.path().join(STATE);
+        let stored = Stored { state: state.clone(), history: history.clone(), files };
+        durable::write_json(&path, &stored)?;
+        let sum = Sha::of_file(&path)?.to_string();
+        durable::write(&temporary.path().join(COMPLETE), sum.as_bytes())?;
+        // One of the same step is there after a return to earlier weights; it stays until this one is whole.
+        let name = format!("step-{:08}", state.step);
+        let names = (1..).map(|n| if n == 1 { name.clone() } else { format!("{name}-{n}") });
+        let free = names.map(|name| root.join(name)).find(|path| !path.exists());
+        let target = free.unwrap_or_else(|| root.join(&name));
+        durable::rename_dir(temporary.path(), &target)?;
+        // It has another name now, and nothing is left to remove.
+        let _ = temporary.keep();
+        let mut all = folders(&run);
+        all.truncate(all.len().saturating_sub(KEPT));
+        for old in all {
+            // It is only disk space; the next checkpoint tries again.
+            let _ = durable::remove_dir(&old);
+        }
+        Ok(())
+    }
+}
+
+impl Checkpoint {
     /// The latest whole one below the run folder `run`, and what was wrong with later ones.
     pub fn latest(run: &Path) -> Result<(Option<Self>, Vec<String>)> {
         let mut refused = Vec::new();
@@ -192,25 +219,20 @@ impl Checkpoint {
             }
             parts.insert(file, offshoot_weights::read(&path)?.params);
         }
-        let mut take =
-            |part: &str| parts.remove(&format!("{part}.safetensors")).unwrap_or_default();
-        Ok(Self {
-            state,
-            history,
-            model: take("model"),
-            optimiser: take("optimizer"),
-            best: take("best"),
-            factors: take("factors"),
-            average: take("average"),
-            good: take("good"),
-            good_optimiser: take("good_optimizer"),
-        })
+        let [model, optimiser, best, factors, average, good, good_optimiser] =
+            PARTS.map(|part| parts.remove(&format!("{part}.safetensors")).unwrap_or_default());
+        Ok(Self { state, history, model, optimiser, best, factors, average, good, good_optimiser })
     }
 
     /// What serves as the run folder of another course inside the run folder `run`, so that
     /// [`Checkpoint::clear`] takes its checkpoints along.
     pub fn inside(run: &Path, course: &str) -> PathBuf {
         run.join(FOLDER).join(course)
+    }
+
+    /// Where the weights after an epoch wait for a soup, in the run folder `run`.
+    pub fn ingredient(run: &Path, epoch: u64) -> PathBuf {
+        run.join(FOLDER).join(SOUP).join(format!("epoch-{epoch:06}.safetensors"))
     }
 
     /// Removes all checkpoints of a finished run.
@@ -237,6 +259,14 @@ mod tests {
     use super::*;
     use offshoot_nn::Array;
 
+    fn save(checkpoint: &Checkpoint, run: &Path) {
+        let mut writing = Writing::begin(run).unwrap();
+        writing.part("model", &checkpoint.model).unwrap();
+        writing.part("best", &checkpoint.best).unwrap();
+        writing.part("optimizer", &checkpoint.optimiser).unwrap();
+        writing.finish(&checkpoint.state, &checkpoint.history).unwrap();
+    }
+
     fn checkpoint(step: u64) -> Checkpoint {
         let array = Array { shape: vec![2], data: vec![step as f32, 0.1 + step as f32] };
         let (metric, loss) = (0.1 + 0.2, f64::MAX);
@@ -259,10 +289,10 @@ mod tests {
         let run = tempfile::tempdir().unwrap();
         assert!(Checkpoint::latest(run.path()).unwrap().0.is_none());
         for step in 1..5 {
-            checkpoint(step).save(run.path()).unwrap();
+            save(&checkpoint(step), run.path());
         }
-        // Again, as after a kill right behind the last one.
-        checkpoint(4).save(run.path()).unwrap();
+        // Again, as after a return to earlier weights.
+        save(&checkpoint(4), run.path());
         let (found, refused) = Checkpoint::latest(run.path()).unwrap();
         let found = found.unwrap();
         assert!(refused.is_empty());
@@ -278,8 +308,8 @@ mod tests {
     fn a_flipped_bit_in_any_file_falls_back_to_the_one_before() {
         for file in ["model.safetensors", "best.safetensors", STATE, COMPLETE] {
             let run = tempfile::tempdir().unwrap();
-            checkpoint(1).save(run.path()).unwrap();
-            checkpoint(2).save(run.path()).unwrap();
+            save(&checkpoint(1), run.path());
+            save(&checkpoint(2), run.path());
             let path = folders(run.path())[1].join(file);
             let mut bytes = fs::read(&path).unwrap();
             let last = bytes.len() - 1;
@@ -294,7 +324,7 @@ mod tests {
     #[test]
     fn half_a_checkpoint_is_not_seen() {
         let run = tempfile::tempdir().unwrap();
-        checkpoint(1).save(run.path()).unwrap();
+        save(&checkpoint(1), run.path());
         let half = run.path().join(FOLDER).join(".offshoot-tmp-x");
         fs::create_dir(&half).unwrap();
         fs::write(half.join(STATE), "{").unwrap();

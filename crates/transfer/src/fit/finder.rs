@@ -2,17 +2,17 @@
 //! as before afterwards, to the bit.
 
 use super::Setting;
-use super::inputs::Inputs;
+use super::course::Room;
 use super::optimiser::Optimiser;
-use super::step::{Batch, Pupil};
-use super::strategy::Phase as Stretch;
+use super::step::Batch;
 use crate::monitor::Record;
 use crate::watch::Watch;
 use crate::{Phase, Result};
 
 const LOWEST: f64 = 1e-7;
 const HIGHEST: f64 = 10.0;
-const STEPS: usize = 100;
+/// Steps of a sweep that has time.
+pub const STEPS: usize = 100;
 /// Share of the past in the smoothed loss.
 const SMOOTHING: f64 = 0.9;
 /// The sweep ends where the smoothed loss is so many times its lowest value.
@@ -22,27 +22,27 @@ const ENOUGH: f64 = 4.0;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sweep(Vec<[f64; 2]>);
 
-/// Sweeps (Smith 2017, arXiv:1506.01186).
+/// Sweeps in so many steps (Smith 2017, arXiv:1506.01186).
 pub fn sweep(
     setting: &Setting<'_>,
-    pupil: &mut Pupil,
-    inputs: &Inputs<'_>,
-    phase: &Stretch,
+    room: &mut Room<'_>,
+    steps: usize,
     watch: &mut Watch<'_>,
 ) -> Result<Sweep> {
+    let Room { phase, inputs, pupil, .. } = room;
     let (before, extras) = (pupil.learner.trained(), pupil.learner.extras());
     let mut optimiser = Optimiser::new(setting.optimiser());
     let mut sweep = Sweep::default();
     let view = inputs.view(0);
     let mut queue = Vec::new();
     let (mut smooth, mut lowest) = (0.0, f64::INFINITY);
-    for step in 0..STEPS {
+    for step in 0..steps {
         let epoch = step as u64;
         if queue.is_empty() {
             queue = super::course::batches(setting, epoch);
         }
         let Some(places) = queue.pop() else { break };
-        let lr = LOWEST * (HIGHEST / LOWEST).powf(step as f64 / (STEPS - 1) as f64);
+        let lr = LOWEST * (HIGHEST / LOWEST).powf(step as f64 / (steps - 1) as f64);
         let samples: Vec<usize> = places.iter().map(|&place| setting.train[place]).collect();
         let batch = Batch { samples: &samples, places: &places, view, step: epoch };
         let outcome = setting.gradients(pupil, inputs, &batch)?;
@@ -55,7 +55,7 @@ pub fn sweep(
         sweep.0.push([lr, corrected]);
         let momentum = optimiser.momentum();
         setting.update(pupil, &mut optimiser, phase, lr / phase.lr, momentum);
-        watch.progress(Phase::Finetune, step + 1, STEPS, 0)?;
+        watch.progress(Phase::Finetune, step + 1, steps, 0)?;
     }
     pupil.learner.load(&before)?;
     pupil.learner.restore_extras(&extras)?;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::head::LinearHead;
 use super::inputs::{Inputs, View};
 use super::net::Fixed;
+use crate::watch::Watch;
 use crate::{Result, TransferError};
 
 /// A metric and the loss on the same samples.
@@ -84,19 +85,19 @@ impl Judge<'_> {
         params: &Params,
         samples: &[usize],
         inputs: &Inputs<'_>,
+        watch: &mut Watch<'_>,
     ) -> Result<Vec<f32>> {
         let from = self.boundary.clone().filter(|_| inputs.are_activations());
         let options = PlanOptions { precision: self.precision, from, ..PlanOptions::default() };
-        // On a thread of the pool, as gradients are.
-        rayon::scope(|_| {
-            let plan = Fixed::new(self.recipe, params, &options)?;
-            let mut features = Vec::with_capacity(samples.len() * self.recipe.feature_dim);
-            for batch in samples.chunks(inputs.together()) {
-                let input = inputs.batch(batch, View::Plain)?;
-                features.extend(plan.run(&input, batch.len())?);
-            }
-            Ok(features)
-        })
+        // On threads of the pool, as gradients are.
+        let plan = rayon::scope(|_| Fixed::new(self.recipe, params, &options))?;
+        let mut features = Vec::with_capacity(samples.len() * self.recipe.feature_dim);
+        for batch in samples.chunks(inputs.together()) {
+            watch.ask()?;
+            let run = || plan.run(&inputs.batch(batch, View::Plain)?, batch.len());
+            features.extend(rayon::scope(|_| run())?);
+        }
+        Ok(features)
     }
 
     /// Judges `params`, the whole network; `None` without samples.
@@ -105,12 +106,13 @@ impl Judge<'_> {
         params: &Params,
         head: &LinearHead,
         inputs: &Inputs<'_>,
+        watch: &mut Watch<'_>,
     ) -> Result<Option<Verdict>> {
         if self.samples.is_empty() {
             return Ok(None);
         }
         let mut probabilities = Vec::with_capacity(self.samples.len() * head.classes);
-        let logits = head.forward(&self.features(params, &self.samples, inputs)?);
+        let logits = head.forward(&self.features(params, &self.samples, inputs, watch)?);
         logits.chunks_exact(head.classes).for_each(|row| softmax(row, &mut probabilities));
         if probabilities.iter().any(|p| !p.is_finite()) {
             // Weights that have left all bounds are worse than any others.

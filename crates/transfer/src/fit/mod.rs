@@ -12,6 +12,8 @@ mod certainty;
 mod checkpoint;
 mod contrast;
 mod course;
+#[cfg(test)]
+mod faults;
 mod finder;
 mod groups;
 mod head;
@@ -39,7 +41,7 @@ use offshoot_stats::heads::{Head, Linear};
 
 use crate::cache::Cache;
 use crate::extract::Extraction;
-use crate::monitor::History;
+use crate::monitor::{History, Record};
 use crate::plan::TrainPlan;
 use crate::prepare::Prepared;
 use crate::regularize::Spec;
@@ -72,6 +74,15 @@ fn usual_batch(samples: usize) -> usize {
     (samples / 10).next_power_of_two().clamp(8, 32)
 }
 
+/// Samples an update of this plan.
+pub fn batch(plan: &TrainPlan, samples: usize) -> usize {
+    let usual = match plan.method.name() {
+        "setfit" => usual_pair_batch(samples),
+        _ => usual_batch(samples),
+    };
+    plan.finetune.batch.unwrap_or(usual).min(samples)
+}
+
 /// The same, where pairs learn: half of the samples, so that a class meets itself and others.
 fn usual_pair_batch(samples: usize) -> usize {
     (samples / 2).next_power_of_two().clamp(8, 32).min(samples)
@@ -95,8 +106,34 @@ pub struct Job<'a> {
     pub probe: &'a Head,
     /// The same, fitted on train and validation where the plan says so.
     pub refitted: &'a Head,
-    /// Seconds that a sample takes through the network, where a time budget asks for it.
-    pub pace: f64,
+    /// How many samples there are.
+    pub sizes: Sizes,
+    /// Seconds from the end of tuning to the end of the run, where there is a time budget.
+    pub after: f64,
+    /// Seconds that fitting a head took.
+    pub fitting: f64,
+    /// Lines of `metrics.jsonl` so far.
+    pub told: &'a [serde_json::Value],
+}
+
+/// Samples of the data that a plan is made for. A rehearsal works on fewer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// To learn from.
+    pub train: usize,
+    /// To judge by.
+    pub val: usize,
+    /// All samples.
+    pub all: usize,
+}
+
+impl Sizes {
+    /// Of all the data.
+    pub fn of(prepared: &Prepared) -> Self {
+        let of = |split| prepared.of(split).len();
+        let all = prepared.dataset.samples.len();
+        Self { train: of(Split::Train), val: of(Split::Val), all }
+    }
 }
 
 /// A tuned network.
@@ -153,6 +190,10 @@ struct Setting<'a> {
     val: Vec<usize>,
     /// Below which checkpoints go.
     place: PathBuf,
+    /// Lines of `metrics.jsonl` before this course.
+    told: Vec<String>,
+    /// Seconds of the run at which training must have ended.
+    deadline: Option<f64>,
     /// The course that this one goes the way of, on more samples.
     way: Option<Way>,
     classes: usize,
@@ -165,106 +206,10 @@ struct Setting<'a> {
 /// [`TransferError::Stopped`] when the observer asks for it, after a checkpoint is on disk;
 /// [`TransferError::Diverged`] where the loss left all bounds three times.
 pub fn tune(job: &Job<'_>, watch: &mut Watch<'_>) -> Result<Option<Tuned>> {
-    let Some((recipe, source_params)) = &job.source.network else {
-        return Err(TransferError::usage(
-            format!("`{}` has no network to tune", job.source.name),
-            "`--method probe` fits a head on the features as they are",
-        ));
-    };
-    let settings = &job.plan.finetune;
-    let is_text = recipe.text().is_ok();
-    if is_text {
-        settings.check_for_texts()?;
-    }
-    let [train, val] = [Split::Train, Split::Val].map(|split| job.prepared.of(split));
-    let samples = &job.prepared.dataset.samples;
-    let labels: Vec<u32> = train.iter().filter_map(|&i| samples[i].label).collect();
-    let classes = job.prepared.dataset.classes.len();
-    let batch = settings.batch.unwrap_or_else(|| usual_batch(train.len())).min(train.len());
-    let updates = train.len().div_ceil(batch.max(1)).max(1);
-    let epochs = match settings.schedule.as_str() {
-        "bit" if settings.epochs.is_none() => schedule::bit_steps(train.len()).div_ceil(updates),
-        _ => settings.epochs.unwrap_or_else(|| usual_epochs(train.len())),
-    };
-    let supply = Supply {
-        samples,
-        extraction: job.extraction,
-        source: job.source,
-        cache: job.cache,
-        cache_bytes: job.plan.cache.max_bytes,
-        augment: inputs::pipeline(&settings.augment)?,
-        views: settings.views,
-        seed: job.plan.seed,
-    };
-    let groups = Groups::new(recipe);
-    let strategy = strategy::find(job.plan.method.name())?;
-    let mut setting = Setting {
-        job,
-        settings,
-        recipe,
-        schedule: Schedule::from_probe(Vec::new()),
-        norm: NormMode::Running,
-        precision: precision::of_network(&job.source.facts.precision),
-        regularize: settings.regularize.parse()?,
-        average: averaging::Kind::of(&settings.average),
-        softness: 1.0,
-        params: source_params.clone(),
-        probe: job.probe,
-        train,
-        labels,
-        val,
-        place: job.folder.path().into(),
-        way: None,
-        classes,
-        batch,
-        groups,
-    };
-    let sensitivity = match (strategy.wants_sensitivity)(settings) {
-        true => Some(step::sensitivity(&setting, &supply)?),
-        false => None,
-    };
-    let facts = Facts {
-        groups: &setting.groups,
-        settings,
-        samples: setting.train.len(),
-        classes,
-        epochs,
-        is_text,
-        sensitivity,
-    };
-    setting.schedule = (strategy.plan)(&facts)?;
-    if let Some(reason) = &setting.schedule.reason {
-        watch.note(&format!("{}: {reason}", job.plan.method.name()))?;
-    }
+    let supply = job.supply()?;
+    let setting = Setting::plan(job, &supply, watch)?;
     if setting.schedule.phases.is_empty() {
         return Ok(None);
-    }
-    if setting.schedule.has_pairs() {
-        settings.check_for_pairs()?;
-        setting.batch = settings.batch.unwrap_or_else(|| usual_pair_batch(setting.train.len()));
-    }
-    if setting.schedule.start == Start::Scratch {
-        setting.params = offshoot_nn::init::random_weights(recipe, job.plan.seed);
-    }
-    setting.norm = match (settings.norm.as_str(), setting.schedule.start) {
-        ("batch", _) | ("auto", Start::Scratch) => NormMode::Batch,
-        _ => NormMode::Running,
-    };
-    if setting.schedule.softens {
-        let of = |places: &[usize]| -> Vec<u32> {
-            places.iter().filter_map(|&i| samples[i].label).collect()
-        };
-        let held_out = of(&setting.val);
-        setting.softness = certainty::temperature(
-            job.probe,
-            job.extraction,
-            (&setting.train, &setting.labels),
-            (&setting.val, &held_out),
-        )?;
-        if setting.softness > 1.0 {
-            let text = format!("the loss divides logits by {:.1}", setting.softness);
-            watch.note(&text)?;
-        }
     }
     let started = watch.seconds();
     let (tuned, way) = course::run(&setting, &supply, watch)?;
@@ -273,6 +218,192 @@ pub fn tune(job: &Job<'_>, watch: &mut Watch<'_>) -> Result<Option<Tuned>> {
         return Ok(Some(tuned));
     }
     refit(setting, tuned, way, &supply, watch).map(Some)
+}
+
+impl Job<'_> {
+    fn network(&self) -> Result<(&Recipe, &Params)> {
+        self.source.network.as_ref().map(|(recipe, params)| (recipe, params)).ok_or_else(|| {
+            TransferError::usage(
+                format!("`{}` has no network to tune", self.source.name),
+                "`--method probe` fits a head on the features as they are",
+            )
+        })
+    }
+
+    fn supply(&self) -> Result<Supply<'_>> {
+        let settings = &self.plan.finetune;
+        Ok(Supply {
+            samples: &self.prepared.dataset.samples,
+            all: self.sizes.all,
+            extraction: self.extraction,
+            source: self.source,
+            cache: self.cache,
+            cache_bytes: self.plan.cache.max_bytes,
+            augment: inputs::pipeline(&settings.augment)?,
+            views: settings.views,
+            seed: self.plan.seed,
+        })
+    }
+}
+
+impl<'a> Setting<'a> {
+    /// Everything that follows from a job, the strategy's phases included; none keeps the probe.
+    fn plan(job: &'a Job<'a>, supply: &Supply<'_>, watch: &mut Watch<'_>) -> Result<Self> {
+        let (recipe, source_params) = job.network()?;
+        let settings = &job.plan.finetune;
+        let is_text = recipe.text().is_ok();
+        if is_text {
+            settings.check_for_texts()?;
+        }
+        let [train, val] = [Split::Train, Split::Val].map(|split| job.prepared.of(split));
+        let samples = &job.prepared.dataset.samples;
+        let labels: Vec<u32> = train.iter().filter_map(|&i| samples[i].label).collect();
+        let classes = job.prepared.dataset.classes.len();
+        let sizes = job.sizes;
+        let batch = settings.batch.unwrap_or_else(|| usual_batch(sizes.train)).min(sizes.train);
+        let updates = sizes.train.div_ceil(batch.max(1)).max(1);
+        let epochs = match settings.schedule.as_str() {
+            "bit" if settings.epochs.is_none() => {
+                schedule::bit_steps(sizes.train).div_ceil(updates)
+            }
+            _ => settings.epochs.unwrap_or_else(|| usual_epochs(sizes.train)),
+        };
+        let groups = Groups::new(recipe);
+        let strategy = strategy::find(job.plan.method.name())?;
+        let told: Result<Vec<String>> = job.told.iter().map(crate::monitor::line).collect();
+        let mut setting = Self {
+            job,
+            settings,
+            recipe,
+            schedule: Schedule::from_probe(Vec::new()),
+            norm: NormMode::Running,
+            precision: precision::of_network(&job.source.facts.precision),
+            regularize: settings.regularize.parse()?,
+            average: averaging::Kind::of(&settings.average),
+            softness: 1.0,
+            params: source_params.clone(),
+            probe: job.probe,
+            train,
+            labels,
+            val,
+            place: job.folder.path().into(),
+            told: told?,
+            deadline: settings.time.map(|budget| budget::deadline(budget, job.after)),
+            way: None,
+            classes,
+            batch,
+            groups,
+        };
+        let sensitivity = match (strategy.wants_sensitivity)(settings) {
+            true => Some(step::sensitivity(&setting, supply)?),
+            false => None,
+        };
+        let facts = Facts {
+            groups: &setting.groups,
+            settings,
+            samples: sizes.train,
+            classes,
+            epochs,
+            is_text,
+            sensitivity,
+        };
+        setting.schedule = (strategy.plan)(&facts)?;
+        if let Some(reason) = &setting.schedule.reason {
+            watch.note(&format!("{}: {reason}", job.plan.method.name()))?;
+        }
+        if setting.schedule.has_pairs() {
+            settings.check_for_pairs()?;
+            setting.batch = settings.batch.unwrap_or_else(|| usual_pair_batch(sizes.train));
+        }
+        if setting.schedule.start == Start::Scratch {
+            setting.params = offshoot_nn::init::random_weights(recipe, job.plan.seed);
+        }
+        setting.norm = match (settings.norm.as_str(), setting.schedule.start) {
+            ("batch", _) | ("auto", Start::Scratch) => NormMode::Batch,
+            _ => NormMode::Running,
+        };
+        if setting.schedule.softens {
+            let of = |places: &[usize]| -> Vec<u32> {
+                places.iter().filter_map(|&i| samples[i].label).collect()
+            };
+            let held_out = of(&setting.val);
+            setting.softness = certainty::temperature(
+                job.probe,
+                job.extraction,
+                (&setting.train, &setting.labels),
+                (&setting.val, &held_out),
+            )?;
+            if setting.softness > 1.0 {
+                let text = format!("the loss divides logits by {:.1}", setting.softness);
+                watch.note(&text)?;
+            }
+        }
+        Ok(setting)
+    }
+}
+
+/// What tuning takes, as a rehearsal on a few samples says.
+pub struct Rehearsal {
+    /// Names, epochs and seconds an epoch of the phases.
+    pub phases: Vec<(String, usize, f64)>,
+    /// Seconds in all.
+    pub seconds: f64,
+    /// Whether the network will be trained once more on train and validation.
+    pub refit: bool,
+    /// Bytes that all the data takes in memory beyond what these few samples took.
+    pub more_bytes: u64,
+    /// Weights to go on with, as tuning leaves them.
+    pub tuned: Tuned,
+}
+
+/// Times the first and the last phase, and goes through the last once: a job on a few of the samples, whose
+/// sizes are those of all the data. `None` where the strategy keeps the probe.
+pub fn rehearse(job: &Job<'_>, watch: &mut Watch<'_>) -> Result<Option<Rehearsal>> {
+    let supply = job.supply()?;
+    let mut setting = Setting::plan(job, &supply, watch)?;
+    let phases = std::mem::take(&mut setting.schedule.phases);
+    let (Some(first), Some(last)) = (phases.first(), phases.last()) else { return Ok(None) };
+    let (slow, views, more_bytes) = course::measure(&setting, &supply, last, watch)?;
+    let (fast, first_views) = match phases.len() {
+        1 => (slow, views),
+        _ => {
+            let (pace, views, _) = course::measure(&setting, &supply, first, watch)?;
+            (pace, views)
+        }
+    };
+    let [fast, slow] =
+        [(fast, first_views), (slow, views)].map(|(pace, v)| budget::Cost::new(&setting, pace, v));
+    let mut seconds = slow.view / setting.job.sizes.train.max(1) as f64 * job.sizes.val as f64;
+    if setting.settings.find_lr {
+        seconds += finder::STEPS as f64 * slow.epoch * setting.batch as f64
+            / setting.job.sizes.train.max(1) as f64;
+    }
+    // Phases between the two take what lies between.
+    let between = |i: usize, fast: f64, slow: f64| {
+        let share = i as f64 / (phases.len() - 1).max(1) as f64;
+        fast + share * (slow - fast)
+    };
+    let mut told = Vec::new();
+    for (i, phase) in phases.iter().enumerate() {
+        let cost = budget::Cost {
+            epoch: between(i, fast.epoch, slow.epoch),
+            view: between(i, fast.view, slow.view),
+            views: if i == 0 { fast.views } else { slow.views },
+        };
+        seconds += cost.of(phase.epochs);
+        told.push((phase.name.clone(), phase.epochs, cost.epoch));
+    }
+    let refit = setting.wants_refit();
+    let values = setting.groups.all_values() as u64;
+    let mut more_bytes = more_bytes;
+    if refit {
+        seconds *= 2.0 + job.sizes.val as f64 / job.sizes.train.max(1) as f64;
+        // The weights that were chosen wait beside those that learn once more.
+        more_bytes += 4 * values;
+    }
+    setting.schedule.phases = vec![strategy::Phase { epochs: 1, ..last.clone() }];
+    let (tuned, _) = course::run(&setting, &supply, watch)?;
+    Ok(Some(Rehearsal { phases: told, seconds, refit, more_bytes, tuned }))
 }
 
 /// Trains once more from the beginning, on train and validation, for as many epochs as were best: with few
@@ -292,8 +423,15 @@ fn refit(
     setting.probe = setting.job.refitted;
     setting.place = Checkpoint::inside(&setting.place, "refit");
     let epochs = way.epochs;
+    let mut history = chosen.history.clone();
+    let (samples, first_step) = (setting.train.len(), way.updates);
+    history.records.push(Record::Refit { samples, epochs, first_step });
+    let told: Result<Vec<String>> = history.records.iter().map(crate::monitor::line).collect();
+    setting.told.extend(told?);
     setting.way = Some(way);
     let (tuned, _) = course::run(&setting, supply, watch)?;
+    history.records.extend(tuned.history.records);
+    let chosen = Tuned { history, ..chosen };
     if tuned.epochs < epochs {
         watch.warn("the time did not suffice to train once more on train and validation")?;
         return Ok(chosen);
@@ -316,12 +454,12 @@ struct Way {
     planned: Vec<usize>,
     /// Epochs before the best weights.
     epochs: u64,
+    /// Updates of the whole course.
+    updates: u64,
     /// What the sweep found.
     found_lr: Option<f64>,
     /// What divergence left of the learning rate.
     lr_scale: f64,
-    /// Seconds from the last update to the end of the run, where there is a time budget.
-    after: Option<f64>,
 }
 
 impl Setting<'_> {
@@ -330,8 +468,18 @@ impl Setting<'_> {
         self.settings.optimiser.as_deref().unwrap_or(self.schedule.optimiser)
     }
 
-    /// Whether `tuned` should be trained once more on train and validation: few samples, an epoch that was
-    /// chosen, weights that validation did not mix, and time for it.
+    /// Whether tuned weights should be trained once more on train and validation: few samples, and weights
+    /// that validation did not mix.
+    fn wants_refit(&self) -> bool {
+        let mixed = matches!(self.average, averaging::Kind::Soup | averaging::Kind::WiseFt);
+        self.job.plan.refit
+            && !self.val.is_empty()
+            && !mixed
+            && self.job.sizes.train < REFIT_BELOW
+            && self.way.is_none()
+    }
+
+    /// The same, where an epoch was chosen and there is time for it.
     fn may_refit(
         &self,
         tuned: &Tuned,
@@ -339,16 +487,13 @@ impl Setting<'_> {
         seconds: f64,
         watch: &mut Watch<'_>,
     ) -> Result<bool> {
-        let mixed = matches!(self.average, averaging::Kind::Soup | averaging::Kind::WiseFt);
-        let chosen = tuned.helped && way.epochs > 0 && !self.val.is_empty();
-        if !self.job.plan.refit || !chosen || mixed || self.train.len() >= REFIT_BELOW {
+        if !self.wants_refit() || !tuned.helped || way.epochs == 0 {
             return Ok(false);
         }
-        let Some(budget) = self.settings.time else { return Ok(true) };
+        let Some(deadline) = self.deadline else { return Ok(true) };
         let more = 1.0 + self.val.len() as f64 / self.train.len() as f64;
         let share = way.epochs as f64 / tuned.epochs.max(1) as f64;
-        let needed = 1.2 * seconds * share * more + way.after.unwrap_or(0.0);
-        let enough = watch.seconds() + needed < budget;
+        let enough = watch.spent() + 1.1 * seconds * share * more < deadline;
         if !enough {
             watch.note("the time does not allow to train once more on train and validation")?;
         }

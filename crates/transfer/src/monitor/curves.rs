@@ -24,15 +24,27 @@ pub fn curves(history: &History, tuning: &Tuning) -> TrainingCurves {
         ..TrainingCurves::default()
     };
     let mut epochs = 0.0;
-    for record in &history.records {
+    // What is trained once more has no validation that a curve could show.
+    let first = |record: &&Record| !matches!(record, Record::Refit { .. });
+    for record in history.records.iter().take_while(first) {
         match record {
             Record::Phase { name, .. } => curves.phases.push((name.clone(), epochs)),
-            Record::Epoch { epoch, train_loss, val_loss, val_metric, metric, best, .. } => {
+            Record::Epoch {
+                epoch,
+                train_loss,
+                train_metric,
+                val_loss,
+                val_metric,
+                metric,
+                best,
+                ..
+            } => {
                 epochs = f64::from(*epoch);
                 curves.metric.clone_from(metric);
                 curves.epochs.push(EpochPoint {
                     epoch: epochs,
                     train_loss: *train_loss,
+                    train_metric: *train_metric,
                     val_loss: *val_loss,
                     val_metric: *val_metric,
                     best: *best,
@@ -44,7 +56,7 @@ pub fn curves(history: &History, tuning: &Tuning) -> TrainingCurves {
                 let known = named.into_iter().filter_map(|(name, lr)| Some((name.into(), (*lr)?)));
                 curves.suggestions = known.collect();
             }
-            Record::Step { .. } | Record::Stopped { .. } => {}
+            Record::Step { .. } | Record::Refit { .. } | Record::Stopped { .. } => {}
         }
     }
     curves

@@ -68,6 +68,15 @@ pub enum Record {
         /// Within the longest fall.
         valley: Option<f64>,
     },
+    /// From here on the network is trained once more, on train and validation; steps count on.
+    Refit {
+        /// Samples that it learns from now.
+        samples: usize,
+        /// Epochs that it takes.
+        epochs: u64,
+        /// Updates before it.
+        first_step: u64,
+    },
     /// The end.
     Stopped {
         /// Why.
@@ -85,7 +94,7 @@ impl Record {
     /// Updates before this was told.
     pub fn step(&self) -> Option<u64> {
         match self {
-            Self::Phase { first_step, .. } => Some(*first_step),
+            Self::Phase { first_step, .. } | Self::Refit { first_step, .. } => Some(*first_step),
             Self::Step { step, .. } | Self::Epoch { step, .. } | Self::Stopped { step, .. } => {
                 Some(*step)
             }

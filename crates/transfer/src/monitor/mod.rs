@@ -2,8 +2,10 @@
 
 mod curves;
 mod history;
+mod journal;
 pub mod overfitting;
 pub mod tensorboard;
 
 pub use curves::curves;
 pub use history::{History, Record};
+pub use journal::{Journal, line};

@@ -20,10 +20,11 @@ pub struct Scalar {
 /// What a history has for TensorBoard.
 pub fn scalars(history: &History) -> Vec<Scalar> {
     let mut scalars = Vec::new();
-    let mut add = |tag: &str, step: u64, value: f64| {
-        scalars.push(Scalar { tag: tag.into(), step, value: value as f32 });
-    };
+    let mut within = "";
     for record in &history.records {
+        let mut add = |tag: &str, step: u64, value: f64| {
+            scalars.push(Scalar { tag: format!("{within}{tag}"), step, value: value as f32 });
+        };
         match record {
             Record::Step { step, loss, terms, lr, .. } => {
                 add("loss/batch", *step, *loss);
@@ -44,6 +45,7 @@ pub fn scalars(history: &History) -> Vec<Scalar> {
                     value.iter().for_each(|value| add(&tag, *step, *value));
                 }
             }
+            Record::Refit { .. } => within = "refit/",
             Record::Phase { .. } | Record::LrFinder { .. } | Record::Stopped { .. } => {}
         }
     }

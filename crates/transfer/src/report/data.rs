@@ -124,6 +124,9 @@ pub struct EpochPoint {
     pub epoch: f64,
     /// Mean loss of the batches as they learned.
     pub train_loss: f64,
+    /// Metric of the batches as they learned, where it is known.
+    #[serde(default)]
+    pub train_metric: Option<f64>,
     /// Loss on validation.
     pub val_loss: Option<f64>,
     /// Metric on validation.

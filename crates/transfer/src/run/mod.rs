@@ -61,14 +61,10 @@ impl RunFolder {
     /// Makes a new folder: `name` as it is, or the first free one of `wish`, `wish-2`, ….
     pub fn create(runs_dir: &Path, name: Option<&str>, wish: &str) -> Result<Self> {
         durable::create_dir(runs_dir)?;
-        let make = |name: &str| {
+        let make = |name: &str| -> Result<Option<Self>> {
             let path = runs_dir.join(name);
             // Making the folder is what reserves the name among concurrent processes.
-            match fs::create_dir(&path) {
-                Ok(()) => Ok(Some(Self { path })),
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(None),
-                Err(e) => Err(TransferError::io(path, e)),
-            }
+            Ok(durable::reserve_dir(&path)?.then_some(Self { path }))
         };
         if let Some(name) = name {
             check_name(name)?;

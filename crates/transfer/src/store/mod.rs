@@ -342,12 +342,7 @@ impl Store {
             ("source_sha256".to_owned(), source_sha256.clone()),
         ];
         let weights = made.join(WEIGHTS);
-        let sha256 = offshoot_weights::write_safetensors(
-            &weights,
-            &params,
-            &metadata.into(),
-            Precision::F32,
-        )?;
+        let sha256 = durable::write_params(&weights, &params, &metadata.into(), Precision::F32)?;
         let bytes = fs::metadata(&weights).map_err(|e| TransferError::io(&weights, e))?.len();
         if let Some(described) = &described {
             let json = described.texts.tokenizer().json().as_bytes();

@@ -5,6 +5,7 @@ use std::time::Instant;
 use offshoot_data::Split;
 use offshoot_stats::Probabilities;
 
+use super::budget;
 use super::probe::Probe;
 use crate::cache::Cache;
 use crate::documents::Baseline;
@@ -54,7 +55,8 @@ pub fn measure(
             };
             precision::settle(&mut source, plan.precision, samples, watch)?;
             let extraction = extract(samples, &source, cache, plan.batch, Phase::Baselines, watch)?;
-            let mut probe = Probe::fit(plan, prepared, &extraction, watch)?;
+            let until = budget::baseline_until(plan, watch);
+            let mut probe = Probe::fit(plan, prepared, &extraction, until, watch)?;
             let evaluated = probe.evaluate(plan, prepared, &extraction, watch)?;
             let seconds = start.elapsed().as_secs_f64();
             let figures = evaluated.figures;

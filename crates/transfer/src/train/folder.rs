@@ -7,21 +7,24 @@ use offshoot_stats::metrics::Confusion;
 
 use crate::digest::Sha;
 use crate::documents::TrainReport;
+use crate::durable::Lines;
 use crate::extract::Extraction;
-use crate::monitor::{History, tensorboard};
+use crate::monitor::{History, line, tensorboard};
 use crate::plan::TrainPlan;
 use crate::prepare::{Prepared, split_name};
 use crate::run::RunFolder;
 use crate::run::record::{RunRecord, RunState, Usage};
 use crate::source::Source;
 use crate::watch::Watch;
-use crate::{Phase, Result, TransferError, figures, machine, table};
+use crate::{Phase, Result, figures, machine, table};
 
 use super::baselines::Measured;
 use super::evaluate::Evaluated;
 use super::probe::Probe;
 
 const MANIFEST: &str = "data/manifest.csv";
+/// One line for each thing that training told.
+pub const METRICS: &str = "metrics.jsonl";
 /// TensorBoard looks for names of this form; the last part is usually the machine's name, which is
 /// nobody's business.
 const EVENTS: &str = "tensorboard/events.out.tfevents.0.offshoot";
@@ -166,16 +169,12 @@ pub fn write_eval(
     )
 }
 
+/// The whole of `metrics.jsonl`: what tuning told is there already and stays where it is.
 fn write_metrics(folder: &RunFolder, probe: &Probe, report: &TrainReport) -> Result<()> {
-    let failed = |e: serde_json::Error| TransferError::Internal(format!("metrics.jsonl: {e}"));
-    let mut lines = String::new();
-    let test = serde_json::to_value(&report.figures).map_err(failed)?;
-    let last = serde_json::json!({ "phase": "evaluate", "split": "test", "figures": test });
-    for line in probe.history.iter().chain([&last]) {
-        lines.push_str(&serde_json::to_string(line).map_err(failed)?);
-        lines.push('\n');
-    }
-    folder.write("metrics.jsonl", lines.as_bytes())
+    let figures = &report.figures;
+    let last = serde_json::json!({ "phase": "evaluate", "split": "test", "figures": figures });
+    let lines: Result<Vec<String>> = probe.history.iter().chain([&last]).map(line).collect();
+    Lines::open(&folder.file(METRICS), &lines?)?.sync()
 }
 
 /// `export/README.md`: what the classifier is, what it was trained on, how good it is.

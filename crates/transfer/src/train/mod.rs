@@ -6,9 +6,11 @@
 
 mod adaptation;
 mod baselines;
+mod budget;
 pub mod evaluate;
 pub mod folder;
 mod probe;
+pub mod rehearse;
 mod tuning;
 
 use std::collections::BTreeMap;
@@ -44,10 +46,20 @@ pub fn train(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<TrainRepor
     let plan = TrainPlan { name: Some(folder.name()), data: absolute(&plan.data), ..plan.clone() };
     let text = toml::to_string_pretty(&plan)
         .map_err(|e| TransferError::Internal(format!("plan.toml: {e}")))?;
-    folder.write(PLAN, text.as_bytes())?;
+    let result = folder.write(PLAN, text.as_bytes()).and_then(|()| {
+        // What cannot even write this leaves nothing: it would be neither a run nor a free name.
+        folder.save(&new_record(&folder, &plan, &prepared))
+    });
+    if let Err(error) = result {
+        let _ = std::fs::remove_dir_all(folder.path());
+        return Err(error);
+    }
     let result = guarded(&folder, &plan, prepared, watch);
-    if let Err(TransferError::Usage { .. } | TransferError::Network(NnError::Unknown { .. })) =
-        &result
+    if let Err(
+        TransferError::Usage { .. }
+        | TransferError::Network(NnError::Unknown { .. })
+        | TransferError::TooLittleTime { .. },
+    ) = &result
     {
         // Nothing was done yet: a mistyped model is no run. The error is the one to tell.
         let _ = crate::runs::remove(folder.path());
@@ -204,7 +216,9 @@ fn run(
     let (source, adapted) = adaptation::adapt(folder, plan, &prepared, source, watch)?;
     let source = layers::choose(plan, &prepared, source, &cache, watch)?;
     record.model = source.facts.clone();
-    record.estimate = Some(estimate::estimate(&prepared, &source, &cache, plan, before, watch)?);
+    let expected = estimate::estimate(&prepared, &source, &cache, plan, before, watch)?;
+    budget::check(plan, &expected, watch)?;
+    record.estimate = Some(expected);
     folder.save(record)?;
 
     let samples = prepared.dataset.samples.len();
@@ -214,9 +228,12 @@ fn run(
     drop_unreadable(&mut prepared, &extraction, watch)?;
     folder::write_data(folder, &prepared, &extraction)?;
 
-    let probe = Probe::fit(plan, &prepared, &extraction, watch)?;
+    let after = budget::after(plan, &prepared, &source, &extraction, watch)?;
+    let until = budget::head_until(plan, after, watch);
+    let probe = Probe::fit(plan, &prepared, &extraction, until, watch)?;
     let frozen = tuning::Frozen { source, extraction, probe };
-    let (frozen, tuned) = tuning::tune(folder, plan, &prepared, &cache, frozen, watch)?;
+    let sizes = (fit::Sizes::of(&prepared), after);
+    let (frozen, tuned) = tuning::tune(folder, plan, &prepared, &cache, frozen, sizes, watch)?;
     let tuning::Frozen { source, extraction, mut probe } = frozen;
     record.model = source.facts.clone();
     let mut evaluated = probe.evaluate(plan, &prepared, &extraction, watch)?;

@@ -1,7 +1,11 @@
 //! The head on frozen features.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
 use offshoot_data::Split;
-use offshoot_stats::heads::Head;
+use offshoot_stats::heads::{Head, Limit};
 
 use super::evaluate::{self, Evaluated, SealedTest};
 use crate::extract::Extraction;
@@ -25,8 +29,13 @@ pub struct Probe {
     /// The head as it was fitted on the training split alone: what tuning begins with, so that
     /// validation still judges what it has not seen.
     pub on_train: Head,
+    /// What fitting it took.
+    pub seconds: f64,
     test: Option<SealedTest>,
 }
+
+/// Share of a limited time that the first of two fits may take, cross-validation included.
+const FIRST: f64 = 0.6;
 
 /// A head that was tuned together with its network.
 pub struct Own {
@@ -37,17 +46,25 @@ pub struct Own {
     pub refitted: bool,
 }
 
+/// The moment at which `share` of the time until `until` has gone by.
+fn part(until: Instant, share: f64) -> Instant {
+    let now = Instant::now();
+    now + Duration::from_secs_f64(share * until.saturating_duration_since(now).as_secs_f64())
+}
+
 /// Refuses a head that does not exist.
 pub fn check_head(name: &str) -> Result<()> {
     head::check_name(name)
 }
 
 impl Probe {
-    /// Fits on train, calibrates on validation, fits again on both where the plan says so.
+    /// Fits on train, calibrates on validation, fits again on both where the plan says so; what is not
+    /// fitted well by `until` is left as it is.
     pub fn fit(
         plan: &TrainPlan,
         prepared: &Prepared,
         extraction: &Extraction,
+        until: Option<Instant>,
         watch: &mut Watch<'_>,
     ) -> Result<Self> {
         let [train, val, test] = [Split::Train, Split::Val, Split::Test].map(|s| prepared.of(s));
@@ -58,23 +75,32 @@ impl Probe {
         };
         let rows = extraction.gather(&train)?;
         let train_labels = labels(&train);
-        let request = head::Request {
+        let n_classes = classes.len();
+        let refit = plan.refit && !val.is_empty();
+        let request = |lambda: Option<f64>, share: f64, stop: &Arc<AtomicBool>| head::Request {
             name: &plan.head,
-            classes: classes.len(),
+            classes: n_classes,
             class_weights: plan.class_weights,
             seed: plan.seed,
-            lambda: None,
+            lambda,
+            limit: Limit { stop: Some(Arc::clone(stop)), until: until.map(|u| part(u, share)) },
         };
-        let first = watch.phase(Phase::Fit, Some(train.len()), |_| {
-            head::fit(&request, rows.rows(), &train_labels)
+        let share = if refit { FIRST } else { 1.0 };
+        let begun = Instant::now();
+        let first = watch.phase(Phase::Fit, Some(train.len()), |watch| {
+            watch.listening(|stop| {
+                head::fit(&request(None, share, stop), rows.rows(), &train_labels)
+            })?
         })?;
+        let seconds = begun.elapsed().as_secs_f64();
         let held_out = extraction.gather(&val)?;
         let familiarity =
             Familiarity::fit(rows.rows(), &train_labels, classes.len(), held_out.rows());
         let on_train = first.head.clone();
         let mut trained = Trained { classes, dim, head: first.head, temperature: 1.0, familiarity };
         if !first.converged {
-            watch.warn(format!("the {} head did not reach its tolerance", plan.head))?;
+            let why = if until.is_some() { " in the time that it had" } else { "" };
+            watch.warn(format!("the {} head did not reach its tolerance{why}", plan.head))?;
         }
         let mut history = first.history;
         trained.temperature = watch.phase(Phase::Calibrate, Some(val.len()), |watch| {
@@ -87,15 +113,16 @@ impl Probe {
         history.push(serde_json::json!({
             "phase": "calibrate", "samples": val.len(), "temperature": trained.temperature,
         }));
-        let refit = plan.refit && !val.is_empty();
         if refit {
             drop(rows);
             let mut both = [train.as_slice(), &val].concat();
             both.sort_unstable();
             let rows = extraction.gather(&both)?;
-            let again = head::Request { lambda: first.lambda, ..request };
-            let fitted = watch.phase(Phase::Fit, Some(both.len()), |_| {
-                head::fit(&again, rows.rows(), &labels(&both))
+            let both_labels = labels(&both);
+            let fitted = watch.phase(Phase::Fit, Some(both.len()), |watch| {
+                watch.listening(|stop| {
+                    head::fit(&request(first.lambda, 1.0, stop), rows.rows(), &both_labels)
+                })?
             })?;
             trained.head = fitted.head;
             history.extend(fitted.history);
@@ -112,6 +139,7 @@ impl Probe {
             fitted_on: fitted_on.into(),
             history,
             on_train,
+            seconds,
             test: Some(SealedTest::new(test)),
         })
     }
@@ -144,6 +172,7 @@ impl Probe {
             fitted_on: fitted_on.into(),
             history: Vec::new(),
             on_train,
+            seconds: 0.0,
             test: Some(SealedTest::new(test)),
         })
     }
@@ -160,8 +189,11 @@ impl Probe {
             crate::TransferError::Internal("the test split was about to be read twice".into())
         })?;
         let samples = sealed.open();
-        watch.phase(Phase::Evaluate, Some(samples.len()), |_| {
-            evaluate::evaluate(&self.trained, &prepared.dataset, extraction, samples, plan.seed)
+        let Self { trained, .. } = self;
+        watch.phase(Phase::Evaluate, Some(samples.len()), |watch| {
+            watch.listening(|_| {
+                evaluate::evaluate(trained, &prepared.dataset, extraction, samples, plan.seed)
+            })?
         })
     }
 }

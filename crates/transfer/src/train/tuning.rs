@@ -11,14 +11,14 @@ use super::probe::{Own, Probe};
 use crate::cache::Cache;
 use crate::documents::{Baseline, Tuning};
 use crate::extract::{Extraction, extract};
-use crate::fit::{self, Job};
+use crate::fit::{self, Job, Sizes};
 use crate::monitor::History;
 use crate::plan::{Method, TrainPlan};
 use crate::prepare::Prepared;
 use crate::run::RunFolder;
 use crate::source::{self, Source};
 use crate::watch::Watch;
-use crate::{Phase, Result, TransferError, durable, estimate, precision};
+use crate::{Phase, Result, TransferError, durable, precision};
 
 /// What low-rank tuning added, for other copies of the network: `--model NAME+adapter.safetensors`.
 const ADAPTER: &str = "export/adapter.safetensors";
@@ -40,13 +40,15 @@ pub struct Outcome {
     pub history: History,
 }
 
-/// Tunes as the plan says; without a tuning method everything stays as it is.
+/// Tunes as the plan says; without a tuning method everything stays as it is. `after` seconds follow, where
+/// there is a time budget.
 pub fn tune(
     folder: &RunFolder,
     plan: &TrainPlan,
     prepared: &Prepared,
     cache: &Cache,
     mut frozen: Frozen,
+    (sizes, after): (Sizes, f64),
     watch: &mut Watch<'_>,
 ) -> Result<(Frozen, Option<Outcome>)> {
     if plan.method == Method::PROBE {
@@ -54,13 +56,21 @@ pub fn tune(
     }
     let start = Instant::now();
     let Frozen { source, extraction, probe } = &mut frozen;
-    let pace = match plan.finetune.time {
-        Some(_) => estimate::seconds_per_image(prepared, source)?,
-        None => 0.0,
-    };
     let tuned = watch.phase(Phase::Finetune, Some(1), |watch| {
-        let (probe, refitted) = (&probe.on_train, &probe.trained.head);
-        let job = Job { folder, plan, prepared, source, cache, extraction, probe, refitted, pace };
+        let job = Job {
+            folder,
+            plan,
+            prepared,
+            source,
+            cache,
+            extraction,
+            probe: &probe.on_train,
+            refitted: &probe.trained.head,
+            sizes,
+            after,
+            fitting: probe.seconds,
+            told: &probe.history,
+        };
         fit::tune(&job, watch)
     })?;
     let Some(tuned) = tuned else { return Ok((frozen, None)) };
@@ -92,7 +102,7 @@ pub fn tune(
         let path = folder.file(ADAPTER);
         durable::create_dir(&folder.file("export"))?;
         let metadata = BTreeMap::from([("format".to_string(), "pt".to_string())]);
-        offshoot_weights::write_safetensors(&path, &tuned.low_rank, &metadata, F32)?;
+        durable::write_params(&path, &tuned.low_rank, &metadata, F32)?;
     }
     let evaluated = probe.evaluate(plan, prepared, extraction, watch)?;
     let baseline = Baseline {

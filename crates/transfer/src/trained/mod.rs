@@ -21,7 +21,7 @@ use crate::inputs::Inputs;
 use crate::run::RunFolder;
 use crate::run::record::ModelFacts;
 use crate::source::{self, Source};
-use crate::{Result, TransferError};
+use crate::{Result, TransferError, durable};
 pub use familiarity::Familiarity;
 pub use selftest::SelfTest;
 
@@ -116,7 +116,7 @@ impl Trained {
 
     /// Writes `export/`.
     pub fn save(&self, folder: &RunFolder, source: &Source, head: &str, seed: u64) -> Result<()> {
-        crate::durable::create_dir(&folder.file("export"))?;
+        durable::create_dir(&folder.file("export"))?;
         // Tuned weights are nowhere else.
         let tuned = source.facts.tuned_from_sha256.is_some();
         let found = source.name == source::DEFAULT || source.name.starts_with("random:");
@@ -171,12 +171,7 @@ impl Trained {
             ("format".to_string(), "pt".to_string()),
             ("backbone_sha256".to_string(), source.facts.weights_sha256.clone()),
         ]);
-        offshoot_weights::write_safetensors(
-            &folder.file(MODEL),
-            &params,
-            &metadata,
-            Precision::F32,
-        )?;
+        durable::write_params(&folder.file(MODEL), &params, &metadata, Precision::F32)?;
         folder.write_json(SELFTEST, &SelfTest::record(self, source)?)
     }
 

@@ -137,6 +137,7 @@ fn parts_of_a_batch_learn_what_the_batch_learns() {
         // AdamW would magnify the rounding of gradients that are nearly zero.
         plan.finetune.optimiser = Some("sgd".into());
         plan.finetune.lr = Some(0.05);
+        plan.refit = false;
         plan.name = Some(format!("parts-{accumulate}"));
         let report = train(&plan, &mut ()).unwrap();
         told(&report.run, "step").iter().map(|line| line["loss"].as_f64().unwrap()).collect()
@@ -154,6 +155,100 @@ fn told(run: &std::path::Path, kind: &str) -> Vec<serde_json::Value> {
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
     lines.filter(|line: &serde_json::Value| line["kind"] == kind).collect()
+}
+
+/// `metrics.jsonl` as far as it is whole.
+fn steps(run: &std::path::Path) -> Vec<u64> {
+    told(run, "step").iter().map(|line| line["step"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn metrics_grow_while_a_run_goes_on() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 10, 0);
+    let plan = TrainPlan { name: Some("tailed".into()), ..tuned(&place, "full") };
+    let run = place.path("runs/tailed");
+    let mut seen = Vec::new();
+    let mut observer = |event: &Event<'_>| {
+        if let Event::Progress { phase: Phase::Finetune, done, .. } = event {
+            seen.push((*done, steps(&run).len()));
+        }
+        Flow::Continue
+    };
+    train(&plan, &mut observer).unwrap();
+    assert!(seen.len() >= 6, "{seen:?}");
+    for (n, (_, told)) in seen.iter().enumerate() {
+        assert_eq!(*told, n + 1, "{seen:?}");
+    }
+}
+
+#[test]
+fn metrics_of_a_killed_run_go_on_without_a_gap_or_a_repetition() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 10, 0);
+    let plan = |name: &str| {
+        let mut plan = tuned(&place, "lp-ft");
+        plan.finetune.watch = "log_loss".into();
+        TrainPlan { name: Some(name.into()), ..plan }
+    };
+    let without_times = |run: &std::path::Path| -> Vec<String> {
+        let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        let mut lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        lines.iter_mut().filter_map(|l| l.as_object_mut()).for_each(|l| drop(l.remove("seconds")));
+        lines.iter().map(ToString::to_string).collect()
+    };
+    let report = train(&plan("whole"), &mut ()).unwrap();
+    let whole = without_times(&report.run);
+    let all = steps(&report.run);
+    assert_eq!(all, (1..=all.len() as u64).collect::<Vec<_>>());
+    assert_eq!(told(&report.run, "refit").len(), 1, "both courses are told");
+    for n in [1, 3, all.len() - 1] {
+        let name = format!("killed-{n}");
+        train(&plan(&name), &mut stop_after(n, updates)).unwrap_err();
+        let run = place.path("runs").join(&name);
+        // What a process that was killed later would have told, and half a line.
+        let path = run.join("metrics.jsonl");
+        let text = fs::read_to_string(&path).unwrap();
+        let last = text.lines().last().unwrap();
+        fs::write(&path, format!("{text}{last}\n{last}\n{}", &last[..last.len() / 2])).unwrap();
+        runs::resume(&run, &mut ()).unwrap();
+        assert_eq!(without_times(&run), whole, "{name}");
+    }
+}
+
+#[test]
+fn a_soup_is_as_good_on_validation_as_its_best_epoch() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 12, 0);
+    let mut plan = tuned(&place, "full");
+    plan.finetune.epochs = Some(6);
+    plan.finetune.average = "soup".into();
+    plan.finetune.watch = "log_loss".into();
+    let report = train(&plan, &mut ()).unwrap();
+    let epochs = told(&report.run, "epoch");
+    let best = epochs.iter().filter_map(|e| e["val_metric"].as_f64()).fold(f64::MAX, f64::min);
+    let soup = told(&report.run, "stopped")[0]["best_metric"].as_f64().unwrap();
+    assert!(epochs.len() == 6 && soup <= best + 1e-12, "{soup} beside {best}");
+}
+
+#[test]
+fn a_dry_run_rehearses_tuning_and_leaves_no_trace() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 20, 0);
+    for (method, several) in [("full", false), ("gradual", true)] {
+        let mut plan = tuned(&place, method);
+        plan.finetune.epochs = Some(8);
+        let dry = offshoot_transfer::dry_run(&plan, &mut ()).unwrap();
+        let tuning = dry.estimate.tuning.unwrap();
+        assert_eq!(tuning.phases.len() > 1, several, "{method}");
+        assert_eq!(tuning.phases.iter().map(|p| p.epochs).sum::<usize>(), 8, "{method}");
+        assert!(tuning.phases.iter().all(|p| p.seconds_per_epoch > 0.0) && tuning.refit);
+        assert!(dry.estimate.memory_bytes >= tuning.memory_bytes && tuning.seconds > 0.0);
+        assert!(dry.phases.contains(&Phase::Finetune));
+        assert!(!place.path("runs").exists());
+    }
+    assert!(offshoot_transfer::dry_run(&place.plan(), &mut ()).unwrap().estimate.tuning.is_none());
 }
 
 #[test]
@@ -229,7 +324,9 @@ fn early_stopping_keeps_the_best_weights_and_says_why() {
     plan.finetune.patience = 3;
     plan.finetune.watch = "log_loss".into();
     let report = train(&plan, &mut ()).unwrap();
-    let epochs = told(&report.run, "epoch");
+    // What is trained once more has no validation.
+    let epochs: Vec<_> =
+        told(&report.run, "epoch").into_iter().filter(|e| !e["val_metric"].is_null()).collect();
     let metrics: Vec<f64> = epochs.iter().map(|e| e["val_metric"].as_f64().unwrap()).collect();
     let lowest = metrics.iter().copied().fold(f64::INFINITY, f64::min);
     let end = &told(&report.run, "stopped")[0];

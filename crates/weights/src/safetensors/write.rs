@@ -22,6 +22,72 @@ pub enum Precision {
     F16,
 }
 
+impl Precision {
+    fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 => 2,
+        }
+    }
+}
+
+/// A safetensors file that is ready to be written anywhere: `params` in key order.
+#[derive(Debug)]
+pub struct Safetensors<'a> {
+    header: Vec<u8>,
+    params: &'a Params,
+    precision: Precision,
+}
+
+impl<'a> Safetensors<'a> {
+    /// Checks the arrays; `path` only names them in errors.
+    ///
+    /// # Errors
+    /// When a shape does not match its data, or a finite value exceeds `F16`.
+    pub fn new(
+        path: &Path,
+        params: &'a Params,
+        metadata: &BTreeMap<String, String>,
+        precision: Precision,
+    ) -> Result<Self> {
+        Ok(Self { header: header(path, params, metadata, precision)?, params, precision })
+    }
+
+    /// Length of the file.
+    pub fn bytes(&self) -> u64 {
+        let values: usize = self.params.values().map(|array| array.data.len()).sum();
+        (8 + self.header.len() + values * self.precision.bytes()) as u64
+    }
+
+    /// Writes length, header and values; returns their SHA-256.
+    ///
+    /// # Errors
+    /// What `to` reports.
+    pub fn write(&self, to: impl Write) -> std::io::Result<String> {
+        let mut out = BufWriter::new(to);
+        let mut hash = Sha256::new();
+        let mut write = |bytes: &[u8]| {
+            hash.update(bytes);
+            out.write_all(bytes)
+        };
+        write(&(self.header.len() as u64).to_le_bytes())?;
+        write(&self.header)?;
+        for array in self.params.values() {
+            for block in array.data.chunks(1 << 14) {
+                let bytes: Vec<u8> = match self.precision {
+                    Precision::F32 => block.iter().flat_map(|v| v.to_le_bytes()).collect(),
+                    Precision::F16 => {
+                        block.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect()
+                    }
+                };
+                write(&bytes)?;
+            }
+        }
+        out.flush()?;
+        Ok(hexadecimal(&hash.finalize()))
+    }
+}
+
 /// Writes `params` in key order and returns the file's SHA-256.
 ///
 /// The file appears whole or not at all: it is written beside `path`, synchronised and renamed.
@@ -34,42 +100,11 @@ pub fn write_safetensors(
     metadata: &BTreeMap<String, String>,
     precision: Precision,
 ) -> Result<String> {
-    let header = header(path, params, metadata, precision)?;
+    let file = Safetensors::new(path, params, metadata, precision)?;
     let temporary = Temporary::beside(path)?;
-    let sha256 = stream(&temporary.file, &header, params, precision)
-        .map_err(|e| WeightsError::io(&temporary.path, e))?;
+    let sha256 = file.write(&temporary.file).map_err(|e| WeightsError::io(&temporary.path, e))?;
     temporary.keep(path)?;
     Ok(sha256)
-}
-
-/// Writes length, header and values; returns their SHA-256.
-fn stream(
-    file: &File,
-    header: &[u8],
-    params: &Params,
-    precision: Precision,
-) -> std::io::Result<String> {
-    let mut out = BufWriter::new(file);
-    let mut hash = Sha256::new();
-    let mut write = |bytes: &[u8]| {
-        hash.update(bytes);
-        out.write_all(bytes)
-    };
-    write(&(header.len() as u64).to_le_bytes())?;
-    write(header)?;
-    for array in params.values() {
-        for block in array.data.chunks(1 << 14) {
-            let bytes: Vec<u8> = match precision {
-                Precision::F32 => block.iter().flat_map(|v| v.to_le_bytes()).collect(),
-                Precision::F16 => {
-                    block.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect()
-                }
-            };
-            write(&bytes)?;
-        }
-    }
-    out.flush()?;
-    Ok(hexadecimal(&hash.finalize()))
 }
 
 fn header(
@@ -78,10 +113,11 @@ fn header(
     metadata: &BTreeMap<String, String>,
     precision: Precision,
 ) -> Result<Vec<u8>> {
-    let (dtype, size) = match precision {
-        Precision::F32 => ("F32", 4),
-        Precision::F16 => ("F16", 2),
+    let dtype = match precision {
+        Precision::F32 => "F32",
+        Precision::F16 => "F16",
     };
+    let size = precision.bytes();
     // serde_json's map is sorted by key.
     let mut object = Map::new();
     let mut start = 0;

@@ -7,7 +7,7 @@ mod solve;
 use faer::Mat;
 
 use super::linear::{Scaling, UNSEEN};
-use super::{CvPoint, Entry, FitOptions, Fitted, Head, class_weights};
+use super::{CvPoint, Entry, FitOptions, Fitted, Head, Limit, class_weights};
 use crate::{Matrix, Result, Rows, StatsError, check, cv, moments};
 use objective::Objective;
 use rotate::Rotated;
@@ -27,6 +27,9 @@ const TOLERANCE: f64 = 1e-6;
 const CV_TOLERANCE: f64 = 1e-4;
 
 const MAX_ITERATIONS: usize = 5000;
+
+/// Share of a limited time that cross-validation may take.
+const CHOOSING: f64 = 0.5;
 
 /// Features beyond which the curvature bound keeps its diagonal only: a factor of more would cost
 /// more memory and time than the fit.
@@ -69,13 +72,13 @@ fn fit(rows: Rows<'_>, labels: &[u32], n_classes: usize, options: &FitOptions) -
     if !(lambda.is_finite() && lambda >= 0.0) {
         return Err(StatsError::Unusable(format!("expected λ ≥ 0, got {lambda}")));
     }
-    let (mut theta, mut solution) = problem.fit(lambda)?;
+    let (mut theta, mut solution) = problem.fit(lambda, &options.limit)?;
     if let Some(rotated) = rotated {
         theta = rotated.undo(rows, &theta);
         // The rotated features are rounded; what that left of the gradient goes here.
         let own = Problem::diagonal(rows, &labels, present.len(), options.balanced);
         let bound = own.bound(lambda)?;
-        let polished = own.solve(lambda, &bound, TOLERANCE, &mut theta);
+        let polished = own.solve(lambda, &bound, TOLERANCE, &options.limit, &mut theta);
         solution.iterations += polished.iterations;
         solution.converged = polished.converged;
     }
@@ -141,10 +144,10 @@ impl<'a> Problem<'a> {
     }
 
     /// Parameters `[classes, d + 1]` for `lambda`, from zero.
-    fn fit(&self, lambda: f64) -> Result<(Vec<f64>, Solution)> {
+    fn fit(&self, lambda: f64, limit: &Limit) -> Result<(Vec<f64>, Solution)> {
         let mut theta = vec![0.0; self.n_classes * (self.rows.d() + 1)];
         let bound = self.bound(lambda)?;
-        let solution = self.solve(lambda, &bound, TOLERANCE, &mut theta);
+        let solution = self.solve(lambda, &bound, TOLERANCE, limit, &mut theta);
         Ok((theta, solution))
     }
 
@@ -156,7 +159,14 @@ impl<'a> Problem<'a> {
         }
     }
 
-    fn solve(&self, lambda: f64, bound: &Bound, tolerance: f64, theta: &mut [f64]) -> Solution {
+    fn solve(
+        &self,
+        lambda: f64,
+        bound: &Bound,
+        tolerance: f64,
+        limit: &Limit,
+        theta: &mut [f64],
+    ) -> Solution {
         let class_weights = class_weights(self.labels, self.n_classes, self.balanced);
         let objective = Objective {
             rows: self.rows,
@@ -165,7 +175,7 @@ impl<'a> Problem<'a> {
             n_classes: self.n_classes,
             lambda: if self.n_classes == 2 { 2.0 * lambda } else { lambda },
         };
-        minimise(&objective, bound, tolerance, MAX_ITERATIONS, theta)
+        minimise(&objective, bound, tolerance, MAX_ITERATIONS, limit, theta)
     }
 
     /// The strength with the least held-out log-loss, from strong to weak, each fit starting where
@@ -182,7 +192,9 @@ impl<'a> Problem<'a> {
         }
         let bounds = grid.iter().map(|&lambda| self.bound(lambda)).collect::<Result<Vec<_>>>()?;
         let fold_of = cv::stratified_folds(self.labels, folds, options.seed);
-        let mut losses = vec![0.0; grid.len()];
+        let limit = options.limit.first(CHOOSING);
+        // Sums over the folds that were finished, and how many samples those held out.
+        let (mut losses, mut seen) = (vec![0.0; grid.len()], 0);
         for fold in 0..folds {
             let (held, kept): (Vec<usize>, Vec<usize>) =
                 (0..self.rows.n()).partition(|&i| fold_of[i] == fold);
@@ -199,15 +211,33 @@ impl<'a> Problem<'a> {
             let held_x = Matrix::gather(self.rows, &held);
             let held_y: Vec<u32> = held.iter().map(|&i| self.labels[i]).collect();
             let mut theta = vec![0.0; self.n_classes * (self.rows.d() + 1)];
-            for ((&lambda, bound), loss) in grid.iter().zip(&bounds).zip(&mut losses) {
-                part.solve(lambda, bound, CV_TOLERANCE, &mut theta);
-                *loss += total_log_loss(held_x.rows(), &held_y, self.n_classes, &theta);
+            let mut own = Vec::with_capacity(grid.len());
+            for (&lambda, bound) in grid.iter().zip(&bounds) {
+                part.solve(lambda, bound, CV_TOLERANCE, &limit, &mut theta);
+                if limit.is_reached() {
+                    break;
+                }
+                own.push(total_log_loss(held_x.rows(), &held_y, self.n_classes, &theta));
             }
+            // A fold that the time cut short tells only where there is no whole one, and only of the
+            // strengths that it reached.
+            if own.len() == grid.len() {
+                losses.iter_mut().zip(own).for_each(|(sum, loss)| *sum += loss);
+                seen += held.len();
+            } else {
+                if seen == 0 && !own.is_empty() {
+                    (losses, seen) = (own, held.len());
+                }
+                break;
+            }
+        }
+        if seen == 0 {
+            return Ok((grid[grid.len() / 2], Vec::new()));
         }
         let path: Vec<CvPoint> = grid
             .iter()
             .zip(&losses)
-            .map(|(&lambda, &loss)| CvPoint { lambda, log_loss: loss / self.rows.n() as f64 })
+            .map(|(&lambda, &loss)| CvPoint { lambda, log_loss: loss / seen as f64 })
             .collect();
         // The strongest of equals.
         let best =

@@ -12,6 +12,7 @@ use faer::{Mat, Par};
 
 use super::objective::Objective;
 use crate::StatsError;
+use crate::heads::Limit;
 
 /// Pairs of steps and gradient changes that are remembered.
 const MEMORY: usize = 12;
@@ -86,12 +87,13 @@ pub(super) struct Solution {
     pub converged: bool,
 }
 
-/// Minimises `objective` from `theta` until the largest gradient is at most `tolerance`.
+/// Minimises `objective` from `theta` until the largest gradient is at most `tolerance`, or until `limit`.
 pub(super) fn minimise(
     objective: &Objective<'_>,
     bound: &Bound,
     tolerance: f64,
     max_iterations: usize,
+    limit: &Limit,
     theta: &mut [f64],
 ) -> Solution {
     let mut gradient = vec![0.0; objective.len()];
@@ -101,6 +103,9 @@ pub(super) fn minimise(
     for iterations in 0..max_iterations {
         if largest(&gradient) <= tolerance {
             return Solution { iterations, converged: true };
+        }
+        if limit.is_reached() {
+            return Solution { iterations, converged: false };
         }
         let mut direction = two_loop(&history, bound, &gradient);
         let mut slope = dot(&direction, &gradient);

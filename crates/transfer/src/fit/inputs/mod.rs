@@ -31,6 +31,8 @@ pub enum View {
 pub struct Supply<'a> {
     /// All samples of the data.
     pub samples: &'a [Sample],
+    /// How many there are; a rehearsal is given fewer.
+    pub all: usize,
     /// Names of their content.
     pub extraction: &'a Extraction,
     /// The network and its preprocessing.
@@ -95,6 +97,22 @@ impl<'a> Inputs<'a> {
         match self {
             Self::Pictures(inputs) => inputs.view(epoch),
             Self::Texts(_) => View::Plain,
+        }
+    }
+
+    /// Views of a sample whose activations are kept.
+    pub fn views(&self) -> usize {
+        match self {
+            Self::Pictures(inputs) => inputs.views(),
+            Self::Texts(inputs) => usize::from(inputs.are_activations()),
+        }
+    }
+
+    /// Bytes that stay in memory once `samples` samples have been looked at, beyond those that do now.
+    pub fn to_be_held(&self, samples: usize) -> u64 {
+        match self {
+            Self::Pictures(inputs) => inputs.to_be_held(samples),
+            Self::Texts(inputs) => inputs.to_be_held(samples),
         }
     }
 

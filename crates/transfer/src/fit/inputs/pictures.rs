@@ -10,7 +10,7 @@ use offshoot_nn::{Params, Recipe, Shape};
 use rayon::prelude::*;
 
 use super::{Supply, View};
-use crate::cache::{RowStore, Scope};
+use crate::cache::{PENDING_ROWS, PENDING_VALUES, RowStore, Scope};
 use crate::digest::Sha;
 use crate::precision;
 use crate::watch::Watch;
@@ -103,6 +103,34 @@ impl<'a> PictureInputs<'a> {
         }
     }
 
+    pub fn views(&self) -> usize {
+        match (&self.frozen, &self.supply.augment) {
+            (None, _) => 0,
+            (Some(_), None) => 1,
+            (Some(_), Some(_)) => self.supply.views.max(1),
+        }
+    }
+
+    /// Whether prepared samples stay in memory, as they are evaluated.
+    fn holds(&self) -> bool {
+        self.frozen.is_none() && 4 * self.len * self.supply.all <= HELD_BYTES
+    }
+
+    pub fn to_be_held(&self, samples: usize) -> u64 {
+        let held = self.held.iter().filter(|held| held.get().is_some()).count();
+        // Augmented samples are made anew each time; only validation is looked at as it is.
+        let kept = self.holds() && self.supply.augment.is_none();
+        let rows = |n: usize| 4 * (n * self.len).min(PENDING_VALUES) as u64;
+        match &self.frozen {
+            None if kept => 4 * (samples.saturating_sub(held) * self.len) as u64,
+            None => 0,
+            // Rows on their way to the cache.
+            Some(_) => {
+                rows(samples.min(PENDING_ROWS)) - rows(self.supply.samples.len().min(PENDING_ROWS))
+            }
+        }
+    }
+
     pub fn ensure(
         &mut self,
         samples: &[usize],
@@ -171,8 +199,7 @@ impl<'a> PictureInputs<'a> {
             store.read(&keys?, &mut rows)?;
             return Ok(rows);
         }
-        let fits = 4 * self.len * self.supply.samples.len() <= HELD_BYTES;
-        if view != View::Plain || !fits {
+        if view != View::Plain || !self.holds() {
             return pictures(self.supply, samples, view);
         }
         let missing: Vec<usize> =

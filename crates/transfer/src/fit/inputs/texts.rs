@@ -52,6 +52,7 @@ impl<'a> TextInputs<'a> {
             let plan = TextPlan::new(recipe, params, &options)?;
             let all = inputs.encoded(&supply.extraction.readable())?;
             let tokens: usize = all.iter().map(|text| text.ids.len()).sum();
+            let tokens = tokens * supply.all / all.len().max(1);
             if 4 * tokens * plan.feature_dim() <= HELD_BYTES {
                 inputs.frozen = Some(Frozen { plan, rows: BTreeMap::new() });
             }
@@ -61,6 +62,13 @@ impl<'a> TextInputs<'a> {
 
     pub fn are_activations(&self) -> bool {
         self.frozen.is_some()
+    }
+
+    pub fn to_be_held(&self, samples: usize) -> u64 {
+        let Some(frozen) = &self.frozen else { return 0 };
+        let values: usize = frozen.rows.values().map(Vec::len).sum();
+        let each = 4 * values / frozen.rows.len().max(1);
+        (each * samples.saturating_sub(frozen.rows.len())) as u64
     }
 
     pub fn ensure(&mut self, samples: &[usize], watch: &mut Watch<'_>) -> Result<usize> {

@@ -43,14 +43,17 @@ pub fn draw(curves: &TrainingCurves) -> Option<Drawing> {
     series(&mut drawing, "after", &scaled(&val));
 
     let top = TOP + HEIGHT + BETWEEN;
-    let values = loss(|p| p.val_metric);
-    let shares = values.iter().all(|p| (0.0..=1.0).contains(&p.1));
-    let largest = if shares { 1.0 } else { values.iter().map(|p| p.1).fold(1e-6, f64::max) };
+    let (values, learned) = (loss(|p| p.val_metric), loss(|p| p.train_metric));
+    let all = || values.iter().chain(&learned).map(|p| p.1);
+    let shares = all().all(|v| (0.0..=1.0).contains(&v));
+    let largest = if shares { 1.0 } else { all().fold(1e-6, f64::max) };
     let shown = |v: f64| if shares { percent(v) } else { format!("{v:.2}") };
     panel(&mut drawing, top, &curves.metric, |share| shown(share * largest));
-    let metric: Vec<(f64, f64)> =
-        values.iter().map(|&(e, v)| (x(e), top + HEIGHT * (1.0 - v / largest))).collect();
-    series(&mut drawing, "after", &metric);
+    let metric = |points: &[(f64, f64)]| -> Vec<(f64, f64)> {
+        points.iter().map(|&(e, v)| (x(e), top + HEIGHT * (1.0 - v / largest))).collect()
+    };
+    series(&mut drawing, "before", &metric(&learned));
+    series(&mut drawing, "after", &metric(&values));
     for (name, epoch) in curves.phases.iter().skip(1) {
         drawing.line("ideal", (x(*epoch), TOP), (x(*epoch), top + HEIGHT));
         drawing.text("axis", (x(*epoch) + 4.0, TOP + 10.0), name);
