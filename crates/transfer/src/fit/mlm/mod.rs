@@ -20,7 +20,7 @@ use offshoot_tokens::Encoded;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{Best, Checkpoint, State};
+use super::checkpoint::{Best, Checkpoint, State, Writing};
 use super::judge::Judgement;
 use super::learner::squares;
 use super::optimiser::{Optimiser, Rate};
@@ -370,7 +370,7 @@ impl Course<'_> {
                 state.batch += 1;
                 let told = watch.progress(Phase::Adapt, state.step as usize, steps, 0);
                 if told.is_err() || saved.elapsed().as_secs_f64() >= self.every {
-                    self.save(&state, learner.params(), optimiser.state(), &best)?;
+                    self.save(&state, &learner.params(), &optimiser.state(), &best)?;
                     saved = Instant::now();
                 }
                 told?;
@@ -393,12 +393,15 @@ impl Course<'_> {
             _ => "all epochs are done".into(),
         });
         // What follows may be stopped, and this need not be repeated.
-        self.save(&state, Params::new(), Params::new(), &best)?;
+        self.save(&state, &Params::new(), &Params::new(), &best)?;
         Ok((best, state))
     }
 
-    fn save(&self, state: &State, model: Params, optimiser: Params, best: &Params) -> Result<()> {
-        let (state, best) = (state.clone(), best.clone());
-        Checkpoint { state, model, optimiser, best, ..Checkpoint::default() }.save(&self.place)
+    fn save(&self, state: &State, model: &Params, optimiser: &Params, best: &Params) -> Result<()> {
+        let mut writing = Writing::begin(&self.place)?;
+        for (part, params) in [("model", model), ("optimizer", optimiser), ("best", best)] {
+            writing.part(part, params)?;
+        }
+        writing.finish(state, &crate::monitor::History::default())
     }
 }
