@@ -28,15 +28,7 @@ impl Depthwise {
         weight: &[f32],
         bias: &[f32],
     ) -> Result<Self, KernelError> {
-        window.check()?;
-        let taps = window.kernel[0] * window.kernel[1];
-        if channels == 0 || weight.len() != channels * taps || bias.len() != channels {
-            return Err(KernelError::Shape(format!(
-                "a depthwise convolution of {channels} channels with {} weights and {} biases",
-                weight.len(),
-                bias.len()
-            )));
-        }
+        check(&window, channels, weight, bias)?;
         if !isa.is_available() {
             return Err(KernelError::Unavailable(isa));
         }
@@ -285,6 +277,25 @@ impl Depthwise {
             }
         }
     }
+}
+
+/// Whether the sizes of a depthwise convolution fit together.
+pub(crate) fn check(
+    window: &Window,
+    channels: usize,
+    weight: &[f32],
+    bias: &[f32],
+) -> Result<(), KernelError> {
+    window.check()?;
+    let taps = window.kernel[0] * window.kernel[1];
+    if channels == 0 || weight.len() != channels * taps || bias.len() != channels {
+        return Err(KernelError::Shape(format!(
+            "a depthwise convolution of {channels} channels with {} weights and {} biases",
+            weight.len(),
+            bias.len()
+        )));
+    }
+    Ok(())
 }
 
 /// Rows of one image, of which a rolling buffer may hold only the latest.

@@ -35,15 +35,8 @@ impl LinesDepthwise {
         weight: &[f32],
         bias: &[f32],
     ) -> Result<Self, KernelError> {
-        window.check()?;
+        crate::depthwise::check(&window, channels, weight, bias)?;
         let taps = window.kernel[0] * window.kernel[1];
-        if channels == 0 || weight.len() != channels * taps || bias.len() != channels {
-            return Err(KernelError::Shape(format!(
-                "a depthwise convolution of {channels} channels with {} weights and {} biases",
-                weight.len(),
-                bias.len()
-            )));
-        }
         if isa != Isa::Amx || !isa.is_available() {
             return Err(KernelError::Unavailable(Isa::Amx));
         }

@@ -5,7 +5,9 @@
 //! read 16 neighbouring rows of 64 bytes for every tap: tiles run over the border between image
 //! rows, and what they compute there is dropped.
 
+mod finish;
 mod pack;
+mod pixels;
 mod run;
 mod shape;
 
