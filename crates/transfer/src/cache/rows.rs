@@ -12,7 +12,7 @@ use super::chunk::{Chunk, EXTENSION, Refusal};
 use crate::digest::Sha;
 use crate::{Result, TransferError};
 
-/// A chunk is written when it has this many rows, or after [`CHUNK_TIME`]: few files on one hand,
+/// A chunk is written when it has this many rows, or after five seconds: few files on one hand,
 /// little lost by a killed process on the other.
 pub const CHUNK_ROWS: usize = 1024;
 /// Or when it holds so many values: rows of activations are long.

@@ -72,7 +72,7 @@ pub struct Schedule {
     pub phases: Vec<Phase>,
     /// Where the user names no optimiser.
     pub optimiser: &'static str,
-    /// Whether the loss divides logits by the temperature of [`super::certainty`].
+    /// Whether the loss divides logits by the temperature of `fit::certainty`.
     pub softens: bool,
     /// Why, where the strategy had a choice: a sentence.
     pub reason: Option<String>,
