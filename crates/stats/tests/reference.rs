@@ -115,3 +115,101 @@ fn every_metric() {
         }
     }
 }
+
+fn runs(case: &Value, side: &str) -> Vec<Probabilities> {
+    let runs = case[side].as_array().unwrap().iter();
+    let flat = |run: &Value| run.as_array().unwrap().iter().flat_map(floats).collect();
+    runs.map(|run| Probabilities::new(size(case, "n_classes"), flat(run)).unwrap()).collect()
+}
+
+/// Quantiles lie where the exact distribution has them, up to the scatter of 20,000 resamples.
+fn assert_like(found: metrics::Difference, exact: &Value, name: &str) {
+    let number = |key: &str| exact[key].as_f64().unwrap();
+    assert!((found.value - number("value")).abs() < 1e-12, "{name}: {found:?}");
+    for (key, found) in [("low", found.low), ("high", found.high)] {
+        let range = floats(&exact[key]);
+        assert!(found >= range[0] - 1e-9 && found <= range[1] + 1e-9, "{name}: {key} {found}");
+    }
+    let p = number("p");
+    let off = (found.p - p).abs();
+    println!("{name}: p {:.4}, exactly {p:.4}", found.p);
+    // The deviation of twice a share, five times.
+    assert!(off <= 5.0 * (2.0 * p.max(1e-4) / 20_000.0).sqrt(), "{name}: p {} not {p}", found.p);
+}
+
+#[test]
+fn paired_differences() {
+    let reference = read("paired.json");
+    let options = metrics::PairedOptions { resamples: 20_000, seed: 3 };
+    for case in reference["cases"].as_array().unwrap() {
+        let name = case["metric"].as_str().unwrap();
+        let metric = metrics::find(name).unwrap();
+        let (a, b, y) = (runs(case, "a"), runs(case, "b"), labels(case));
+        let (a, b): (Vec<_>, Vec<_>) = (a.iter().collect(), b.iter().collect());
+        let found = metrics::paired_over_seeds(metric, &a, &b, &y, options).unwrap();
+        assert_like(found, case, &format!("{name}, {} seeds", a.len()));
+        let turned = metrics::paired_over_seeds(metric, &b, &a, &y, options).unwrap();
+        assert_eq!((turned.value, turned.p), (-found.value, found.p));
+        if a.len() == 1 {
+            assert_eq!(metrics::paired(metric, a[0], b[0], &y, options).unwrap(), found);
+        }
+        let Some(by_class) = case["by_class"].as_array() else { continue };
+        let found = metrics::paired_by_class(metric, &a, &b, &y, options).unwrap();
+        for (class, (found, exact)) in found.iter().zip(by_class).enumerate() {
+            assert_eq!(found.support, y.iter().filter(|&&y| y as usize == class).count());
+            assert_like(found.difference.unwrap(), exact, &format!("{name}, class {class}"));
+            assert!(found.adjusted_p >= found.difference.unwrap().p);
+        }
+    }
+    let holm = &reference["holm"];
+    assert!(difference(&metrics::holm(&floats(&holm["p"])), &floats(&holm["adjusted"])) < 1e-12);
+}
+
+#[test]
+fn differences_are_paired_with_the_figures() {
+    let reference = read("paired.json");
+    let case = &reference["cases"][1];
+    let (a, y) = (&runs(case, "a")[0], labels(case));
+    let certain = y.iter().flat_map(|&y| (0..3).map(move |c| f64::from(u8::from(c == y))));
+    let certain = Probabilities::new(3, certain.collect()).unwrap();
+    let options = metrics::PairedOptions { resamples: 999, seed: 1 };
+    // Against a classifier that is always right, the difference is the figure itself, draw by draw.
+    let accuracy = metrics::find("accuracy").unwrap();
+    let gap = metrics::paired(accuracy, &certain, a, &y, options).unwrap();
+    let own = metrics::bootstrap(accuracy, a, &y, 999, 1).unwrap();
+    for (gap, own) in [(gap.value, own.value), (gap.low, own.high), (gap.high, own.low)] {
+        assert!((gap + own - 1.0).abs() < 1e-12);
+    }
+    assert!(!gap.is_below_zero());
+    let one = [a];
+    for (a, b) in [(&one[..], &[][..]), (&[], &[]), (&[a, a], &one)] {
+        let refused = metrics::paired_over_seeds(accuracy, a, b, &y, options);
+        assert!(matches!(refused, Err(offshoot_stats::StatsError::Shape { .. })));
+    }
+    assert!(metrics::paired(accuracy, a, a, &y[1..], options).is_err());
+}
+
+/// Under the hypothesis that neither is better, the 5 % test fires about as often as it should.
+#[test]
+fn the_test_of_a_difference_keeps_its_level() {
+    use rand::RngExt;
+    let accuracy = metrics::find("accuracy").unwrap();
+    let draw = |world: u64, side: u64| {
+        let mut rng = offshoot_random::generator(world, "null pair", side, 0);
+        let rows = (0..120).flat_map(|_| {
+            let p = rng.random_range(0.0..1.0);
+            [p, 1.0 - p]
+        });
+        Probabilities::new(2, rows.collect()).unwrap()
+    };
+    let fired = (0..400u64)
+        .filter(|&world| {
+            let options = metrics::PairedOptions { resamples: 400, seed: world };
+            let gap =
+                metrics::paired(accuracy, &draw(world, 0), &draw(world, 1), &[0; 120], options);
+            gap.unwrap().p < 0.05
+        })
+        .count();
+    println!("the 5 % test fired on {:.1} % of 400 null pairs", fired as f64 / 4.0);
+    assert!((8..=36).contains(&fired), "{fired}");
+}

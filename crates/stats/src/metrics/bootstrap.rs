@@ -30,19 +30,26 @@ pub fn bootstrap(
 ) -> Result<Interval> {
     check(probabilities, labels)?;
     let n = labels.len();
-    let value = metric.of(probabilities, labels)?;
-    let mut values: Vec<f64> = (0..resamples as u64)
-        .into_par_iter()
-        .map(|r| {
-            let mut rng = generator(seed, "bootstrap", 0, r);
-            let samples: Vec<usize> = (0..n).map(|_| rng.random_range(0..n)).collect();
-            (metric.compute)(probabilities, labels, &samples)
-        })
-        .collect();
+    let metric = metric.prepare(probabilities, labels);
+    let value = metric.on(&(0..n).collect::<Vec<_>>());
+    let mut values: Vec<f64> =
+        (0..resamples as u64).into_par_iter().map(|r| metric.on(&draw(n, seed, r))).collect();
     values.sort_by(f64::total_cmp);
-    let quantile = |q: f64| {
-        let place = q * (values.len().saturating_sub(1)) as f64;
-        values.get(place.round() as usize).copied().unwrap_or(value)
-    };
-    Ok(Interval { value, low: quantile(0.025), high: quantile(0.975) })
+    Ok(Interval {
+        value,
+        low: quantile(&values, 0.025).unwrap_or(value),
+        high: quantile(&values, 0.975).unwrap_or(value),
+    })
+}
+
+/// The samples of resample `r`: `n` draws of `0..n`.
+pub(super) fn draw(n: usize, seed: u64, r: u64) -> Vec<usize> {
+    let mut rng = generator(seed, "bootstrap", 0, r);
+    (0..n).map(|_| rng.random_range(0..n)).collect()
+}
+
+/// The nearest of the sorted values to the quantile `q`; `None` without values.
+pub(super) fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
+    let place = q * (sorted.len().saturating_sub(1)) as f64;
+    sorted.get(place.round() as usize).copied()
 }

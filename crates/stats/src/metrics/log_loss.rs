@@ -1,6 +1,6 @@
 //! Mean −ln p of the right class.
 
-use super::{Direction, Metric};
+use super::{Compute, Direction, Metric};
 
 /// Smallest probability that is taken at its word, as in scikit-learn: the rounding of `f64`.
 const FLOOR: f64 = f64::EPSILON;
@@ -9,8 +9,7 @@ pub(super) const METRIC: Metric = Metric {
     name: "log_loss",
     summary: "mean -ln p of the right class",
     direction: Direction::Lower,
-    compute: |p, labels, samples| {
-        let loss = |&i: &usize| -p.row(i)[labels[i] as usize].clamp(FLOOR, 1.0 - FLOOR).ln();
-        samples.iter().map(loss).sum::<f64>() / samples.len() as f64
-    },
+    compute: Compute::Mean(|p, labels, i| {
+        -p.row(i)[labels[i] as usize].clamp(FLOOR, 1.0 - FLOOR).ln()
+    }),
 };

@@ -1,12 +1,12 @@
 //! Mean F1 over the classes that occur or are predicted.
 
-use super::{Confusion, Direction, Metric};
+use super::{Compute, Confusion, Direction, Metric};
 
 pub(super) const METRIC: Metric = Metric {
     name: "macro_f1",
     summary: "mean F1 over the classes that occur or are predicted",
     direction: Direction::Higher,
-    compute: |p, labels, samples| {
+    compute: Compute::Set(|p, labels, samples| {
         let confusion = Confusion::of_samples(p, labels, samples);
         let scores: Vec<f64> = confusion
             .by_class()
@@ -15,5 +15,5 @@ pub(super) const METRIC: Metric = Metric {
             .map(|c| c.f1)
             .collect();
         scores.iter().sum::<f64>() / scores.len() as f64
-    },
+    }),
 };

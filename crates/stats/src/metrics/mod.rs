@@ -11,10 +11,14 @@ mod confusion;
 mod ece;
 mod log_loss;
 mod macro_f1;
+mod paired;
 mod top5_accuracy;
 
 pub use bootstrap::{Interval, bootstrap};
 pub use confusion::{ClassFigures, Confusion};
+pub use paired::{
+    ClassDifference, Difference, PairedOptions, holm, paired, paired_by_class, paired_over_seeds,
+};
 
 use crate::{Probabilities, Result, StatsError};
 
@@ -36,8 +40,16 @@ pub struct Metric {
     pub summary: &'static str,
     /// Which way is better.
     pub direction: Direction,
+    compute: Compute,
+}
+
+/// How a metric is computed.
+#[derive(Debug, Clone, Copy)]
+enum Compute {
+    /// The mean of what each sample gives, so that resamples need not look at probabilities again.
+    Mean(fn(&Probabilities, &[u32], usize) -> f64),
     /// On the samples named by the indices, repetitions allowed.
-    compute: fn(&Probabilities, &[u32], &[usize]) -> f64,
+    Set(fn(&Probabilities, &[u32], &[usize]) -> f64),
 }
 
 impl Metric {
@@ -48,7 +60,31 @@ impl Metric {
     pub fn of(&self, probabilities: &Probabilities, labels: &[u32]) -> Result<f64> {
         check(probabilities, labels)?;
         let all: Vec<usize> = (0..labels.len()).collect();
-        Ok((self.compute)(probabilities, labels, &all))
+        Ok(self.prepare(probabilities, labels).on(&all))
+    }
+
+    /// What each sample adds to the mean; `None` for a metric that is no mean over samples.
+    ///
+    /// # Errors
+    /// As [`Metric::of`].
+    pub fn each(&self, probabilities: &Probabilities, labels: &[u32]) -> Result<Option<Vec<f64>>> {
+        check(probabilities, labels)?;
+        Ok(match self.compute {
+            Compute::Mean(one) => {
+                Some((0..labels.len()).map(|i| one(probabilities, labels, i)).collect())
+            }
+            Compute::Set(_) => None,
+        })
+    }
+
+    /// Makes ready to compute the metric on many sets of the same samples.
+    fn prepare<'a>(&self, probabilities: &'a Probabilities, labels: &'a [u32]) -> Prepared<'a> {
+        match self.compute {
+            Compute::Mean(one) => {
+                Prepared::Each((0..labels.len()).map(|i| one(probabilities, labels, i)).collect())
+            }
+            Compute::Set(compute) => Prepared::Set { compute, probabilities, labels },
+        }
     }
 
     /// Whether `a` is better than `b`.
@@ -56,6 +92,29 @@ impl Metric {
         match self.direction {
             Direction::Higher => a > b,
             Direction::Lower => a < b,
+        }
+    }
+}
+
+/// A metric of one classifier on samples that were checked.
+enum Prepared<'a> {
+    /// What each sample adds.
+    Each(Vec<f64>),
+    Set {
+        compute: fn(&Probabilities, &[u32], &[usize]) -> f64,
+        probabilities: &'a Probabilities,
+        labels: &'a [u32],
+    },
+}
+
+impl Prepared<'_> {
+    /// On the samples named by the indices, at least one.
+    fn on(&self, samples: &[usize]) -> f64 {
+        match self {
+            Self::Each(each) => {
+                samples.iter().map(|&i| each[i]).sum::<f64>() / samples.len() as f64
+            }
+            Self::Set { compute, probabilities, labels } => compute(probabilities, labels, samples),
         }
     }
 }
