@@ -150,23 +150,6 @@ pub fn reliability(probabilities: &Probabilities, labels: &[u32], bins: usize) -
         .collect()
 }
 
-/// Smallest probability that a class needs to enter a prediction set, so that at least
-/// `1 − alpha` of new samples find their class in the set (split conformal prediction, Vovk et al.
-/// 2005), from calibration samples that nothing else was fitted on.
-///
-/// `None` where there are too few samples to promise that much.
-pub fn conformal_threshold(
-    probabilities: &Probabilities,
-    labels: &[u32],
-    alpha: f64,
-) -> Option<f64> {
-    let mut right: Vec<f64> =
-        labels.iter().enumerate().map(|(i, &y)| probabilities.row(i)[y as usize]).collect();
-    right.sort_by(f64::total_cmp);
-    let rank = ((right.len() + 1) as f64 * alpha).floor() as usize;
-    (rank >= 1).then(|| right[rank - 1])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,17 +202,6 @@ mod tests {
     fn perfect_predictions_stay_inside_the_range() {
         let found = scale(&[1.0, 0.0, 0.0, 1.0], &[0, 1], 2).unwrap();
         assert!(found.temperature >= RANGE.0 * 0.999 && found.temperature.is_finite());
-    }
-
-    #[test]
-    fn prediction_sets_cover_what_they_promise() {
-        let (scores, labels) = sample(4000, 5);
-        let p = Probabilities::softmax(5, scores).unwrap();
-        let half: Vec<usize> = (0..2000).collect();
-        let threshold = conformal_threshold(&p.gather(&half), &labels[..2000], 0.1).unwrap();
-        let covered = (2000..4000).filter(|&i| p.row(i)[labels[i] as usize] >= threshold).count();
-        assert!((0.88..0.93).contains(&(covered as f64 / 2000.0)), "{covered}");
-        assert_eq!(conformal_threshold(&p.gather(&[0, 1]), &labels[..2], 0.1), None);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Principal components, for looking at features.
 
-use faer::Side;
-
+use crate::spectrum::spectrum;
 use crate::{Result, Rows, StatsError, check, moments};
 
 /// Centred samples along the directions of largest variance.
@@ -25,7 +24,7 @@ pub fn pca(rows: Rows<'_>, k: usize) -> Result<Pca> {
     }
     let k = k.min(n).min(d);
     let mean = moments::means(rows);
-    let directions = directions(rows, &mean, k)?;
+    let directions = spectrum(rows, |_| &mean, k)?.directions;
     let total: f64 = moments::mean_squares(rows, &mean).iter().sum();
     let mut scores = vec![0.0; n * k];
     for i in 0..n {
@@ -41,42 +40,6 @@ pub fn pca(rows: Rows<'_>, k: usize) -> Result<Pca> {
         })
         .collect();
     Ok(Pca { scores, explained })
-}
-
-/// Unit vectors `[k][d]`; zeros where no variance is left.
-fn directions(rows: Rows<'_>, mean: &[f64], k: usize) -> Result<Vec<Vec<f64>>> {
-    let (n, d) = (rows.n(), rows.d());
-    let failed = |_| StatsError::Unusable("the eigenvalues did not converge".into());
-    let mut out = Vec::new();
-    if d <= n {
-        let eigen = moments::scatter(rows, mean).self_adjoint_eigen(Side::Lower).map_err(failed)?;
-        for j in 0..k {
-            out.push((0..d).map(|i| eigen.U()[(i, d - 1 - j)]).collect());
-        }
-    } else {
-        let centred: Vec<Vec<f64>> = (0..n)
-            .map(|i| rows.row(i).iter().zip(mean).map(|(&x, m)| f64::from(x) - m).collect())
-            .collect();
-        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-        let gram = faer::Mat::from_fn(n, n, |i, j| dot(&centred[i], &centred[j]));
-        let eigen = gram.self_adjoint_eigen(Side::Lower).map_err(failed)?;
-        for j in 0..k {
-            let mut direction = vec![0.0; d];
-            for (i, row) in centred.iter().enumerate() {
-                let weight = eigen.U()[(i, n - 1 - j)];
-                direction.iter_mut().zip(row).for_each(|(w, x)| *w += weight * x);
-            }
-            out.push(direction);
-        }
-    }
-    for direction in &mut out {
-        let length = direction.iter().map(|w| w * w).sum::<f64>().sqrt();
-        let largest = direction.iter().fold(0.0f64, |m, w| if w.abs() > m.abs() { *w } else { m });
-        // Below the rounding of the Gram matrix a direction is noise.
-        let scale = if length > 1e-150 { largest.signum() / length } else { 0.0 };
-        direction.iter_mut().for_each(|w| *w *= scale);
-    }
-    Ok(out)
 }
 
 #[cfg(test)]

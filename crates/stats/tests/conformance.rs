@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use offshoot_stats::heads::{self, FitOptions};
-use offshoot_stats::{Matrix, Probabilities, StatsError, metrics};
+use offshoot_stats::{Matrix, Probabilities, StatsError, conformal, metrics, ood};
 use proptest::prelude::*;
 
 /// `n` samples of `classes` well-separated clouds in `d` features, classes in turn.
@@ -29,6 +29,8 @@ fn the_word_typed_is_the_file_opened() {
     for (folder, names) in [
         ("heads", heads::all().iter().map(|e| e.name).collect::<Vec<_>>()),
         ("metrics", metrics::all().iter().map(|m| m.name).collect()),
+        ("conformal", conformal::all().iter().map(|s| s.name).collect()),
+        ("ood", ood::all().iter().map(|e| e.name).collect()),
     ] {
         assert!(names.is_sorted());
         for name in names {

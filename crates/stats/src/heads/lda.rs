@@ -52,7 +52,7 @@ fn fit(rows: Rows<'_>, labels: &[u32], n_classes: usize, options: &FitOptions) -
 }
 
 /// Mean of every class; zeros for a class without samples.
-pub(super) fn class_means(rows: Rows<'_>, labels: &[u32], counts: &[usize]) -> Vec<Vec<f64>> {
+pub(crate) fn class_means(rows: Rows<'_>, labels: &[u32], counts: &[usize]) -> Vec<Vec<f64>> {
     let mut means = vec![vec![0.0; rows.d()]; counts.len()];
     for (i, &label) in labels.iter().enumerate() {
         let mean = &mut means[label as usize];

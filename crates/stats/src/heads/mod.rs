@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 
 pub use centroid::Centroids;
 pub use knn::Neighbours;
+pub(crate) use lda::class_means;
+#[cfg(test)]
+pub(crate) use lda::ledoit_wolf;
 pub use limit::Limit;
 pub use linear::Linear;
 
