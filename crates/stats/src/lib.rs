@@ -4,6 +4,7 @@ pub mod calibrate;
 mod check;
 pub mod conformal;
 pub mod cv;
+pub mod distances;
 mod error;
 pub mod heads;
 mod matrix;
