@@ -1,8 +1,9 @@
-//! Heads, metrics and calibration on plain matrices, in `f64`. No tensor engine.
+//! Heads, scores, metrics and calibration on plain matrices, in `f64`. No tensor engine.
 
 pub mod calibrate;
 mod check;
 pub mod conformal;
+mod correlation;
 pub mod cv;
 pub mod distances;
 mod error;
@@ -14,8 +15,11 @@ pub mod ood;
 mod pca;
 mod probabilities;
 mod proportion;
+pub mod scores;
 mod spectrum;
+mod symmetric;
 
+pub use correlation::{average_ranks, kendall_tau, spearman, weighted_tau};
 pub use error::StatsError;
 pub use matrix::{Matrix, Rows};
 pub use pca::{Pca, pca};

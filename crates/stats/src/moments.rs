@@ -71,6 +71,24 @@ pub(crate) fn weighted_scatter<'c>(
     Mat::from_fn(d, d, |i, j| sums[j * d + i])
 }
 
+/// `Z Zᵀ` for `Z = X − centre`, `[n, n]`; memory is `n·d` and the result.
+pub(crate) fn gram(rows: Rows<'_>, centre: &[f64]) -> Mat<f64> {
+    let (n, d) = (rows.n(), rows.d());
+    let centred: Vec<f64> = (0..n)
+        .flat_map(|i| rows.row(i).iter().zip(centre).map(|(&x, c)| f64::from(x) - c))
+        .collect();
+    // Column-major [d, n]: one sample a column.
+    let z = MatRef::from_column_major_slice(&centred, d, n);
+    let mut products = vec![0.0; n * n];
+    products.par_chunks_mut((PANEL * n).max(1)).enumerate().for_each(|(panel, products)| {
+        let columns = products.len() / n;
+        let to = MatMut::from_column_major_slice_mut(products, n, columns);
+        let right = z.subcols(panel * PANEL, columns);
+        matmul(to, Accum::Replace, z.transpose(), right, 1.0, Par::Seq);
+    });
+    Mat::from_fn(n, n, |i, j| products[j * n + i])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,7 @@ pub(crate) use lda::class_means;
 pub(crate) use lda::ledoit_wolf;
 pub use limit::Limit;
 pub use linear::Linear;
+pub(crate) use logistic::cross_validated;
 
 use crate::{Probabilities, Result, Rows, StatsError, check};
 

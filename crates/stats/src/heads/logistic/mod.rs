@@ -48,23 +48,15 @@ fn fit(rows: Rows<'_>, labels: &[u32], n_classes: usize, options: &FitOptions) -
     } else {
         rows
     };
-    // Classes without samples get no parameters: their optimum lies at −∞.
-    let counts = check::counts(labels, n_classes);
-    let present: Vec<usize> = (0..n_classes).filter(|&c| counts[c] > 0).collect();
-    let mut compact = vec![0; n_classes];
-    present.iter().enumerate().for_each(|(i, &c)| compact[c] = i as u32);
-    let labels: Vec<u32> = labels.iter().map(|&y| compact[y as usize]).collect();
+    let (present, labels) = compact(labels, n_classes);
     let rotated = if rows.n() < rows.d() { Rotated::new(rows)? } else { None };
-    let problem = match &rotated {
-        Some(rotated) => Problem {
-            rows: rotated.rows.rows(),
-            labels: &labels,
-            n_classes: present.len(),
-            balanced: options.balanced,
-            moments: Moments::Diagonal(rotated.squares.clone()),
-        },
-        None => Problem::new(rows, &labels, present.len(), options.balanced),
-    };
+    let problem = Problem::in_few_dimensions(
+        rows,
+        rotated.as_ref(),
+        &labels,
+        present.len(),
+        options.balanced,
+    );
     let (lambda, path) = match options.lambda {
         Some(lambda) => (lambda, Vec::new()),
         None => problem.choose(options)?,
@@ -98,6 +90,34 @@ fn fit(rows: Rows<'_>, labels: &[u32], n_classes: usize, options: &FitOptions) -
     })
 }
 
+/// Classes that have samples, and labels that count only them: the optimum of the others lies at −∞.
+fn compact(labels: &[u32], n_classes: usize) -> (Vec<usize>, Vec<u32>) {
+    let counts = check::counts(labels, n_classes);
+    let present: Vec<usize> = (0..n_classes).filter(|&c| counts[c] > 0).collect();
+    let mut compact = vec![0; n_classes];
+    present.iter().enumerate().for_each(|(i, &c)| compact[c] = i as u32);
+    (present, labels.iter().map(|&y| compact[y as usize]).collect())
+}
+
+/// The log-loss a held-out sample for each strength of `grid` (strongest first), on scaled features as in [`fit`].
+/// Sample `i` is held out in fold `fold_of[i]`; fits end at gradients of `tolerance`.
+pub(crate) fn cross_validated(
+    rows: Rows<'_>,
+    labels: &[u32],
+    n_classes: usize,
+    fold_of: &[usize],
+    grid: &[f64],
+    tolerance: f64,
+) -> Result<Vec<f64>> {
+    let scaled = Scaling::of(rows, true).apply(rows);
+    let rows = Rows::new(labels.len(), rows.d(), &scaled).unwrap_or(rows);
+    let (present, labels) = compact(labels, n_classes);
+    let rotated = if rows.n() < rows.d() { Rotated::new(rows)? } else { None };
+    let problem = Problem::in_few_dimensions(rows, rotated.as_ref(), &labels, present.len(), false);
+    let losses = problem.held_out(grid, fold_of, tolerance, &Limit::default())?;
+    Ok(losses.unwrap_or_else(|| vec![(present.len() as f64).ln(); grid.len()]))
+}
+
 /// Second moments of `[X 1]`, from which the curvature bound for any λ follows.
 enum Moments {
     Dense(Mat<f64>),
@@ -113,6 +133,26 @@ struct Problem<'a> {
 }
 
 impl<'a> Problem<'a> {
+    /// In the rotated coordinates where there are any.
+    fn in_few_dimensions(
+        rows: Rows<'a>,
+        rotated: Option<&'a Rotated>,
+        labels: &'a [u32],
+        n_classes: usize,
+        balanced: bool,
+    ) -> Self {
+        match rotated {
+            Some(rotated) => Self {
+                rows: rotated.rows.rows(),
+                labels,
+                n_classes,
+                balanced,
+                moments: Moments::Diagonal(rotated.squares.clone()),
+            },
+            None => Self::new(rows, labels, n_classes, balanced),
+        }
+    }
+
     fn new(rows: Rows<'a>, labels: &'a [u32], n_classes: usize, balanced: bool) -> Self {
         let (n, d) = (rows.n() as f64, rows.d());
         let zero = vec![0.0; d];
@@ -178,8 +218,7 @@ impl<'a> Problem<'a> {
         minimise(&objective, bound, tolerance, MAX_ITERATIONS, limit, theta)
     }
 
-    /// The strength with the least held-out log-loss, from strong to weak, each fit starting where
-    /// the one before ended.
+    /// The strength with the least held-out log-loss.
     fn choose(&self, options: &FitOptions) -> Result<(f64, Vec<CvPoint>)> {
         let mut grid = options.grid.clone();
         grid.sort_by(|a, b| b.total_cmp(a));
@@ -190,14 +229,46 @@ impl<'a> Problem<'a> {
         if folds < 2 {
             return Ok((grid[0], Vec::new()));
         }
-        let bounds = grid.iter().map(|&lambda| self.bound(lambda)).collect::<Result<Vec<_>>>()?;
         let fold_of = cv::stratified_folds(self.labels, folds, options.seed);
         let limit = options.limit.first(CHOOSING);
+        let Some(losses) = self.held_out(&grid, &fold_of, CV_TOLERANCE, &limit)? else {
+            return Ok((grid[grid.len() / 2], Vec::new()));
+        };
+        let path: Vec<CvPoint> = grid
+            .iter()
+            .zip(&losses)
+            .map(|(&lambda, &log_loss)| CvPoint { lambda, log_loss })
+            .collect();
+        // The strongest of equals.
+        let best =
+            path.iter().fold(
+                path[0],
+                |best, &point| {
+                    if point.log_loss < best.log_loss { point } else { best }
+                },
+            );
+        Ok((best.lambda, path))
+    }
+
+    /// Mean log-loss of the held-out samples for each strength of `grid`, from strong to weak, each fit starting
+    /// where the one before ended; `None` where the limit left no time for any.
+    fn held_out(
+        &self,
+        grid: &[f64],
+        fold_of: &[usize],
+        tolerance: f64,
+        limit: &Limit,
+    ) -> Result<Option<Vec<f64>>> {
+        let bounds = grid.iter().map(|&lambda| self.bound(lambda)).collect::<Result<Vec<_>>>()?;
+        let folds = fold_of.iter().max().map_or(0, |last| last + 1);
         // Sums over the folds that were finished, and how many samples those held out.
         let (mut losses, mut seen) = (vec![0.0; grid.len()], 0);
         for fold in 0..folds {
             let (held, kept): (Vec<usize>, Vec<usize>) =
                 (0..self.rows.n()).partition(|&i| fold_of[i] == fold);
+            if held.is_empty() || kept.is_empty() {
+                continue;
+            }
             let x = Matrix::gather(self.rows, &kept);
             let y: Vec<u32> = kept.iter().map(|&i| self.labels[i]).collect();
             let part = Problem {
@@ -213,7 +284,7 @@ impl<'a> Problem<'a> {
             let mut theta = vec![0.0; self.n_classes * (self.rows.d() + 1)];
             let mut own = Vec::with_capacity(grid.len());
             for (&lambda, bound) in grid.iter().zip(&bounds) {
-                part.solve(lambda, bound, CV_TOLERANCE, &limit, &mut theta);
+                part.solve(lambda, bound, tolerance, limit, &mut theta);
                 if limit.is_reached() {
                     break;
                 }
@@ -232,22 +303,9 @@ impl<'a> Problem<'a> {
             }
         }
         if seen == 0 {
-            return Ok((grid[grid.len() / 2], Vec::new()));
+            return Ok(None);
         }
-        let path: Vec<CvPoint> = grid
-            .iter()
-            .zip(&losses)
-            .map(|(&lambda, &loss)| CvPoint { lambda, log_loss: loss / seen as f64 })
-            .collect();
-        // The strongest of equals.
-        let best =
-            path.iter().fold(
-                path[0],
-                |best, &point| {
-                    if point.log_loss < best.log_loss { point } else { best }
-                },
-            );
-        Ok((best.lambda, path))
+        Ok(Some(losses.into_iter().map(|loss| loss / seen as f64).collect()))
     }
 }
 

@@ -4,9 +4,7 @@
 //! changes neither scores nor penalty. Along the eigenvectors of the samples' Gram matrix, the
 //! second moments are diagonal, and so is the curvature bound.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par, Side};
-use rayon::prelude::*;
+use faer::{Mat, Side};
 
 use crate::{Matrix, Result, Rows, StatsError, moments};
 
@@ -21,27 +19,12 @@ pub(super) struct Rotated {
     back: Mat<f64>,
 }
 
-/// Samples whose products are formed together; panels are shared out among threads.
-const PANEL: usize = 64;
-
 impl Rotated {
     /// `None` where all samples are alike, so that no direction is left.
     pub fn new(rows: Rows<'_>) -> Result<Option<Self>> {
-        let (n, d) = (rows.n(), rows.d());
+        let n = rows.n();
         let mean = moments::means(rows);
-        let centred: Vec<f64> = (0..n)
-            .flat_map(|i| rows.row(i).iter().zip(&mean).map(|(&x, m)| f64::from(x) - m))
-            .collect();
-        // Column-major [d, n]: one sample a column.
-        let z = MatRef::from_column_major_slice(&centred, d, n);
-        let mut gram = vec![0.0; n * n];
-        gram.par_chunks_mut((PANEL * n).max(1)).enumerate().for_each(|(panel, gram)| {
-            let columns = gram.len() / n;
-            let to = faer::MatMut::from_column_major_slice_mut(gram, n, columns);
-            let right = z.subcols(panel * PANEL, columns);
-            matmul(to, Accum::Replace, z.transpose(), right, 1.0, Par::Seq);
-        });
-        let eigen = MatRef::from_column_major_slice(&gram, n, n)
+        let eigen = moments::gram(rows, &mean)
             .self_adjoint_eigen(Side::Lower)
             .map_err(|_| StatsError::Unusable("the eigenvalues did not converge".into()))?;
         let value = |j: usize| eigen.S()[n - 1 - j];
