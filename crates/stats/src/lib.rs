@@ -2,12 +2,14 @@
 
 pub mod calibrate;
 mod check;
+pub mod concept;
 pub mod conformal;
 mod correlation;
 pub mod cv;
 pub mod distances;
 mod error;
 pub mod heads;
+pub mod label_shift;
 mod matrix;
 pub mod metrics;
 pub mod moments;
@@ -16,6 +18,7 @@ mod pca;
 mod probabilities;
 mod proportion;
 pub mod scores;
+pub mod shift;
 mod spectrum;
 mod symmetric;
 

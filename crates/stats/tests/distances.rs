@@ -262,3 +262,20 @@ fn cells_change_no_value() {
     let ours = value("energy", &a, &b, FEW);
     assert!((ours - expected).abs() < 1e-9 * expected, "{ours} is not {expected}");
 }
+
+#[test]
+fn the_feature_that_moved_is_named() {
+    let (a, b) = (normal(300, 20, "a", 7), normal(200, 20, "b", 7));
+    let none = distances::features(&Pair::new(a.rows(), b.rows(), FEW).unwrap());
+    assert!(none.iter().all(|f| f.p_value > 0.05), "{:?}", none[0]);
+    let mut data = b.rows().data().to_vec();
+    data.chunks_exact_mut(20).for_each(|row| {
+        row[4] -= 0.8;
+        row[9] = 1.0;
+    });
+    let b = Matrix::new(200, 20, data).unwrap();
+    let moved = distances::features(&Pair::new(a.rows(), b.rows(), FEW).unwrap());
+    let of = |feature: usize| moved.iter().find(|f| f.feature == feature).unwrap();
+    assert!((of(4).difference + 0.8).abs() < 0.25 && of(4).p_value == 0.01, "{:?}", of(4));
+    assert!(moved.iter().filter(|f| ![4, 9].contains(&f.feature)).all(|f| f.p_value > 0.05));
+}

@@ -12,6 +12,7 @@ mod combined;
 mod coral;
 mod covariance;
 mod energy;
+mod features;
 mod frechet;
 mod kernels;
 mod mmd;
@@ -21,6 +22,7 @@ mod proxy_a;
 mod sliced_wasserstein;
 
 pub use combined::combined;
+pub use features::{FeatureShift, features};
 pub use pair::Pair;
 pub use sliced_wasserstein::along;
 

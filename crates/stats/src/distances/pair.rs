@@ -73,7 +73,7 @@ impl<'a> Pair<'a> {
         let judged = self.judged()?;
         let mut out = self.sets.map(|rows| vec![None; rows.n()]);
         for (&(set, row), &score) in self.cells.rows.iter().zip(&judged.scores) {
-            out[set][row] = Some(score);
+            out[set][row] = Some(score).filter(|score| score.is_finite());
         }
         Ok(out)
     }
