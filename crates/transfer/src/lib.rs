@@ -63,6 +63,7 @@ pub use explain::shades::{STEPS, Shade, shades};
 pub use explain::{ExplainPlan, explain};
 pub use export::{ExportPlan, ExportReport, Form, export, verify};
 pub use extract::extract_command as extract;
+pub use fit::distill::Distill;
 pub use fit::mlm::AdaptMlm;
 pub use fit::{Finetune, strategy};
 pub use inputs::{Inputs, Ready};

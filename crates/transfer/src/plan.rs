@@ -7,6 +7,7 @@ use offshoot_data::ColumnNames;
 use serde::{Deserialize, Serialize};
 
 use crate::fit::Finetune;
+use crate::fit::distill::Distill;
 use crate::fit::mlm::AdaptMlm;
 use crate::precision::Precision;
 use crate::{Result, strategy};
@@ -121,6 +122,9 @@ pub struct TrainPlan {
     pub cache: CachePlan,
     /// How the network is tuned, where the method tunes it.
     pub finetune: Finetune,
+    /// A run whose answers the network learns beside the labels, where the method tunes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distill: Option<Distill>,
     /// The command that made the plan, as `--json` and `run.json` show it.
     pub command: String,
 }
@@ -151,6 +155,7 @@ impl Default for TrainPlan {
             runs_dir: "runs".into(),
             batch: 32,
             cache: CachePlan::default(),
+            distill: None,
             command: "train".into(),
         }
     }

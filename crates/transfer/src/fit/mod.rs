@@ -12,6 +12,7 @@ mod certainty;
 mod checkpoint;
 mod contrast;
 mod course;
+pub mod distill;
 #[cfg(test)]
 mod faults;
 mod finder;
@@ -50,6 +51,7 @@ use crate::source::Source;
 use crate::watch::Watch;
 use crate::{Result, TransferError, precision};
 pub use checkpoint::Checkpoint;
+use distill::Teacher;
 use groups::Groups;
 use head::LinearHead;
 use inputs::Supply;
@@ -114,6 +116,8 @@ pub struct Job<'a> {
     pub fitting: f64,
     /// Lines of `metrics.jsonl` so far.
     pub told: &'a [serde_json::Value],
+    /// What a larger network says to the samples, where one teaches.
+    pub teacher: Option<&'a Teacher>,
 }
 
 /// Samples of the data that a plan is made for. A rehearsal works on fewer.
@@ -313,6 +317,12 @@ impl<'a> Setting<'a> {
         }
         if setting.schedule.has_pairs() {
             settings.check_for_pairs()?;
+            if job.teacher.is_some() {
+                return Err(TransferError::usage(
+                    "pairs have no probabilities that a teacher could answer for",
+                    "`--method full` or `lp-ft` learns from a teacher",
+                ));
+            }
             setting.batch = settings.batch.unwrap_or_else(|| usual_pair_batch(sizes.train));
         }
         if setting.schedule.start == Start::Scratch {

@@ -93,6 +93,10 @@ impl Setting<'_> {
         for (_, term) in &mut regularizers.terms {
             term.start(&facts)?;
         }
+        if let Some(teacher) = self.job.teacher {
+            let term = teacher.term(&self.train);
+            regularizers.terms.push((super::distill::NAME, Box::new(term)));
+        }
         let taps = regularizers.stages();
         let boundary = self.groups.boundary(&phase.learns).map(str::to_string);
         let source = match taps.first() {

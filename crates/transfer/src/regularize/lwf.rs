@@ -4,7 +4,7 @@
 use offshoot_data::wording::Choice;
 use rayon::prelude::*;
 
-use super::{Kind, LossTerm, Own, Regularizer, SourceFacts, Step, classify, softmax};
+use super::{Kind, LossTerm, Own, Regularizer, SourceFacts, Step, classify, divergence, softmax};
 use crate::{Result, TransferError};
 
 /// `λ·T²·KL(source at T ‖ now at T)` on the source's classes (Li & Hoiem 2016, with Hinton's T²). The
@@ -44,15 +44,10 @@ impl LossTerm for Lwf {
         let (weight, temperature) = (self.weight, self.temperature);
         let answers = &self.answers;
         self.classifier.add(step, |place, _, logits, gradient| {
-            let (teacher, student) = (&answers[place], softmax(logits, temperature));
-            let mut loss = 0.0;
-            for ((t, s), g) in teacher.iter().zip(&student).zip(gradient) {
-                if *t > 0.0 {
-                    loss += t * (t / s.max(f64::MIN_POSITIVE)).ln();
-                }
-                *g = weight * temperature * (s - t);
-            }
-            weight * temperature * temperature * loss
+            weight
+                * divergence(&answers[place], logits, temperature, |class, slope| {
+                    gradient[class] = weight * slope;
+                })
         })
     }
 

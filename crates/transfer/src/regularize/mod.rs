@@ -280,6 +280,24 @@ fn softmax(row: &[f32], temperature: f64) -> Vec<f64> {
     exps.into_iter().map(|e| e / sum).collect()
 }
 
+/// `T²·KL(teacher ‖ softmax(logits/T))`, which keeps the size of its gradients at every temperature T (Hinton et
+/// al. 2015, section 2.1), and its slope by each logit.
+pub(crate) fn divergence(
+    teacher: &[f64],
+    logits: &[f32],
+    temperature: f64,
+    mut slope: impl FnMut(usize, f64),
+) -> f64 {
+    let mut loss = 0.0;
+    for (class, (t, s)) in teacher.iter().zip(softmax(logits, temperature)).enumerate() {
+        if *t > 0.0 {
+            loss += t * (t / s.max(f64::MIN_POSITIVE)).ln();
+        }
+        slope(class, temperature * (s - t));
+    }
+    temperature * temperature * loss
+}
+
 /// `W·row + b` of a classifier `[classes, dim]`, summed in double precision.
 fn classify(weight: &[f32], bias: &[f32], row: &[f32]) -> Vec<f32> {
     let rows = weight.chunks_exact(row.len().max(1)).zip(bias);

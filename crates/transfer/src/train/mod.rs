@@ -11,7 +11,9 @@ pub mod evaluate;
 pub mod folder;
 mod probe;
 pub mod rehearse;
+mod teacher;
 mod tuning;
+mod unlabelled;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,7 +25,7 @@ use crate::cache::Cache;
 use crate::documents::{Figures, SCHEMA, TrainReport};
 use crate::extract::{Extraction, extract, vector_length};
 use crate::monitor::overfitting;
-use crate::plan::TrainPlan;
+use crate::plan::{Method, TrainPlan};
 use crate::precision;
 use crate::prepare::{Prepared, USUAL_VAL, prepare, split_counts};
 use crate::run::RunFolder;
@@ -43,7 +45,7 @@ pub fn train(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<TrainRepor
     // Data that cannot be trained on is refused before a folder is made.
     let prepared = prepare(plan, &mut watch)?;
     let folder = RunFolder::create(&plan.runs_dir, plan.name.as_deref(), &wish(plan, &prepared))?;
-    let plan = TrainPlan { name: Some(folder.name()), data: absolute(&plan.data), ..plan.clone() };
+    let plan = resumable(plan, &folder);
     let text = toml::to_string_pretty(&plan)
         .map_err(|e| TransferError::Internal(format!("plan.toml: {e}")))?;
     let result = folder.write(PLAN, text.as_bytes()).and_then(|()| {
@@ -88,6 +90,20 @@ pub fn wish(plan: &TrainPlan, prepared: &Prepared) -> String {
     format!("{}-{}", prepared.dataset.name, model.replace(':', "-"))
 }
 
+/// The plan as it is kept: whoever resumes it elsewhere finds what it names.
+fn resumable(plan: &TrainPlan, folder: &RunFolder) -> TrainPlan {
+    let mut plan = TrainPlan { name: Some(folder.name()), ..plan.clone() };
+    plan.data = absolute(&plan.data);
+    if let Some(adapt) = &mut plan.adapt_mlm {
+        adapt.texts = absolute(&adapt.texts);
+    }
+    if let Some(distill) = &mut plan.distill {
+        distill.run = absolute(&distill.run);
+        distill.data = distill.data.as_deref().map(absolute);
+    }
+    plan
+}
+
 /// A plan that is resumed elsewhere must still find its data.
 fn absolute(path: &Path) -> PathBuf {
     if path.to_str().is_some_and(|p| p.starts_with(demo::PREFIX)) {
@@ -105,6 +121,15 @@ pub fn check_plan(plan: &TrainPlan) -> Result<()> {
     evaluate::check_required(&plan.require)?;
     plan.finetune.check()?;
     plan.adapt_mlm.as_ref().map_or(Ok(()), fit::mlm::AdaptMlm::check)?;
+    if let Some(distill) = &plan.distill {
+        distill.check()?;
+        if plan.method == Method::PROBE {
+            return Err(TransferError::usage(
+                "the probe learns from labels alone; a teacher needs a method that tunes",
+                "for instance `--method full` or `lp-ft`",
+            ));
+        }
+    }
     layers::Asked::new(plan.layer.as_deref(), plan.pooling.as_deref())?;
     let val = plan.val.unwrap_or(USUAL_VAL);
     let shares = [val, plan.test];
@@ -216,6 +241,7 @@ fn run(
     let (source, adapted) = adaptation::adapt(folder, plan, &prepared, source, watch)?;
     let source = layers::choose(plan, &prepared, source, &cache, watch)?;
     record.model = source.facts.clone();
+    let teacher = teacher::ask(plan, &mut prepared, &source, &cache, watch)?;
     let expected = estimate::estimate(&prepared, &source, &cache, plan, before, watch)?;
     budget::check(plan, &expected, watch)?;
     record.estimate = Some(expected);
@@ -232,8 +258,9 @@ fn run(
     let until = budget::head_until(plan, after, watch);
     let probe = Probe::fit(plan, &prepared, &extraction, until, watch)?;
     let frozen = tuning::Frozen { source, extraction, probe };
-    let sizes = (fit::Sizes::of(&prepared), after);
-    let (frozen, tuned) = tuning::tune(folder, plan, &prepared, &cache, frozen, sizes, watch)?;
+    let sizes = fit::Sizes::of(&prepared);
+    let given = tuning::Given { sizes, after, teacher: teacher.as_ref() };
+    let (frozen, tuned) = tuning::tune(folder, plan, &prepared, &cache, frozen, given, watch)?;
     let tuning::Frozen { source, extraction, mut probe } = frozen;
     record.model = source.facts.clone();
     let mut evaluated = probe.evaluate(plan, &prepared, &extraction, watch)?;

@@ -57,6 +57,7 @@ pub fn rehearse(
         after: 0.0,
         fitting: probe.seconds,
         told: &[],
+        teacher: None,
     };
     let Some(rehearsal) = fit::rehearse(&job, watch)? else { return Ok(None) };
     let mut tuned = source::tuned(source, rehearsal.tuned.params)?;

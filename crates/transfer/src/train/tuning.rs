@@ -11,6 +11,7 @@ use super::probe::{Own, Probe};
 use crate::cache::Cache;
 use crate::documents::{Baseline, Tuning};
 use crate::extract::{Extraction, extract};
+use crate::fit::distill::Teacher;
 use crate::fit::{self, Job, Sizes};
 use crate::monitor::History;
 use crate::plan::{Method, TrainPlan};
@@ -30,6 +31,17 @@ pub struct Frozen {
     pub probe: Probe,
 }
 
+/// What else tuning depends on.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    /// Numbers of samples.
+    pub sizes: Sizes,
+    /// Seconds from the end of tuning to the end of the run, where there is a time budget.
+    pub after: f64,
+    /// What a larger network says, where one teaches.
+    pub teacher: Option<&'a Teacher>,
+}
+
 /// What tuning leaves besides the network.
 pub struct Outcome {
     /// The probe, which is measured as a baseline: was tuning worth it? Absent where it was kept.
@@ -40,15 +52,14 @@ pub struct Outcome {
     pub history: History,
 }
 
-/// Tunes as the plan says; without a tuning method everything stays as it is. `after` seconds follow, where
-/// there is a time budget.
+/// Tunes as the plan says; without a tuning method everything stays as it is.
 pub fn tune(
     folder: &RunFolder,
     plan: &TrainPlan,
     prepared: &Prepared,
     cache: &Cache,
     mut frozen: Frozen,
-    (sizes, after): (Sizes, f64),
+    given: Given<'_>,
     watch: &mut Watch<'_>,
 ) -> Result<(Frozen, Option<Outcome>)> {
     if plan.method == Method::PROBE {
@@ -66,10 +77,11 @@ pub fn tune(
             extraction,
             probe: &probe.on_train,
             refitted: &probe.trained.head,
-            sizes,
-            after,
+            sizes: given.sizes,
+            after: given.after,
             fitting: probe.seconds,
             told: &probe.history,
+            teacher: given.teacher,
         };
         fit::tune(&job, watch)
     })?;

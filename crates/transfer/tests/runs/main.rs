@@ -4,6 +4,7 @@
 
 mod adaptation;
 mod data;
+mod distillation;
 mod extraction;
 mod prediction;
 mod texts;

@@ -1,0 +1,99 @@
+//! What a run says to the samples that another network learns from.
+
+use offshoot_data::{Sample, Split};
+
+use super::unlabelled;
+use crate::cache::Cache;
+use crate::extract::extract;
+use crate::fit::distill::Teacher;
+use crate::plan::TrainPlan;
+use crate::prepare::Prepared;
+use crate::report::words;
+use crate::run::RunFolder;
+use crate::source::Source;
+use crate::trained::Trained;
+use crate::watch::Watch;
+use crate::{Phase, Result, TransferError};
+
+/// Asks the teacher that the plan names about training and validation samples; the test split is not shown to
+/// it. Samples without labels that the plan names join the training split, each under the class that the
+/// teacher takes it for.
+pub fn ask(
+    plan: &TrainPlan,
+    prepared: &mut Prepared,
+    student: &Source,
+    cache: &Cache,
+    watch: &mut Watch<'_>,
+) -> Result<Option<Teacher>> {
+    let Some(settings) = &plan.distill else { return Ok(None) };
+    let (folder, record) = RunFolder::open(&settings.run)?;
+    let (trained, source) = watch.phase(Phase::Load, None, |_| Trained::load(&folder, &record))?;
+    let names = &prepared.dataset.classes;
+    let classes = names.len();
+    let place = |class: &String| trained.classes.iter().position(|known| known == class);
+    let places: Option<Vec<usize>> = names.iter().map(place).collect();
+    let places =
+        places.filter(|places| places.len() == trained.classes.len()).ok_or_else(|| {
+            TransferError::usage(
+                format!(
+                    "run `{}` tells {} apart, the data holds {}",
+                    record.name,
+                    trained.classes.join(", "),
+                    names.join(", ")
+                ),
+                "a teacher answers for the same classes",
+            )
+        })?;
+    if record.seed != plan.seed || record.data.name != prepared.dataset.name {
+        watch.warn(format!(
+            "run `{}` was split by another seed or from other data: it may have learned from samples that judge \
+             here",
+            record.name
+        ))?;
+    }
+    let labelled = prepared.dataset.samples.len();
+    if let Some(data) = &settings.data {
+        let apart = [Split::Val, Split::Test];
+        let more = unlabelled::read(data, &apart, plan, prepared, student, watch)?;
+        // The class follows from the answer.
+        let joins = |sample| Sample { split: Some(Split::Train), ..sample };
+        prepared.dataset.samples.extend(more.into_iter().map(joins));
+    }
+    let mut asked = [prepared.of(Split::Train), prepared.of(Split::Val)].concat();
+    asked.sort_unstable();
+    let samples: Vec<_> = asked.iter().map(|&i| prepared.dataset.samples[i].clone()).collect();
+    let extraction = watch.phase(Phase::Extract, Some(samples.len()), |watch| {
+        extract(&samples, &source, cache, plan.batch, Phase::Extract, watch)
+    })?;
+    let mut answers = vec![Vec::new(); prepared.dataset.samples.len()];
+    for some in extraction.readable().chunks(1024) {
+        let rows = extraction.gather(some)?;
+        let said = trained.probabilities(rows.rows())?;
+        for (k, &i) in some.iter().enumerate() {
+            let (sample, row) = (asked[i], said.row(k));
+            answers[sample] = places.iter().map(|&class| row[class]).collect();
+            if sample >= labelled {
+                let class = places.iter().position(|&place| place == said.predicted(k) as usize);
+                prepared.dataset.samples[sample].label = class.map(|class| class as u32);
+            }
+        }
+    }
+    // What it could not read, nobody can; training itself leaves out what has no split.
+    for (sample, answer) in prepared.dataset.samples.iter_mut().zip(&mut answers) {
+        if answer.is_empty() && sample.split != Some(Split::Test) {
+            sample.split = None;
+            *answer = vec![1.0 / classes as f64; classes];
+        }
+    }
+    let more = prepared.dataset.samples.len() - labelled;
+    let joined = match more {
+        0 => String::new(),
+        _ => format!("; {} without labels join training as it takes them", words::count(more)),
+    };
+    watch.note(&format!(
+        "run `{}` answered for {}{joined}",
+        record.name,
+        words::counted(samples.len(), "sample", "samples")
+    ))?;
+    Ok(Some(Teacher { settings: settings.clone(), answers }))
+}
