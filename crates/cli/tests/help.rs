@@ -23,6 +23,7 @@ const COMMANDS: &[&str] = &[
     "runs resume",
     "settings",
     "train",
+    "transfer-report",
     "verify",
 ];
 

@@ -45,6 +45,7 @@ mod table;
 mod texts;
 mod train;
 mod trained;
+pub mod transfer_report;
 mod watch;
 
 pub use check::check;
@@ -76,6 +77,7 @@ pub use precision::Precision;
 pub use predict::{PredictInput, predict};
 pub use show::redraw;
 pub use train::train;
+pub use transfer_report::{transfer_report, transfer_report_dry_run};
 
 pub use offshoot_data::ColumnNames;
 

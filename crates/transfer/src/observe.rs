@@ -32,6 +32,10 @@ pub enum Phase {
     Export,
     /// Writing the report.
     Report,
+    /// Timing a few steps, to know what all would take.
+    Rehearse,
+    /// Training on more and more labels.
+    Curves,
     /// Labelling new inputs.
     Predict,
     /// Asking about inputs with a part left out.
@@ -55,6 +59,8 @@ impl Phase {
             Self::Baselines => "measuring baselines",
             Self::Export => "writing run",
             Self::Report => "writing report",
+            Self::Rehearse => "rehearsing",
+            Self::Curves => "learning curves (%)",
             Self::Predict => "predicting",
             Self::Explain => "explaining",
         }

@@ -103,7 +103,7 @@ const VAL_EACH: usize = 10;
 const VAL_MOST: f64 = 0.5;
 
 /// The share of the training part that goes to validation where a network is tuned: more of few samples.
-fn tuning_val(dataset: &Dataset, test: f64) -> f64 {
+pub fn tuning_val(dataset: &Dataset, test: f64) -> f64 {
     let labelled = || dataset.samples.iter().filter(|s| s.label.is_some());
     let named = labelled().any(|s| s.split == Some(Split::Test));
     let train = labelled().filter(|s| s.split.is_none_or(|split| split == Split::Train)).count();

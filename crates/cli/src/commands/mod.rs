@@ -18,6 +18,7 @@ mod report;
 mod runs;
 mod settings;
 mod train;
+mod transfer_report;
 mod tuning;
 
 use std::time::Instant;
@@ -37,6 +38,7 @@ pub enum Command {
     Models(models::Models),
     Extract(extract::Extract),
     Train(Box<train::Train>),
+    TransferReport(Box<transfer_report::TransferReportArgs>),
     Eval(eval::Eval),
     Predict(predict::Predict),
     Explain(explain::Explain),
@@ -56,6 +58,7 @@ impl Command {
             Self::Check(check) => check.flags(),
             Self::Extract(extract) => extract.flags(),
             Self::Train(train) => train.flags(),
+            Self::TransferReport(report) => report.flags(),
             Self::Eval(eval) => eval.flags(),
             Self::Predict(predict) => predict.flags(),
             Self::Explain(explain) => explain.flags(),
@@ -95,6 +98,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Command::Models(models) => models.run(&context),
         Command::Extract(extract) => extract.run(&context),
         Command::Train(train) => train.run(&context),
+        Command::TransferReport(report) => report.run(&context),
         Command::Eval(eval) => eval.run(&context),
         Command::Predict(predict) => predict.run(&context),
         Command::Explain(explain) => explain.run(&context),

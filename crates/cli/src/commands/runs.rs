@@ -5,9 +5,10 @@ use offshoot_transfer::Result;
 use offshoot_transfer::report::words;
 use offshoot_transfer::run::record::RunState;
 use offshoot_transfer::runs::{self, RunSummary};
+use offshoot_transfer::transfer_report as reports;
 use serde::Serialize;
 
-use super::{figures, nearest};
+use super::{figures, nearest, transfer_report};
 use crate::context::{Context, clean};
 use crate::table::{self, Align};
 
@@ -84,8 +85,14 @@ impl Runs {
                 Ok(())
             }
             Action::Resume { run } => {
-                let report = runs::resume(&nearest::run(dir, &run)?, &mut context.observer()?)?;
-                figures::show(context, &report)
+                let run = nearest::run(dir, &run)?;
+                let mut observer = context.observer()?;
+                if reports::is_report(&run) {
+                    let report = reports::resume(&run, &mut observer)?;
+                    drop(observer);
+                    return transfer_report::show(context, &report);
+                }
+                figures::show(context, &runs::resume(&run, &mut observer)?)
             }
             Action::Rm { runs: names } => {
                 // All are found before the first is removed.

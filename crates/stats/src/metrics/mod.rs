@@ -9,6 +9,7 @@ mod bootstrap;
 mod brier;
 mod confusion;
 mod ece;
+mod learning_curve;
 mod log_loss;
 mod macro_f1;
 mod paired;
@@ -16,6 +17,10 @@ mod top5_accuracy;
 
 pub use bootstrap::{Interval, bootstrap};
 pub use confusion::{ClassFigures, Confusion};
+pub use learning_curve::{
+    Equivalent, LabelledAnswers, Reach, accuracy_over_seeds, label_equivalent, labels_to_reach,
+    monotone,
+};
 pub use paired::{
     ClassDifference, Difference, PairedOptions, holm, paired, paired_by_class, paired_over_seeds,
 };

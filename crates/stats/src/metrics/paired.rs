@@ -204,7 +204,7 @@ fn mean_difference(pairs: &[Pair<'_>], samples: &[usize], seeds: &[usize]) -> f6
 }
 
 /// The seeds of resample `r`. One seed needs no draw, which leaves plain pairs what they are.
-fn draw_seeds(n: usize, seed: u64, r: u64) -> Vec<usize> {
+pub(super) fn draw_seeds(n: usize, seed: u64, r: u64) -> Vec<usize> {
     if n == 1 {
         return vec![0];
     }

@@ -60,6 +60,24 @@ impl Extraction {
         self.rows.read(&self.keys_of(samples)?, out)
     }
 
+    /// The same of some of the samples, all of them readable; `None` where a row is not in the cache any more.
+    pub fn part(&self, source: &Source, cache: &Cache, samples: &[usize]) -> Result<Option<Self>> {
+        let keys = self.keys_of(samples)?;
+        let rows = cache.rows(&source.scope, self.dim())?;
+        if !keys.iter().all(|key| rows.contains(key)) {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            rows,
+            cached: keys.len(),
+            keys: keys.into_iter().map(Some).collect(),
+            unreadable: Vec::new(),
+            computed: 0,
+            cut: 0,
+            tokens: [0; 2],
+        }))
+    }
+
     /// Indices of the readable samples.
     pub fn readable(&self) -> Vec<usize> {
         (0..self.keys.len()).filter(|&i| self.keys[i].is_some()).collect()

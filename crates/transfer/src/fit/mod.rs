@@ -60,7 +60,7 @@ pub use settings::Finetune;
 use strategy::{Facts, Schedule, Start};
 
 /// Epochs where the user names none: more for few samples, whose epochs are short.
-fn usual_epochs(samples: usize) -> usize {
+pub fn usual_epochs(samples: usize) -> usize {
     match samples {
         n if n < 1_000 => 20,
         n if n < 10_000 => 10,
@@ -69,7 +69,7 @@ fn usual_epochs(samples: usize) -> usize {
 }
 
 /// Beyond so many training samples, those of validation add too little to train once more on both.
-const REFIT_BELOW: usize = 1_000;
+pub const REFIT_BELOW: usize = 1_000;
 
 /// Samples an update where the user names none: at least about ten updates an epoch.
 fn usual_batch(samples: usize) -> usize {

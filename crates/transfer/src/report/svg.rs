@@ -1,6 +1,7 @@
 //! Writing SVG. A drawing is drawn at its natural size and styled by `plot.css`, which the page
 //! holds once and a file of its own carries along.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Write};
 
 /// Colours and type of all drawings, light and dark.
@@ -28,7 +29,7 @@ pub fn escaped(text: &str) -> String {
 #[derive(Debug, Clone)]
 pub struct Drawing {
     /// File name without extension; also makes ids unique on the page.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     width: f64,
     height: f64,
     title: String,
@@ -39,13 +40,13 @@ pub struct Drawing {
 impl Drawing {
     /// An empty drawing. Units are CSS pixels.
     pub fn new(
-        name: &'static str,
+        name: impl Into<Cow<'static, str>>,
         (width, height): (f64, f64),
         title: &str,
         description: &str,
     ) -> Self {
         let [title, description] = [title, description].map(escaped);
-        Self { name, width, height, title, description, body: String::new() }
+        Self { name: name.into(), width, height, title, description, body: String::new() }
     }
 
     /// A rectangle; a non-empty `tip` is shown by browsers when one points at it.
@@ -60,6 +61,21 @@ impl Drawing {
         let (x, y) = at;
         let place = format!(
             r#"x="{x:.2}" y="{y:.2}" width="{size:.2}" height="{size:.2}" fill-opacity="{opacity:.2}""#
+        );
+        self.shape("rect", class, &place, tip);
+    }
+
+    /// A rectangle of any shape that is more or less opaque, from 0 to 1.
+    pub fn tinted(
+        &mut self,
+        class: &str,
+        (x, y): (f64, f64),
+        (w, h): (f64, f64),
+        opacity: f64,
+        tip: &str,
+    ) {
+        let place = format!(
+            r#"x="{x:.1}" y="{y:.1}" width="{w:.1}" height="{h:.1}" fill-opacity="{opacity:.2}""#
         );
         self.shape("rect", class, &place, tip);
     }

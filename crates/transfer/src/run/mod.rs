@@ -105,6 +105,11 @@ impl RunFolder {
         Ok((folder, record))
     }
 
+    /// A folder inside this one that is written like a run of its own; it need not be there yet.
+    pub fn inner(&self, inside: &str) -> Self {
+        Self { path: self.file(inside) }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

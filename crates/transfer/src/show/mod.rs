@@ -41,7 +41,10 @@ pub fn write(folder: &RunFolder, record: &RunRecord, everything: &Everything<'_>
 
 /// Draws the report of a finished run again, with this version of the program. Returns its path.
 pub fn redraw(run: &Path) -> Result<PathBuf> {
-    let (folder, _) = RunFolder::open(run)?;
+    let (folder, record) = RunFolder::open(run)?;
+    if record.command == crate::transfer_report::COMMAND {
+        return crate::transfer_report::redraw(run);
+    }
     let path = folder.file(DATA);
     if !path.is_file() {
         let name = folder.name();

@@ -9,7 +9,7 @@ mod baselines;
 mod budget;
 pub mod evaluate;
 pub mod folder;
-mod probe;
+pub mod probe;
 pub mod rehearse;
 mod teacher;
 mod tuning;
@@ -105,7 +105,7 @@ fn resumable(plan: &TrainPlan, folder: &RunFolder) -> TrainPlan {
 }
 
 /// A plan that is resumed elsewhere must still find its data.
-fn absolute(path: &Path) -> PathBuf {
+pub fn absolute(path: &Path) -> PathBuf {
     if path.to_str().is_some_and(|p| p.starts_with(demo::PREFIX)) {
         return path.into();
     }
@@ -315,7 +315,7 @@ fn run(
 }
 
 /// Samples that could not be read are listed among the problems and leave their split.
-fn drop_unreadable(
+pub fn drop_unreadable(
     prepared: &mut Prepared,
     extraction: &Extraction,
     watch: &mut Watch<'_>,

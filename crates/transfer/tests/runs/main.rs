@@ -9,4 +9,5 @@ mod extraction;
 mod prediction;
 mod texts;
 mod training;
+mod transfer_report;
 mod tuning;
