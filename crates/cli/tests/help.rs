@@ -22,6 +22,7 @@ const COMMANDS: &[&str] = &[
     "runs compare",
     "runs resume",
     "settings",
+    "shift",
     "train",
     "transfer-report",
     "verify",

@@ -38,6 +38,7 @@ pub mod regularize;
 pub mod report;
 pub mod run;
 pub mod runs;
+pub mod shift;
 mod show;
 pub mod source;
 pub mod store;

@@ -17,6 +17,7 @@ mod predict;
 mod report;
 mod runs;
 mod settings;
+mod shift;
 mod train;
 mod transfer_report;
 mod tuning;
@@ -37,6 +38,7 @@ pub enum Command {
     Check(check::Check),
     Models(models::Models),
     Extract(extract::Extract),
+    Shift(shift::Shift),
     Train(Box<train::Train>),
     TransferReport(Box<transfer_report::TransferReportArgs>),
     Eval(eval::Eval),
@@ -57,6 +59,7 @@ impl Command {
         match self {
             Self::Check(check) => check.flags(),
             Self::Extract(extract) => extract.flags(),
+            Self::Shift(shift) => shift.flags(),
             Self::Train(train) => train.flags(),
             Self::TransferReport(report) => report.flags(),
             Self::Eval(eval) => eval.flags(),
@@ -97,6 +100,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Command::Check(check) => check.run(&context),
         Command::Models(models) => models.run(&context),
         Command::Extract(extract) => extract.run(&context),
+        Command::Shift(shift) => shift.run(&context),
         Command::Train(train) => train.run(&context),
         Command::TransferReport(report) => report.run(&context),
         Command::Eval(eval) => eval.run(&context),

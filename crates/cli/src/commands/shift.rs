@@ -1,0 +1,238 @@
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use offshoot_transfer::report::words;
+use offshoot_transfer::shift::document::ShiftReport;
+use offshoot_transfer::shift::{ShiftPlan, ShiftSource, shift, size_in_words};
+use offshoot_transfer::{Precision, Result};
+
+use super::columns::Columns;
+use super::nearest;
+use crate::context::{Context, clean};
+use crate::table::{Align, text};
+
+const EXAMPLES: &str = "\
+The verdict is one or more of
+  covariate   inputs look different
+  label       classes are more or less frequent, and look as they did
+  concept     the same inputs have other labels (found only where both sides have labels)
+or none. Tests are by permutation; the p-value is that of all of them together. The prescription is
+what to do: nothing, reweight_labels, align_features, fine_tune, collect_labels.
+
+Examples:
+  offshoot shift demo:google demo:twitter          one vendor's emoji against another's
+  offshoot shift photos-efficientnet_lite0 new/    what a trained run has learnt from, against new pictures
+  offshoot shift reviews.csv tweets.csv --model all-minilm-l6-v2 -o shift.html";
+
+/// Classes that the table shows.
+const CLASSES: usize = 10;
+
+/// Tell what kind of mismatch lies between two sets of data, and what to do
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Shift {
+    /// Data (folder, manifest, table of texts, IDX, npy or npz), or a trained run: then its own model and
+    /// data are taken
+    #[arg(value_name = "SOURCE")]
+    source: String,
+    /// Data, with or without labels
+    #[arg(value_name = "TARGET")]
+    target: PathBuf,
+    /// Source of the features: a name of `offshoot models list`, a checkpoint, or random:RECIPE
+    #[arg(short, long, value_name = "MODEL")]
+    model: Option<String>,
+    /// Write the findings as one HTML page
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Samples of each side at most, drawn at random
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    samples: usize,
+    /// Permutations behind each p-value
+    #[arg(long, value_name = "N", default_value_t = 999)]
+    permutations: usize,
+    /// Height and width to which pictures are resized
+    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true)]
+    size: Option<String>,
+    /// Of the network's products: auto, f32, bf16x3 or bf16
+    #[arg(long, value_name = "PRECISION", value_parser = ["auto", "f32", "bf16x3", "bf16"])]
+    precision: Option<String>,
+    /// Samples a step of the network
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    batch: Option<String>,
+    #[command(flatten)]
+    columns: Columns,
+}
+
+impl Shift {
+    pub fn flags(&self) -> Vec<(&'static str, String)> {
+        let given = [
+            ("model", &self.model),
+            ("size", &self.size),
+            ("precision", &self.precision),
+            ("batch", &self.batch),
+        ];
+        let given = given.into_iter().filter_map(|(key, v)| Some((key, v.clone()?)));
+        given.chain(self.columns.flags()).collect()
+    }
+
+    pub fn run(self, context: &Context) -> Result<()> {
+        let settings = &context.settings;
+        let plan = ShiftPlan {
+            source: source(&settings.runs_dir, &self.source),
+            target: self.target,
+            columns: settings.columns.clone(),
+            model: settings.model.clone(),
+            size: settings.size,
+            precision: Precision::from_name(&settings.precision)?,
+            samples: self.samples,
+            permutations: self.permutations,
+            out: self.out,
+            batch: settings.batch,
+            seed: settings.seed,
+            cache: settings.cache.clone(),
+        };
+        let mut observer = context.observer()?;
+        let report = shift(&plan, &mut observer).map_err(|e| nearest::model(e, &plan.model))?;
+        if context.json {
+            return context.document(&report);
+        }
+        context.print(written(&report))?;
+        if let Some(path) = &plan.out {
+            context.say(format_args!("page: {}", clean(&path.display().to_string())));
+        }
+        Ok(())
+    }
+}
+
+/// A run where there is one of that name or in that folder, else data.
+fn source(runs_dir: &Path, name: &str) -> ShiftSource {
+    let folders = [PathBuf::from(name), runs_dir.join(name)];
+    match folders.into_iter().find(|folder| folder.join("run.json").is_file()) {
+        Some(folder) => ShiftSource::Run(folder),
+        None => ShiftSource::Data(name.into()),
+    }
+}
+
+fn written(r: &ShiftReport) -> String {
+    let mut out = format!(
+        "{} ({} samples) → {} ({}), features of {}\n\n",
+        r.source.name,
+        words::count(r.source.samples),
+        r.target.name,
+        words::count(r.target.samples),
+        r.model
+    );
+    out.push_str(&format!("verdict    {}: {}\n", r.verdict.join(" + "), r.sentence));
+    out.push_str(&format!("how large  {}\n", size_in_words(r)));
+    let then: Vec<&str> = r.prescription.then.iter().map(|a| a.name()).collect();
+    let then = if then.is_empty() { String::new() } else { format!(" Then: {}.", then.join(", ")) };
+    out.push_str(&format!(
+        "what to do {}: {}.{then}\n",
+        r.prescription.action.name(),
+        r.prescription.reason
+    ));
+    let optional = |value: Option<f64>| value.map_or_else(|| "–".into(), number);
+    let rows: Vec<[String; 5]> = r
+        .measures
+        .iter()
+        .map(|m| {
+            let ci =
+                m.ci.map_or_else(|| "–".into(), |[a, b]| format!("{} to {}", number(a), number(b)));
+            let p = m.p_value.map_or_else(|| "–".into(), words::decimal);
+            [m.name.clone(), number(m.value), ci, optional(m.chance), p]
+        })
+        .collect();
+    let right = Align::Right;
+    let header = [
+        ("distance", Align::Left),
+        ("value", right),
+        ("95 % interval", right),
+        ("by chance", right),
+        ("p", right),
+    ];
+    out.push_str(&format!("\n{}", text(header, &rows)));
+    if !r.classes.is_empty() {
+        let rows: Vec<[String; 6]> = r
+            .classes
+            .iter()
+            .take(CLASSES)
+            .map(|c| {
+                [
+                    c.class.clone(),
+                    words::percent(c.source_share),
+                    words::percent(c.target_share),
+                    optional(c.distance),
+                    c.p_value.map_or_else(|| "–".into(), words::decimal),
+                    c.accuracy.map_or_else(|| "–".into(), words::whole_percent),
+                ]
+            })
+            .collect();
+        let target = if r.target.labelled > 0 { "in target" } else { "estimated in target" };
+        let header = [
+            ("class", Align::Left),
+            ("in source", right),
+            (target, right),
+            ("moved by", right),
+            ("p", right),
+            ("right there", right),
+        ];
+        out.push_str(&format!("\n{}", text(header, &rows)));
+        let more = r.classes.len().saturating_sub(CLASSES);
+        if more > 0 {
+            out.push_str(&format!(
+                "{} moved less\n",
+                words::counted(more, "more class", "more classes")
+            ));
+        }
+    }
+    if !r.properties.is_empty() {
+        let rows: Vec<[String; 4]> = r
+            .properties
+            .iter()
+            .map(|p| {
+                [p.name.clone(), number(p.source), number(p.target), words::signed(p.difference)]
+            })
+            .collect();
+        let header =
+            [("property", Align::Left), ("source", right), ("target", right), ("in sd", right)];
+        out.push_str(&format!("\n{}", text(header, &rows)));
+    }
+    out.push_str(&format!(
+        "\n{} of {} features moved; {}\n",
+        words::count(r.features.moved),
+        words::count(r.features.of),
+        words::seconds(r.seconds)
+    ));
+    out
+}
+
+/// Three digits that matter.
+fn number(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        v if v < 1e-3 => words::scientific(value),
+        v if v < 10.0 => format!("{value:.3}"),
+        v if v < 1000.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_a_run_is_a_run() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("mine")).unwrap();
+        std::fs::write(dir.path().join("mine/run.json"), "{}").unwrap();
+        assert_eq!(source(dir.path(), "mine"), ShiftSource::Run(dir.path().join("mine")));
+        assert_eq!(source(dir.path(), "demo:google"), ShiftSource::Data("demo:google".into()));
+    }
+
+    #[test]
+    fn numbers_keep_three_digits() {
+        let told = [0.0, 0.00031, 0.1234, 45.67, 12345.6].map(number);
+        assert_eq!(told, ["0", "3.10e-4", "0.123", "45.7", "12346"]);
+    }
+}
