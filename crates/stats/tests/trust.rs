@@ -130,6 +130,7 @@ fn with_fewer_samples_than_a_promise_needs_a_set_is_everything() {
         assert_eq!(quantile(&scores, alpha), (least - 1) as f64, "{alpha}");
         assert_eq!(quantile(&scores[1..], alpha), f64::INFINITY, "{alpha}");
     }
+    assert_eq!(conformal::least(0.0), usize::MAX);
     assert_eq!(quantile(&[], 0.5), f64::INFINITY);
     // A class of which there were too few belongs to every set; the others have their own thresholds.
     let (p, mut y) = drawn(60, 3, 1.0, 1);

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::trust::document::{AlarmFigures, SetFigures};
+
 /// Version of all documents; a changed or removed key raises it.
 pub const SCHEMA: u32 = 1;
 
@@ -96,6 +98,12 @@ pub struct TrainReport {
     /// How the network was tuned; absent where it stayed as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuning: Option<Tuning>,
+    /// What prediction sets did on these samples; absent where nothing was held out to calibrate them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sets: Option<SetFigures>,
+    /// How many of these samples were called unfamiliar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarms: Option<AlarmFigures>,
     /// Everything else worth telling.
     pub warnings: Vec<String>,
 }
@@ -220,9 +228,13 @@ pub struct Prediction {
     pub probability: Option<f64>,
     /// The most probable classes and their probabilities, best first.
     pub top: Vec<(String, f64)>,
-    /// Farther from the training data than 99 % of the validation samples were.
+    /// Classes among which the right one is as often as was promised, the most probable first; `None` where
+    /// nothing was held out to calibrate that, or the input could not be read.
+    #[serde(default)]
+    pub set: Option<Vec<String>>,
+    /// Farther from the training data than 99 % of the calibration samples were.
     pub unfamiliar: bool,
-    /// Distance to the nearest class mean over the threshold for `unfamiliar`; above 1 is far.
+    /// How strange the input is, over the threshold for `unfamiliar`; above 1 is far.
     pub distance: Option<f64>,
     /// Why the input could not be read.
     pub error: Option<String>,
@@ -245,6 +257,10 @@ pub struct PredictReport {
     pub unreadable: usize,
     /// Inputs flagged as unfamiliar.
     pub unfamiliar: usize,
+    /// Whether the run has calibrated prediction sets.
+    pub sets: bool,
+    /// Share of them that should hold the right class.
+    pub promised: f64,
 }
 
 /// What one answer rests on. One JSON line each.

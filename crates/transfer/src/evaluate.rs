@@ -59,6 +59,8 @@ pub fn evaluate(plan: &EvalPlan, observer: &mut dyn Observer) -> Result<TrainRep
         splits: BTreeMap::from([("test".to_string(), evaluated.samples.len())]),
         adapted: None,
         tuning: None,
+        sets: evaluated.sets,
+        alarms: evaluated.alarms,
         unreadable: extraction.unreadable.len(),
         warnings: watch.warnings.clone(),
     };

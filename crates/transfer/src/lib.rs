@@ -47,6 +47,7 @@ mod texts;
 mod train;
 mod trained;
 pub mod transfer_report;
+mod trust;
 mod watch;
 
 pub use check::check;
@@ -79,6 +80,8 @@ pub use predict::{PredictInput, predict};
 pub use show::redraw;
 pub use train::train;
 pub use transfer_report::{transfer_report, transfer_report_dry_run};
+pub use trust::document::{AlarmFigures, ClassCoverage, SetFigures};
+pub use trust::{HeldOut, PROMISED};
 
 pub use offshoot_data::ColumnNames;
 

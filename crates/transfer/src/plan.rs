@@ -250,6 +250,8 @@ pub struct PredictPlan {
     pub columns: ColumnNames,
     /// How many classes to list an input.
     pub top: usize,
+    /// Share of prediction sets that should hold the right class.
+    pub promised: f64,
     /// Samples a step of the network.
     pub batch: usize,
 }

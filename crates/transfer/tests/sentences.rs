@@ -144,8 +144,13 @@ fn a_table_of_texts_becomes_a_classifier() {
     };
     assert_eq!(evaluate(&plan, &mut ()).unwrap().figures.n, 120);
 
-    let plan =
-        PredictPlan { run: report.run.clone(), columns: Default::default(), top: 1, batch: 1 };
+    let plan = PredictPlan {
+        run: report.run.clone(),
+        columns: Default::default(),
+        top: 1,
+        promised: 0.9,
+        batch: 1,
+    };
     let answers = |input: PredictInput| {
         let mut rows: Vec<(String, Option<String>)> = Vec::new();
         let mut sink = |batch: &[Prediction]| -> Result<(), TransferError> {

@@ -10,7 +10,9 @@ use crate::context::Context;
 const EXAMPLES: &str = "\
 All labelled samples are judged, or only the test split where the data names one. Classes are
 matched by name. Each figure comes with a 95 % bootstrap interval, from 1000 resamples, fewer beyond
-5,000 samples and 200 from 25,000 on.
+5,000 samples and 200 from 25,000 on. Below the table: how often prediction sets that promise
+90 % held the right class, and how many samples are unlike the training data. On data of another
+kind the promise may be broken, and this is where it shows.
 
 Examples:
   offshoot eval photos-efficientnet_lite0 new-photos/

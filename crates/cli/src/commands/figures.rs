@@ -36,6 +36,12 @@ pub fn show(context: &Context, report: &TrainReport) -> Result<()> {
         text.push_str("\n\n");
     }
     text.push_str(&comparison(report));
+    if let Some(sets) = &report.sets {
+        text.push_str(&format!("\n{}\n", sets.sentence()));
+    }
+    if let Some(alarms) = &report.alarms {
+        text.push_str(&format!("{}\n", alarms.sentence()));
+    }
     let page = report.run.join(PAGE);
     text.push_str(&format!("\nrun     {}\n", clean(&report.run.display().to_string())));
     if page.is_file() {

@@ -12,7 +12,12 @@ use crate::context::{Context, clean};
 const EXAMPLES: &str = "\
 Prints a line for each input, in order, as soon as it is known: input, class, probability, and the
 next classes. With --json each line is a document, and the last line sums up. `unfamiliar` marks
-inputs farther from the training data than 99 % of the validation samples were.
+inputs farther from the training data than 99 % of the samples that calibrated the run were.
+
+With --sets the classes are those among which the right one is nine times out of ten: one where the
+classifier is sure, several where it is not. That holds for inputs like those of the training data,
+and was measured on its test split (`offshoot train` and `eval` print it). --promise 0.95 asks for
+more. Too few calibration samples promise nothing: every set then holds all classes.
 
 Standard input is a picture, a list of paths, or, for a run on texts: a text a line, JSON lines, or
 a CSV with a header. It may go on for ever: no answer waits for more input, and memory does not grow.
@@ -20,6 +25,7 @@ a CSV with a header. It may go on for ever: no answer waits for more input, and 
 Examples:
   offshoot predict photos new.jpg more/
   offshoot predict photos list.csv --json > answers.jsonl      a CSV with a `path` column
+  offshoot predict photos new/ --sets --promise 0.95
   find . -name '*.jpg' | offshoot predict photos -
   curl -s https://example.org/a.jpg | offshoot predict photos -
   offshoot predict reviews new.csv --text-column review
@@ -38,6 +44,12 @@ pub struct Predict {
     /// Classes listed for each input
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     top: Option<String>,
+    /// Print the set of classes that holds the right one as often as promised
+    #[arg(long)]
+    sets: bool,
+    /// Share of sets that should hold the right class [default: 0.9]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    promise: Option<String>,
     /// Samples a step of the network
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     batch: Option<String>,
@@ -47,7 +59,11 @@ pub struct Predict {
 
 impl Predict {
     pub fn flags(&self) -> Vec<(&'static str, String)> {
-        let given = [("predict.top", &self.top), ("batch", &self.batch)];
+        let given = [
+            ("predict.top", &self.top),
+            ("predict.promised", &self.promise),
+            ("batch", &self.batch),
+        ];
         let given = given.into_iter().filter_map(|(key, v)| Some((key, v.clone()?)));
         given.chain(self.columns.flags()).collect()
     }
@@ -58,6 +74,7 @@ impl Predict {
             run: nearest::run(&settings.runs_dir, &self.run)?,
             columns: settings.columns.clone(),
             top: settings.predict.top,
+            promised: settings.predict.promised,
             batch: settings.batch,
         };
         let input = if self.input == [PathBuf::from("-")] {
@@ -72,11 +89,19 @@ impl Predict {
         };
         let mut sink = |predictions: &[Prediction]| match context.json {
             true => context.lines(predictions),
-            false => context.print(predictions.iter().map(row).collect::<String>()),
+            false => {
+                let row = |prediction| row(prediction, self.sets);
+                context.print(predictions.iter().map(row).collect::<String>())
+            }
         };
         let report = predict(&plan, input, &mut context.observer()?, &mut sink)?;
         if context.json {
             return context.line(&report);
+        }
+        if self.sets && !report.sets {
+            context.say(format_args!(
+                "warning: nothing was held out to calibrate sets of this run, so there are none"
+            ));
         }
         if report.unreadable > 0 {
             context.say(format_args!(
@@ -88,16 +113,23 @@ impl Predict {
     }
 }
 
-/// Fields between tabs: input, class, probability, the next classes or a remark.
-fn row(prediction: &Prediction) -> String {
+/// Fields between tabs: input, class, probability, the next classes or the set, a remark.
+fn row(prediction: &Prediction, sets: bool) -> String {
     let mut fields = vec![clean(&prediction.input)];
     match (&prediction.label, prediction.probability) {
         (Some(label), Some(probability)) => {
             fields.extend([clean(label), words::percent(probability)]);
-            let others = prediction.top.iter().skip(1);
-            let others: Vec<String> =
-                others.map(|(name, p)| format!("{} {}", clean(name), words::percent(*p))).collect();
-            fields.push(others.join(", "));
+            let listed: Vec<String> = match (sets, &prediction.set) {
+                (true, set) => set.iter().flatten().map(|name| clean(name)).collect(),
+                (false, _) => {
+                    let others = prediction.top.iter().skip(1);
+                    let one = |(name, p): &(String, f64)| {
+                        format!("{} {}", clean(name), words::percent(*p))
+                    };
+                    others.map(one).collect()
+                }
+            };
+            fields.push(listed.join(", "));
             if prediction.unfamiliar {
                 fields.push("unfamiliar".into());
             }
@@ -121,11 +153,14 @@ mod tests {
             label: Some("cat".into()),
             probability: Some(0.75),
             top: vec![("cat".into(), 0.75), ("dog".into(), 0.25)],
+            set: Some(vec!["cat".into(), "dog".into()]),
             unfamiliar: true,
             distance: Some(1.2),
             error: None,
         };
-        let line = row(&prediction).replace('\u{202f}', " ");
+        let line = row(&prediction, false).replace('\u{202f}', " ");
         assert_eq!(line, "a\u{fffd}b\u{fffd}c.png\tcat\t75.0 %\tdog 25.0 %\tunfamiliar\n");
+        let line = row(&prediction, true).replace('\u{202f}', " ");
+        assert_eq!(line, "a\u{fffd}b\u{fffd}c.png\tcat\t75.0 %\tcat, dog\tunfamiliar\n");
     }
 }

@@ -292,6 +292,13 @@ pub const KEYS: &[Key] = &[
         "auto",
         "of the network: auto, f32, bf16x3 or bf16",
     ),
+    key(
+        "predict.promised",
+        "OFFSHOOT_PREDICT_PROMISED",
+        Kind::Share,
+        "0.9",
+        "share of prediction sets that hold the right class",
+    ),
     key("predict.top", "OFFSHOOT_PREDICT_TOP", Kind::Count, "3", "classes listed for each input"),
     key("runs_dir", "OFFSHOOT_RUNS_DIR", Kind::Text, "runs", "folder of run folders"),
     key("seed", "OFFSHOOT_SEED", Kind::Number, "0", "keys every random draw"),

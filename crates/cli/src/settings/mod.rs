@@ -55,6 +55,8 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Predict {
+    /// Share of prediction sets that should hold the right class.
+    pub promised: f64,
     /// Classes listed for each input.
     pub top: usize,
 }

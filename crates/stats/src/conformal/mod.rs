@@ -81,10 +81,13 @@ pub fn quantile(sorted: &[f64], alpha: f64) -> f64 {
     }
 }
 
-/// Fewest calibration samples that can promise `1 − alpha`.
+/// Fewest calibration samples that can promise `1 − alpha`; `usize::MAX` where none can.
 pub fn least(alpha: f64) -> usize {
-    // Counted as `quantile` counts.
-    (0..).find(|&n: &usize| (n + 1) as f64 * alpha * (1.0 + 1e-12) >= 1.0).unwrap_or(usize::MAX)
+    match alpha > 0.0 {
+        // Counted as `quantile` counts, where α is rounded down.
+        true => ((1.0 - 1e-12) / alpha).ceil().max(1.0) as usize - 1,
+        false => usize::MAX,
+    }
 }
 
 /// Calibrated prediction sets.

@@ -59,7 +59,13 @@ fn explained(plan: &ExplainPlan, input: PredictInput) -> Vec<Explanation> {
 
 /// The probability of `class` for each input, by `predict`.
 fn predicted(run: &Path, input: PredictInput, class: &str) -> Vec<f64> {
-    let plan = PredictPlan { run: run.into(), columns: Default::default(), top: 9, batch: 3 };
+    let plan = PredictPlan {
+        run: run.into(),
+        columns: Default::default(),
+        top: 9,
+        promised: 0.9,
+        batch: 3,
+    };
     let mut all = Vec::new();
     let mut sink = |batch: &[crate::Prediction]| {
         let of = |p: &crate::Prediction| p.top.iter().find(|(name, _)| name == class).unwrap().1;

@@ -166,6 +166,8 @@ pub struct Tuned {
     pub temperature: Option<f64>,
     /// Whether it was trained once more, on train and validation.
     pub refitted: bool,
+    /// All weights and the head as they were before that.
+    pub before: Option<(Params, Linear)>,
     /// Everything that was told on the way.
     pub history: History,
 }
@@ -453,7 +455,14 @@ fn refit(
         updates: chosen.updates + tuned.updates,
         ended: format!("{}; trained as long once more on train and validation", chosen.ended),
         refitted: true,
-        ..chosen
+        before: Some((chosen.params, chosen.head)),
+        temperature: chosen.temperature,
+        helped: chosen.helped,
+        learning: chosen.learning,
+        values: chosen.values,
+        epochs: chosen.epochs,
+        best_update: chosen.best_update,
+        history: chosen.history,
     })
 }
 

@@ -5,7 +5,7 @@ mod inputs;
 mod queue;
 
 use offshoot_data::Sample;
-use offshoot_stats::Rows;
+use offshoot_stats::{Rows, calibrate};
 use rayon::prelude::*;
 
 use crate::documents::{PredictReport, Prediction, SCHEMA};
@@ -46,7 +46,17 @@ pub fn predict(
         rows: 0,
         unreadable: 0,
         unfamiliar: 0,
+        sets: false,
+        promised: plan.promised,
     };
+    if !(0.0..1.0).contains(&plan.promised) || plan.promised == 0.0 {
+        return Err(TransferError::usage(
+            format!("prediction sets cannot promise {}", plan.promised),
+            "a share between 0 and 1, as 0.9",
+        ));
+    }
+    let asked = Asked::new(plan, &trained);
+    report.sets = asked.thresholds.is_some();
     watch.phase(Phase::Predict, None, |watch| {
         let batch = source.engine.step(plan.batch);
         let columns = matches!(source.inputs, Inputs::Texts(_)).then(|| plan.columns.clone());
@@ -59,7 +69,7 @@ pub fn predict(
             let next = feed.at_hand(batch);
             let (next_prepared, predictions) = rayon::join(
                 || prepare(&next, &source),
-                || label(&samples, &prepared, &trained, &source, plan.top),
+                || label(&samples, &prepared, &trained, &source, &asked),
             );
             let predictions = predictions?;
             for prediction in &predictions {
@@ -99,12 +109,26 @@ fn prepare(samples: &[Sample], source: &Source) -> Vec<Prepared> {
     samples.par_iter().map(|s| source.inputs.prepare(&s.input)).collect()
 }
 
+/// What each answer holds.
+struct Asked {
+    top: usize,
+    /// Of each class; absent without sets.
+    thresholds: Option<Vec<f64>>,
+}
+
+impl Asked {
+    fn new(plan: &PredictPlan, trained: &Trained) -> Self {
+        let trust = trained.trust.as_ref();
+        Self { top: plan.top, thresholds: trust.and_then(|trust| trust.thresholds(plan.promised)) }
+    }
+}
+
 fn label(
     samples: &[Sample],
     prepared: &[Prepared],
     trained: &Trained,
     source: &Source,
-    top: usize,
+    asked: &Asked,
 ) -> Result<Vec<Prediction>> {
     let fits = |input: &&Ready| source.engine.refuses(input).is_none();
     let ready: Vec<&Ready> = prepared.iter().flatten().filter(fits).collect();
@@ -114,7 +138,16 @@ fn label(
     }
     let rows = Rows::new(ready.len(), trained.dim, &features)
         .ok_or_else(|| TransferError::Internal("features do not form rows".into()))?;
-    let probabilities = trained.probabilities(rows)?;
+    let raw = trained.head.predict(rows)?;
+    let probabilities = calibrate::soften(&raw, trained.temperature);
+    let distances = match &trained.trust {
+        Some(trust) => Some(trust.familiarity.distances(rows, &trained.head)?),
+        None => None,
+    };
+    let set = |i: usize| -> Option<Vec<u32>> {
+        let sets = trained.trust.as_ref()?.sets.as_ref()?;
+        Some(sets.set(raw.row(i), asked.thresholds.as_ref()?))
+    };
     let mut answers = probabilities.rows().enumerate();
     let one = |(sample, prepared): (&Sample, &Prepared)| {
         let refused = match prepared {
@@ -124,7 +157,10 @@ fn label(
         match refused {
             Some(reason) => unreadable(sample, reason),
             None => match answers.next() {
-                Some((i, p)) => prediction(sample, p, rows.row(i), trained, top),
+                Some((i, p)) => {
+                    let distance = distances.as_ref().map(|distances| distances[i]);
+                    prediction(sample, p, (set(i), distance), &trained.classes, asked.top)
+                }
                 None => unreadable(sample, "no answer".into()),
             },
         }
@@ -138,6 +174,7 @@ fn unreadable(sample: &Sample, reason: String) -> Prediction {
         label: None,
         probability: None,
         top: Vec::new(),
+        set: None,
         unfamiliar: false,
         distance: None,
         error: Some(reason),
@@ -147,22 +184,22 @@ fn unreadable(sample: &Sample, reason: String) -> Prediction {
 fn prediction(
     sample: &Sample,
     p: &[f64],
-    row: &[f32],
-    trained: &Trained,
+    (set, distance): (Option<Vec<u32>>, Option<f64>),
+    classes: &[String],
     top: usize,
 ) -> Prediction {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|&a, &b| p[b].total_cmp(&p[a]).then(a.cmp(&b)));
-    let named = |&class: &usize| (trained.classes[class].clone(), p[class]);
-    let familiarity = &trained.familiarity;
-    let distance = familiarity.distance(row) / familiarity.threshold.max(f32::MIN_POSITIVE);
+    let named = |&class: &usize| (classes[class].clone(), p[class]);
+    let name = |class: u32| classes[class as usize].clone();
     Prediction {
         input: sample.id.clone(),
-        label: order.first().map(|c| trained.classes[*c].clone()),
+        label: order.first().map(|c| classes[*c].clone()),
         probability: order.first().map(|c| p[*c]),
         top: order.iter().take(top.max(1)).map(named).collect(),
-        unfamiliar: distance > 1.0,
-        distance: Some(distance.into()),
+        set: set.map(|set| set.into_iter().map(name).collect()),
+        unfamiliar: distance.is_some_and(|d| d > 1.0),
+        distance,
         error: None,
     }
 }

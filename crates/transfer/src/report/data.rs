@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::documents::{Baseline, DataProblem, Figures};
 use crate::explain::shades::Shade;
 use crate::run::record::PhaseSeconds;
+use crate::trust::document::{AlarmFigures, SetFigures};
 
 /// One report. Nothing in it needs to be escaped or shortened beforehand: the page does both.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub struct ReportData {
     pub confusion: Vec<usize>,
     /// Reliability on the test split; `None` where nothing was measured.
     pub calibration: Option<Calibration>,
+    /// What prediction sets and the alarm did on the test split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<TrustShown>,
     /// The most confident wrong answers, worst first. A dozen is enough.
     pub mistakes: Vec<Mistake>,
     /// Right answers of several classes, where the data holds texts.
@@ -53,6 +57,30 @@ pub struct ReportData {
     pub phases: Vec<PhaseSeconds>,
     /// Whatever else was worth telling during the run.
     pub warnings: Vec<String>,
+}
+
+/// Prediction sets and the alarm on the test split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrustShown {
+    /// Absent where nothing was held out to calibrate them.
+    pub sets: Option<SetFigures>,
+    /// How many were unfamiliar.
+    pub alarms: AlarmFigures,
+    /// Test samples by how strange they are, from familiar to strange.
+    pub strange: Vec<StrangeBin>,
+}
+
+/// Test samples of like strangeness.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct StrangeBin {
+    /// Of the bin, relative to the threshold.
+    pub from: f64,
+    /// Where it ends.
+    pub to: f64,
+    /// Samples that were recognised.
+    pub right: usize,
+    /// Samples that were not.
+    pub wrong: usize,
 }
 
 /// When, how and where.

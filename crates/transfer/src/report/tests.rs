@@ -6,6 +6,8 @@ use crate::Phase;
 use crate::documents::{Baseline, DataProblem, Figures};
 use crate::explain::shades::Shade;
 use crate::run::record::PhaseSeconds;
+use crate::trust::HeldOut;
+use crate::trust::document::{AlarmFigures, ClassCoverage, SetFigures};
 
 fn figures(n: usize, accuracy: f64) -> Figures {
     let around = |v: f64| [v - 0.03, v + 0.03];
@@ -84,6 +86,35 @@ fn report(text: &str) -> ReportData {
             ece_before: 0.08,
             ece_after: 0.03,
         }),
+        trust: Some(TrustShown {
+            sets: Some(SetFigures {
+                promised: 0.9,
+                coverage: 0.925,
+                coverage_ci: [0.86, 0.96],
+                mean_size: 1.25,
+                mean_size_ci: [1.1, 1.4],
+                sizes: vec![90, 30],
+                single_right: Some(0.95),
+                worst_class: Some(ClassCoverage { class: t(), n: 60, coverage: 0.85 }),
+                score: t(),
+                by_class: true,
+                held_out: HeldOut::Folds,
+                calibration: 400,
+                least: 9,
+            }),
+            alarms: AlarmFigures {
+                detectors: vec![t(), t()],
+                promised: 0.01,
+                share: 0.025,
+                share_ci: [0.009, 0.07],
+                calibration: 400,
+                leave_class_out: BTreeMap::from([("a".into(), 0.7), (t(), 0.8)]),
+            },
+            strange: vec![
+                StrangeBin { from: 0.5, to: 1.0, right: 110, wrong: 7 },
+                StrangeBin { from: 1.0, to: 2.0, right: 1, wrong: 2 },
+            ],
+        }),
         mistakes: vec![Mistake {
             id: t(),
             label: t(),
@@ -119,6 +150,26 @@ fn report(text: &str) -> ReportData {
 /// Tags of a document, each as it stands between `<` and `>`.
 fn tags(document: &str) -> Vec<&str> {
     document.split('<').skip(1).map(|rest| rest.split('>').next().unwrap()).collect()
+}
+
+#[test]
+fn sets_and_alarms_are_told_in_words() {
+    let page = render(&report("x")).unwrap().replace('\u{202f}', " ");
+    for said in [
+        "Sets that promise 90 % held the right class in 92.5 % (86–96 %), with 1.25 classes on average.",
+        "for every class by itself",
+        "Covered least: x, 85.0 % of 60 samples.",
+        "in practice rather than by proof",
+        "2.5 % (1–7 %) are called unfamiliar",
+        "called unfamiliar from here",
+    ] {
+        assert!(page.contains(said), "{said}");
+    }
+    let mut few = report("x");
+    let sets = few.trust.as_mut().and_then(|t| t.sets.as_mut()).unwrap();
+    (sets.calibration, sets.sizes) = (8, vec![0, 120]);
+    let page = render(&few).unwrap().replace('\u{202f}', " ");
+    assert!(page.contains("8 calibration samples cannot promise 90 %: 9 are needed"));
 }
 
 #[test]
@@ -203,7 +254,16 @@ fn the_page_holds_no_script_and_loads_nothing() {
 fn every_drawing_is_told_in_words() {
     let plots = plots(&report("name"));
     let names: Vec<&str> = plots.iter().map(|(name, _)| name.as_str()).collect();
-    let all = ["accuracy", "confusion", "reliability", "feature-map", "lengths", "timing"];
+    let all = [
+        "accuracy",
+        "confusion",
+        "reliability",
+        "sets",
+        "strange",
+        "feature-map",
+        "lengths",
+        "timing",
+    ];
     assert_eq!(names, all.map(|n| format!("{n}.svg")));
     for (name, svg) in &plots {
         assert!(svg.contains("<title id=") && svg.contains("<desc id="), "{name}");

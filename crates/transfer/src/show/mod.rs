@@ -15,7 +15,7 @@ use crate::monitor::curves;
 use crate::prepare::split_name;
 use crate::report::data::{
     Calibration, CalibrationBin, ClassCount, ClassFigures, DataSummary, Domain, FeatureMap, Gain,
-    MapPoint, Mistake, ModelCard, RunFacts,
+    MapPoint, Mistake, ModelCard, RunFacts, StrangeBin, TrustShown,
 };
 use crate::report::{self, ReportData};
 use crate::run::RunFolder;
@@ -134,6 +134,7 @@ fn collect(record: &RunRecord, everything: &Everything<'_>) -> Result<ReportData
         per_class: per_class(&dataset.classes, &confusion),
         confusion: (0..confusion.n_classes()).flat_map(|c| confusion.row(c).to_vec()).collect(),
         calibration: calibration(everything)?,
+        trust: trust(everything),
         mistakes: mistakes(everything)?,
         examples: texts::examples(everything)?,
         lengths: texts::lengths(everything),
@@ -188,6 +189,43 @@ fn calibration(everything: &Everything<'_>) -> Result<Option<Calibration>> {
         ece_before: ece.of(&evaluated.uncalibrated, &evaluated.labels)?,
         ece_after: ece.of(&evaluated.probabilities, &evaluated.labels)?,
     }))
+}
+
+/// Bins of the histogram of distances, and the ratios to the threshold where it begins and ends.
+const STRANGE_BINS: usize = 24;
+const STRANGE: [f64; 2] = [1e-3, 1e3];
+
+/// Prediction sets and the alarm; samples by the logarithm of their distance over the threshold, which is the
+/// border of two bins.
+fn trust(everything: &Everything<'_>) -> Option<TrustShown> {
+    let evaluated = everything.evaluated;
+    let alarms = evaluated.alarms.clone()?;
+    let logs: Vec<f64> =
+        evaluated.distances.iter().map(|d| d.clamp(STRANGE[0], STRANGE[1]).ln()).collect();
+    let low = logs.iter().copied().fold(0.0, f64::min);
+    let high = logs.iter().copied().fold(0.0, f64::max);
+    let width = ((high - low) / (STRANGE_BINS - 2) as f64).max(1e-3);
+    let first = (low / width).floor();
+    let place = |log: f64| ((log / width).ceil() - first - 1.0).max(0.0) as usize;
+    let mut strange: Vec<StrangeBin> = (0..=place(high))
+        .map(|i| StrangeBin {
+            from: ((first + i as f64) * width).exp(),
+            to: ((first + (i + 1) as f64) * width).exp(),
+            right: 0,
+            wrong: 0,
+        })
+        .collect();
+    for (row, &log) in logs.iter().enumerate() {
+        let Some(bin) = strange.get_mut(place(log)) else { continue };
+        match evaluated.probabilities.predicted(row) == evaluated.labels[row] {
+            true => bin.right += 1,
+            false => bin.wrong += 1,
+        }
+    }
+    if alarms.calibration == 0 {
+        strange.clear();
+    }
+    Some(TrustShown { sets: evaluated.sets.clone(), alarms, strange })
 }
 
 /// The most confident wrong answers on the test split.

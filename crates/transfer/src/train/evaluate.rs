@@ -8,6 +8,8 @@ use offshoot_stats::{Probabilities, calibrate};
 use crate::documents::{Figures, TrainReport};
 use crate::extract::Extraction;
 use crate::trained::Trained;
+use crate::trust::PROMISED;
+use crate::trust::document::{AlarmFigures, SetFigures};
 use crate::{Result, TransferError, figures};
 
 /// Highest-is-best metrics first, then lowest-is-best.
@@ -42,8 +44,12 @@ pub struct Evaluated {
     pub probabilities: Probabilities,
     /// Before the temperature.
     pub uncalibrated: Probabilities,
-    /// Distance over the threshold for unfamiliar.
-    pub distances: Vec<f32>,
+    /// Distance over the threshold for unfamiliar; 0 where there is none.
+    pub distances: Vec<f64>,
+    /// What prediction sets did, where there are any.
+    pub sets: Option<SetFigures>,
+    /// How many were unfamiliar.
+    pub alarms: Option<AlarmFigures>,
     /// Metrics.
     pub figures: Figures,
 }
@@ -66,11 +72,17 @@ pub fn evaluate(
     let rows = extraction.gather(&samples)?;
     let uncalibrated = trained.head.predict(rows.rows())?;
     let probabilities = calibrate::soften(&uncalibrated, trained.temperature);
-    let threshold = trained.familiarity.threshold.max(f32::MIN_POSITIVE);
-    let distance = |i| trained.familiarity.distance(rows.rows().row(i)) / threshold;
-    let distances = (0..samples.len()).map(distance).collect();
+    let (distances, sets, alarms) = match &trained.trust {
+        Some(trust) => {
+            let distances = trust.familiarity.distances(rows.rows(), &trained.head)?;
+            let sets = trust.sets_on(&uncalibrated, &labels, &trained.classes, PROMISED)?;
+            let alarms = trust.alarms_on(&distances);
+            (distances, sets, Some(alarms))
+        }
+        None => (vec![0.0; samples.len()], None, None),
+    };
     let figures = figures::figures(&probabilities, &labels, seed)?;
-    Ok(Evaluated { samples, labels, probabilities, uncalibrated, distances, figures })
+    Ok(Evaluated { samples, labels, probabilities, uncalibrated, distances, sets, alarms, figures })
 }
 
 /// Gives the samples the labels of `classes`, by name. Samples of other classes lose theirs.

@@ -263,6 +263,7 @@ fn run(
     let (frozen, tuned) = tuning::tune(folder, plan, &prepared, &cache, frozen, given, watch)?;
     let tuning::Frozen { source, extraction, mut probe } = frozen;
     record.model = source.facts.clone();
+    probe.calibrate(plan, &prepared, &extraction, watch)?;
     let mut evaluated = probe.evaluate(plan, &prepared, &extraction, watch)?;
     let domains = other_domains(plan, &prepared, &source, &cache, &probe, watch)?;
     let mut baselines = baselines::measure(plan, &prepared, &source, &cache, watch)?;
@@ -291,6 +292,8 @@ fn run(
         unreadable: extraction.unreadable.len(),
         adapted,
         tuning,
+        sets: evaluated.sets.clone(),
+        alarms: evaluated.alarms.clone(),
         warnings: watch.warnings.clone(),
     };
     record.data.splits = report.splits.clone();

@@ -11,7 +11,9 @@ use super::evaluate::{self, Evaluated, SealedTest};
 use crate::extract::Extraction;
 use crate::plan::TrainPlan;
 use crate::prepare::Prepared;
-use crate::trained::{Familiarity, Trained};
+use crate::trained::Trained;
+use crate::trust::HeldOut;
+use crate::trust::calibrate::{Evidence, Labelled, MANY};
 use crate::watch::Watch;
 use crate::{Phase, Result, head};
 
@@ -31,7 +33,19 @@ pub struct Probe {
     pub on_train: Head,
     /// What fitting it took.
     pub seconds: f64,
+    /// Whether validation samples had a part in the exported head.
+    refitted: bool,
+    /// The network and head of before they had, where the network was tuned.
+    before: Option<Before>,
     test: Option<SealedTest>,
+}
+
+/// A tuned head that validation samples had no part in, and the features that it works on.
+#[derive(Debug)]
+pub struct Before {
+    pub head: Head,
+    pub train: Labelled,
+    pub val: Labelled,
 }
 
 /// Share of a limited time that the first of two fits may take, cross-validation included.
@@ -44,6 +58,8 @@ pub struct Own {
     pub temperature: Option<f64>,
     /// Whether validation took part in the end.
     pub refitted: bool,
+    /// As it was before it did.
+    pub before: Option<Before>,
 }
 
 /// The moment at which `share` of the time until `until` has gone by.
@@ -94,10 +110,8 @@ impl Probe {
         })?;
         let seconds = begun.elapsed().as_secs_f64();
         let held_out = extraction.gather(&val)?;
-        let familiarity =
-            Familiarity::fit(rows.rows(), &train_labels, classes.len(), held_out.rows());
         let on_train = first.head.clone();
-        let mut trained = Trained { classes, dim, head: first.head, temperature: 1.0, familiarity };
+        let mut trained = Trained { classes, dim, head: first.head, temperature: 1.0, trust: None };
         if !first.converged {
             let why = if until.is_some() { " in the time that it had" } else { "" };
             watch.warn(format!("the {} head did not reach its tolerance{why}", plan.head))?;
@@ -140,24 +154,20 @@ impl Probe {
             history,
             on_train,
             seconds,
+            refitted: refit,
+            before: None,
             test: Some(SealedTest::new(test)),
         })
     }
 
     /// The head that was tuned together with the network whose features `extraction` holds.
     pub fn of_tuned(own: Own, prepared: &Prepared, extraction: &Extraction) -> Result<Self> {
-        let [train, val, test] = [Split::Train, Split::Val, Split::Test].map(|s| prepared.of(s));
+        let test = prepared.of(Split::Test);
         let classes = prepared.dataset.classes.clone();
-        let labels = |samples: &[usize]| -> Vec<u32> {
-            samples.iter().filter_map(|&i| prepared.dataset.samples[i].label).collect()
-        };
-        let (rows, held_out) = (extraction.gather(&train)?, extraction.gather(&val)?);
-        let familiarity =
-            Familiarity::fit(rows.rows(), &labels(&train), classes.len(), held_out.rows());
         let dim = extraction.dim();
         let on_train = own.head.clone();
         let temperature = own.temperature.unwrap_or(1.0);
-        let trained = Trained { classes, dim, head: own.head, temperature, familiarity };
+        let trained = Trained { classes, dim, head: own.head, temperature, trust: None };
         let fitted_on = match (own.temperature, own.refitted) {
             (None, _) => "train",
             (Some(_), false) => "train; the best weights and the temperature chosen on val",
@@ -173,8 +183,81 @@ impl Probe {
             history: Vec::new(),
             on_train,
             seconds: 0.0,
+            refitted: own.refitted,
+            before: own.before,
             test: Some(SealedTest::new(test)),
         })
+    }
+
+    /// Fits prediction sets and the alarm for the exported head, from samples that it, or one as near to it
+    /// as can be, was not fitted on. A step of its own, because baselines need none of it.
+    pub fn calibrate(
+        &mut self,
+        plan: &TrainPlan,
+        prepared: &Prepared,
+        extraction: &Extraction,
+        watch: &mut Watch<'_>,
+    ) -> Result<()> {
+        let [train, val] = [Split::Train, Split::Val].map(|s| prepared.of(s));
+        let samples = &prepared.dataset.samples;
+        let labelled = |places: &[usize]| -> Result<Labelled> {
+            let labels = places.iter().filter_map(|&i| samples[i].label).collect();
+            Ok(Labelled { rows: extraction.gather(places)?, labels })
+        };
+        let n_classes = prepared.dataset.classes.len();
+        let mut shipped = train.clone();
+        if self.refitted {
+            shipped.extend(&val);
+            shipped.sort_unstable();
+        }
+        let fitted = labelled(&shipped)?;
+        let tuned = self.lambda.is_none() && self.seconds == 0.0;
+        // Heads of folds take as long as the cross-validation that chose λ took for one of its strengths.
+        let in_time = plan.finetune.time.is_none_or(|t| watch.spent() + self.seconds < t);
+        let evidence = watch.phase(Phase::Calibrate, Some(shipped.len()), |watch| {
+            watch.listening(|stop| -> Result<Evidence> {
+                match (&self.before, self.refitted) {
+                    (Some(Before { head, train, val }), _) => {
+                        Evidence::of_split(HeldOut::ValidationBefore, head, train, val)
+                    }
+                    (None, true) if !tuned && val.len() < MANY && in_time => {
+                        let groups: Vec<Option<&str>> =
+                            shipped.iter().map(|&i| samples[i].group.as_deref()).collect();
+                        let request = head::Request {
+                            name: &plan.head,
+                            classes: n_classes,
+                            class_weights: plan.class_weights,
+                            seed: plan.seed,
+                            lambda: self.lambda,
+                            limit: Limit { stop: Some(Arc::clone(stop)), until: None },
+                        };
+                        Evidence::of_folds(&fitted, n_classes, &groups, plan.seed, |part| {
+                            Ok(head::fit(&request, part.rows.rows(), &part.labels)?.head)
+                        })
+                    }
+                    (None, refitted) => {
+                        let held_out = match refitted {
+                            true => HeldOut::ValidationBefore,
+                            false => HeldOut::Validation,
+                        };
+                        // A tuned network that has seen validation has nothing left to say about it.
+                        let unseen = if tuned && refitted { Vec::new() } else { val.clone() };
+                        let (train, unseen) = (labelled(&train)?, labelled(&unseen)?);
+                        Evidence::of_split(held_out, &self.on_train, &train, &unseen)
+                    }
+                }
+            })?
+        })?;
+        let trust = evidence.trust(&self.trained.head, &fitted)?;
+        self.history.push(serde_json::json!({
+            "phase": "trust",
+            "held_out": trust.held_out,
+            "samples": trust.familiarity.n(),
+            "detectors": trust.familiarity.detectors(),
+            "leave_class_out": trust.familiarity.leave_class_out,
+        }));
+        self.trained.trust = Some(trust);
+        Ok(())
     }
 
     /// Opens the test split and evaluates on it. A second call finds it opened and fails.

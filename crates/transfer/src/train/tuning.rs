@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use offshoot_stats::heads::Head;
+use offshoot_data::{Sample, Split};
+use offshoot_nn::Params;
+use offshoot_stats::heads::{Head, Linear};
 use offshoot_weights::Precision::F32;
 
 use super::baselines::Measured;
-use super::probe::{Own, Probe};
+use super::probe::{Before, Own, Probe};
 use crate::cache::Cache;
 use crate::documents::{Baseline, Tuning};
 use crate::extract::{Extraction, extract};
@@ -18,6 +20,7 @@ use crate::plan::{Method, TrainPlan};
 use crate::prepare::Prepared;
 use crate::run::RunFolder;
 use crate::source::{self, Source};
+use crate::trust::calibrate::Labelled;
 use crate::watch::Watch;
 use crate::{Phase, Result, TransferError, durable, precision};
 
@@ -124,6 +127,10 @@ pub fn tune(
         seconds: 0.0,
     };
     let measured = Measured { baseline, probabilities: evaluated.probabilities };
+    let before = match tuned.before {
+        Some(first) => before_refit(plan, prepared, source, first, given.after, watch)?,
+        None => None,
+    };
 
     let samples = &prepared.dataset.samples;
     let mut source = source::tuned(source, tuned.params)?;
@@ -140,9 +147,48 @@ pub fn tune(
         head: Head::Linear(tuned.head),
         temperature: tuned.temperature,
         refitted: tuned.refitted,
+        before,
     };
     let mut probe = Probe::of_tuned(own, prepared, &extraction)?;
     probe.history = lines;
     let outcome = Outcome { probe: Some(measured), facts, history: tuned.history };
     Ok((Frozen { source, extraction, probe }, Some(outcome)))
+}
+
+/// What the network was before validation samples joined training: only it can be asked about them. `after`
+/// seconds follow, where there is a time budget; without time for it there is nothing.
+fn before_refit(
+    plan: &TrainPlan,
+    prepared: &Prepared,
+    source: &Source,
+    (params, head): (Params, Linear),
+    after: f64,
+    watch: &mut Watch<'_>,
+) -> Result<Option<Before>> {
+    let [train, val] = [Split::Train, Split::Val].map(|split| prepared.of(split));
+    let samples = |places: &[usize]| -> Vec<Sample> {
+        places.iter().map(|&i| prepared.dataset.samples[i].clone()).collect()
+    };
+    let both: Vec<Sample> = samples(&[train.as_slice(), &val].concat());
+    if let Some(budget) = plan.finetune.time {
+        let extracting = watch.phases.iter().filter(|p| p.phase == Phase::Extract);
+        let seconds: f64 = extracting.map(|p| p.seconds).sum();
+        if watch.spent() + after + seconds > budget {
+            watch.note("the time does not allow to calibrate prediction sets")?;
+            return Ok(None);
+        }
+    }
+    let mut first = source::tuned(source, params)?;
+    precision::settle(&mut first, plan.precision, &prepared.dataset.samples, watch)?;
+    let own = Cache::temporary()?;
+    let extraction = watch.phase(Phase::Extract, Some(both.len()), |watch| {
+        extract(&both, &first, &own, plan.batch, Phase::Extract, watch)
+    })?;
+    let labelled = |places: std::ops::Range<usize>| -> Result<Labelled> {
+        let places: Vec<usize> = places.collect();
+        let labels = places.iter().filter_map(|&i| both[i].label).collect();
+        Ok(Labelled { rows: extraction.gather(&places)?, labels })
+    };
+    let (n, all) = (train.len(), both.len());
+    Ok(Some(Before { head: Head::Linear(head), train: labelled(0..n)?, val: labelled(n..all)? }))
 }

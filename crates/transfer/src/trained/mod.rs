@@ -4,7 +4,6 @@
 //! `export/model.safetensors` holds before anything is measured with it. Heads of other forms are
 //! written as `export/head.json`.
 
-mod familiarity;
 mod selftest;
 
 use std::collections::BTreeMap;
@@ -21,8 +20,8 @@ use crate::inputs::Inputs;
 use crate::run::RunFolder;
 use crate::run::record::ModelFacts;
 use crate::source::{self, Source};
+use crate::trust::{Stored, Trust};
 use crate::{Result, TransferError, durable};
-pub use familiarity::Familiarity;
 pub use selftest::SelfTest;
 
 /// Backbones up to this size are carried in the run folder.
@@ -45,8 +44,8 @@ pub struct Trained {
     pub head: Head,
     /// Logits are divided by it.
     pub temperature: f64,
-    /// How far is far.
-    pub familiarity: Familiarity,
+    /// Prediction sets, and how far is far; absent where nobody will ask.
+    pub trust: Option<Trust>,
 }
 
 /// `export/config.json`.
@@ -62,8 +61,12 @@ struct Config {
     id2label: BTreeMap<String, String>,
     label2id: BTreeMap<String, u32>,
     temperature: f64,
-    /// Distances above it are unfamiliar.
-    unfamiliar_above: f32,
+    /// Prediction sets and the unfamiliar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trust: Option<Stored>,
+    /// Distances above it are unfamiliar, in runs from before there were sets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unfamiliar_above: Option<f32>,
 }
 
 /// `export/preprocessor_config.json`, in the words of Hugging Face image processors.
@@ -123,6 +126,13 @@ impl Trained {
         let limit = if tuned { u64::MAX } else { CARRIED_BYTES };
         let carried = (tuned || !found) && source::carry(source, &folder.file(BACKBONE), limit)?;
         let names = || self.classes.iter().enumerate();
+        let (stored, mut params) = match &self.trust {
+            Some(trust) => {
+                let (stored, params) = trust.store(self.dim);
+                (Some(stored), params)
+            }
+            None => (None, Params::new()),
+        };
         folder.write_json(
             CONFIG,
             &Config {
@@ -135,7 +145,8 @@ impl Trained {
                 id2label: names().map(|(i, name)| (i.to_string(), name.clone())).collect(),
                 label2id: names().map(|(i, name)| (name.clone(), i as u32)).collect(),
                 temperature: self.temperature,
-                unfamiliar_above: self.familiarity.threshold,
+                trust: stored,
+                unfamiliar_above: None,
             },
         )?;
         match &source.inputs {
@@ -151,12 +162,6 @@ impl Trained {
             shape: if rows == 0 { vec![data.len()] } else { vec![rows, data.len() / rows] },
             data: data.to_vec(),
         };
-        let familiarity = &self.familiarity;
-        let known = familiarity.means.len() / self.dim.max(1);
-        let mut params = Params::from([
-            ("familiarity.means".into(), array(known, &familiarity.means)),
-            ("familiarity.scale".into(), array(0, &familiarity.scale)),
-        ]);
         match &self.head {
             Head::Linear(linear) => {
                 let narrow =
@@ -224,17 +229,14 @@ impl Trained {
         if head.d() != dim || head.n_classes() != classes.len() {
             return Err(refused("its head has another number of features or classes".into()));
         }
-        let trained = Self {
-            dim,
-            head,
-            temperature: config.temperature,
-            familiarity: Familiarity {
-                means: take("familiarity.means", None)?,
-                scale: take("familiarity.scale", Some(dim))?,
-                threshold: config.unfamiliar_above,
-            },
-            classes,
+        let take = |name: &str| take(name, None).ok();
+        let trust = match (config.trust, config.unfamiliar_above) {
+            (Some(stored), _) => stored.open(dim, classes.len(), take).map(Some),
+            (None, Some(threshold)) => Stored::before_sets(dim, threshold, take).map(Some),
+            (None, None) => Some(None),
         };
+        let trust = trust.ok_or_else(|| refused("`trust` and its arrays do not fit".into()))?;
+        let trained = Self { dim, head, temperature: config.temperature, trust, classes };
         let source = source::reopen(&config.backbone, config.seed, &folder.file(BACKBONE))?;
         SelfTest::read(&folder.file(SELFTEST))?.check(
             &trained,
@@ -256,7 +258,7 @@ mod tests {
             dim: 1,
             head: Head::Linear(Linear { d: 1, weight: vec![2.0, 0.0], bias: vec![0.0, 1.0] }),
             temperature: 2.0,
-            familiarity: Familiarity { means: vec![0.0], scale: vec![1.0], threshold: 1.0 },
+            trust: None,
         };
         // Logits (2, 1), halved: odds e^0.5.
         let p = trained.probabilities(Rows::new(1, 1, &[1.0]).unwrap()).unwrap();

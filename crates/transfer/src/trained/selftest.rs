@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use offshoot_stats::Rows;
+use offshoot_stats::conformal;
 use serde::{Deserialize, Serialize};
 
 use super::Trained;
 use crate::inputs::{Inputs, Ready};
 use crate::pictures::Pictures;
 use crate::source::Source;
+use crate::trust::PROMISED;
 use crate::{Result, TransferError};
 
 /// Another instruction set or runtime may differ by this much, relative to the largest value.
@@ -32,6 +34,45 @@ pub struct SelfTest {
     features: Vec<f32>,
     /// Calibrated probabilities in class order.
     probabilities: Vec<f64>,
+    /// What the prediction set and the alarm say; absent in runs from before there were sets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trust: Option<TrustTest>,
+}
+
+/// The prediction set and the alarm as numbers, so that another processor's rounding does not decide about a
+/// class at the edge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct TrustTest {
+    /// How strange each class would be; it is in the set where this is not above its threshold.
+    scores: Vec<f64>,
+    /// Of each class, for the usual promise; `null` where there are too few calibration samples for it.
+    thresholds: Vec<Option<f64>>,
+    /// Above 1 is unfamiliar.
+    distance: f64,
+}
+
+impl TrustTest {
+    fn of(trained: &Trained, rows: Rows<'_>) -> Result<Option<Self>> {
+        let Some(trust) = &trained.trust else { return Ok(None) };
+        let raw = trained.head.predict(rows)?;
+        let score = trust.sets.as_ref().and_then(|sets| conformal::find(sets.score()));
+        let thresholds = trust.thresholds(PROMISED);
+        let finite = |t: f64| t.is_finite().then_some(t);
+        Ok(Some(Self {
+            scores: score.map(|score| score.of_row(raw.row(0))).unwrap_or_default(),
+            thresholds: thresholds.unwrap_or_default().into_iter().map(finite).collect(),
+            distance: trust.familiarity.distances(rows, &trained.head)?[0],
+        }))
+    }
+
+    fn agrees(&self, other: &Self, tolerance: f64) -> bool {
+        let known = |test: &Self| test.thresholds.iter().map(|t| t.unwrap_or(2.0)).collect();
+        let (a, b): (Vec<f64>, Vec<f64>) = (known(self), known(other));
+        close(&self.scores, &other.scores, tolerance)
+            && close(&a, &b, tolerance)
+            // An energy is exponentiated, and with it the difference.
+            && close(&[self.distance.max(1e-300).ln()], &[other.distance.max(1e-300).ln()], 10.0 * tolerance)
+    }
 }
 
 impl SelfTest {
@@ -46,8 +87,9 @@ impl SelfTest {
             TransferError::Internal("self-test features do not form a row".into())
         })?;
         let probabilities = trained.probabilities(rows)?.row(0).to_vec();
+        let trust = TrustTest::of(trained, rows)?;
         features.truncate(SHOWN_FEATURES);
-        Ok(Self { input: input.into(), features, probabilities })
+        Ok(Self { input: input.into(), features, probabilities, trust })
     }
 
     /// What `source` makes of the made input: `dim` features.
@@ -103,7 +145,11 @@ impl SelfTest {
             |test: &Self| -> Vec<f64> { test.features.iter().map(|&v| v.into()).collect() };
         let tolerance = if source.facts.precision == precision { TOLERANCE } else { ROUNDED };
         let same = close(&features(self), &features(&now), tolerance)
-            && close(&self.probabilities, &now.probabilities, tolerance);
+            && close(&self.probabilities, &now.probabilities, tolerance)
+            && match (&self.trust, &now.trust) {
+                (Some(then), Some(now)) => then.agrees(now, tolerance),
+                (then, _) => then.is_none(),
+            };
         if same {
             return Ok(());
         }

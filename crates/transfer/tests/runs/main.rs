@@ -10,4 +10,5 @@ mod prediction;
 mod texts;
 mod training;
 mod transfer_report;
+mod trust;
 mod tuning;

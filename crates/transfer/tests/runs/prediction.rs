@@ -11,7 +11,7 @@ use super::data::*;
 fn trained(place: &Place) -> PredictPlan {
     write_folder(&place.path("data"), "", 20, 0);
     let report = train(&place.plan(), &mut ()).unwrap();
-    PredictPlan { run: report.run, columns: Default::default(), top: 2, batch: 4 }
+    PredictPlan { run: report.run, columns: Default::default(), top: 2, promised: 0.9, batch: 4 }
 }
 
 fn rows(plan: &PredictPlan, input: PredictInput) -> Vec<Prediction> {
@@ -70,7 +70,8 @@ fn the_size_of_pictures_stays_with_the_run() {
         export(&ExportPlan { run: run.clone(), form, out: out.clone() }, &mut ()).unwrap();
         verify(&out, &mut ()).unwrap();
         verify(&run, &mut ()).unwrap();
-        let plan = PredictPlan { run, columns: Default::default(), top: 2, batch: 4 };
+        let plan =
+            PredictPlan { run, columns: Default::default(), top: 2, promised: 0.9, batch: 4 };
         let found = rows(&plan, PredictInput::Paths(vec![place.path("data/down")]));
         assert!(found.iter().all(|row| row.error.is_none()));
         usual.push(found.iter().map(|row| row.top.clone()).collect::<Vec<_>>());

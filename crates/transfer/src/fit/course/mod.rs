@@ -334,6 +334,7 @@ impl<'a, 'w, 'o> Course<'a, 'w, 'o> {
             ended: kept,
             temperature: best.map(|b| b.judged.temperature),
             refitted: false,
+            before: None,
             history: self.journal.into_history(),
         };
         Ok((tuned, way))

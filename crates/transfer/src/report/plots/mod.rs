@@ -6,6 +6,8 @@ mod feature_map;
 mod learning;
 mod lengths;
 mod reliability;
+mod sets;
+mod strange;
 mod timing;
 
 pub use confusion::wrong_pairs;
@@ -22,6 +24,10 @@ pub struct Plots {
     pub confusion: Option<Drawing>,
     /// Confidence against truth.
     pub reliability: Option<Drawing>,
+    /// How many classes a prediction set holds.
+    pub sets: Option<Drawing>,
+    /// How strange test samples are.
+    pub strange: Option<Drawing>,
     /// Samples in the plane.
     pub feature_map: Option<Drawing>,
     /// How training went.
@@ -41,6 +47,8 @@ impl Plots {
             accuracy: accuracy::draw(report),
             confusion: confusion::draw(&report.per_class, &report.confusion),
             reliability: report.calibration.as_ref().and_then(reliability::draw),
+            sets: report.trust.as_ref().and_then(|t| t.sets.as_ref()).and_then(sets::draw),
+            strange: report.trust.as_ref().and_then(strange::draw),
             feature_map: report.map.as_ref().and_then(|m| feature_map::draw(m, &report.per_class)),
             learning: report.training.as_ref().and_then(learning::draw),
             finder: report.training.as_ref().and_then(learning::draw_finder),
@@ -55,13 +63,16 @@ impl Plots {
             accuracy,
             confusion,
             reliability,
+            sets,
+            strange,
             feature_map,
             learning,
             finder,
             lengths,
             timing,
         } = self;
-        let optional = [confusion, reliability, feature_map, learning, finder, lengths, timing];
+        let optional =
+            [confusion, reliability, sets, strange, feature_map, learning, finder, lengths, timing];
         std::iter::once(accuracy).chain(optional.into_iter().flatten())
     }
 }
