@@ -229,3 +229,37 @@ fn a_limit_ends_a_fit_with_what_it_has() {
     let unlimited = logistic.fit(x.rows(), &y, 3, &FitOptions::default()).unwrap();
     assert_eq!(until(3600.0), unlimited);
 }
+
+/// What a head said of samples while they were held out is what the same head says of them when it is
+/// fitted on the others.
+#[test]
+fn held_out_answers_are_those_of_the_other_folds() {
+    let (x, _) = clouds(60, 7, 3);
+    let y: Vec<u32> = (0..60u32).map(|i| (i % 3 + u32::from(i % 5 == 0)) % 3).collect();
+    let options = FitOptions::default();
+    for name in ["logistic", "ridge"] {
+        let head = heads::find(name).unwrap();
+        let fitted = head.fit(x.rows(), &y, 3, &options).unwrap();
+        let some = head.fit(x.rows(), &y, 3, &FitOptions { held: 2, ..options.clone() }).unwrap();
+        let folds = offshoot_stats::cv::stratified_folds(&y, options.folds, options.seed);
+        let given = FitOptions { lambda: fitted.lambda, ..options.clone() };
+        let mut differ = 0;
+        for fold in 0..options.folds {
+            let kept: Vec<usize> = (0..60).filter(|&i| folds[i] != fold).collect();
+            let kept_y: Vec<u32> = kept.iter().map(|&i| y[i]).collect();
+            let part = Matrix::gather(x.rows(), &kept);
+            let own = head.fit(part.rows(), &kept_y, 3, &given).unwrap().head;
+            let p = own.predict(x.rows()).unwrap();
+            for i in (0..60).filter(|&i| folds[i] == fold) {
+                differ += usize::from(fitted.held_out[i] != Some(p.predicted(i) == y[i]));
+            }
+            if name == "logistic" {
+                let held = (0..60).filter(|&i| folds[i] == fold);
+                assert!(held.into_iter().all(|i| some.held_out[i].is_some() == (fold < 2)));
+            }
+        }
+        // Cross-validation standardises by all samples, which moves single answers.
+        assert!(differ <= 3, "{name}: {differ} of 60");
+        assert!(fitted.held_out.iter().flatten().filter(|right| !**right).count() >= 5);
+    }
+}

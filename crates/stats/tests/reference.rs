@@ -161,6 +161,11 @@ fn paired_differences() {
             assert!(found.adjusted_p >= found.difference.unwrap().p);
         }
     }
+    for case in reference["sign_test"].as_array().unwrap() {
+        let case = floats(case);
+        let found = metrics::sign_test(case[0] as usize, case[1] as usize);
+        assert!((found - case[2]).abs() <= 1e-9 * case[2].max(1e-300), "{case:?}: {found:e}");
+    }
     let holm = &reference["holm"];
     assert!(difference(&metrics::holm(&floats(&holm["p"])), &floats(&holm["adjusted"])) < 1e-12);
 }

@@ -33,6 +33,8 @@ pub struct FitOptions {
     pub grid: Vec<f64>,
     /// Folds of cross-validation.
     pub folds: usize,
+    /// How many of the folds are held out in turn, at most: fewer cost less and tell less.
+    pub held: usize,
     /// Weigh samples by `n/(C·n_c)`.
     pub balanced: bool,
     /// Fit on features of mean 0 and like variance (damped, so that what hardly varies is not blown up);
@@ -50,6 +52,7 @@ impl Default for FitOptions {
             lambda: None,
             grid: (0..7).map(|i| 10f64.powf(1.0 - 0.75 * f64::from(i))).collect(),
             folds: 5,
+            held: usize::MAX,
             balanced: false,
             standardise: true,
             seed: 0,
@@ -76,6 +79,9 @@ pub struct Fitted {
     pub lambda: Option<f64>,
     /// What cross-validation saw; empty where the strength was given.
     pub path: Vec<CvPoint>,
+    /// Whether each sample was recognised while it was held out, at the strength that was chosen; `None`
+    /// for samples that were not held out. Empty without cross-validation.
+    pub held_out: Vec<Option<bool>>,
     /// Iterations of the final fit; 0 for closed forms.
     pub iterations: usize,
     /// Whether the solver reached its tolerance.
@@ -84,7 +90,14 @@ pub struct Fitted {
 
 impl Fitted {
     fn closed_form(head: Head) -> Self {
-        Self { head, lambda: None, path: Vec::new(), iterations: 0, converged: true }
+        Self {
+            head,
+            lambda: None,
+            path: Vec::new(),
+            held_out: Vec::new(),
+            iterations: 0,
+            converged: true,
+        }
     }
 }
 
@@ -182,4 +195,9 @@ fn class_weights(labels: &[u32], n_classes: usize, balanced: bool) -> Vec<f64> {
         (true, _) => labels.len() as f64 / (present as f64 * count as f64),
     };
     counts.iter().map(weight).collect()
+}
+
+/// Whether `label` has the highest of the scores; the first of equals counts.
+fn is_right(scores: &[f64], label: usize) -> bool {
+    (0..scores.len()).fold(0, |best, c| if scores[c] > scores[best] { c } else { best }) == label
 }

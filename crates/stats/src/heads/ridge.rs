@@ -4,7 +4,7 @@ use faer::linalg::solvers::Solve;
 use faer::{Mat, Side};
 
 use super::linear::{Scaling, UNSEEN};
-use super::{CvPoint, Entry, FitOptions, Fitted, Head, class_weights};
+use super::{CvPoint, Entry, FitOptions, Fitted, Head, class_weights, is_right};
 use crate::calibrate::{Temperature, scale};
 use crate::{Matrix, Result, Rows, StatsError, check, cv, moments};
 
@@ -58,11 +58,17 @@ fn fit(rows: Rows<'_>, labels: &[u32], n_classes: usize, options: &FitOptions) -
     for (bias, count) in head.bias.iter_mut().zip(counts) {
         *bias = if count == 0 { UNSEEN } else { *bias / temperature };
     }
+    let chosen = grid.iter().zip(&held_scores).find(|(own, _)| **own == lambda);
+    let held_out = chosen.filter(|_| folds > 1).map_or_else(Vec::new, |(_, scores)| {
+        let each = scores.chunks_exact(n_classes).zip(labels);
+        each.map(|(scores, &y)| Some(is_right(scores, y as usize))).collect()
+    });
     let path = if options.lambda.is_some() { Vec::new() } else { path };
     Ok(Fitted {
         head: Head::Linear(head),
         lambda: Some(lambda),
         path,
+        held_out,
         iterations: 0,
         converged: true,
     })

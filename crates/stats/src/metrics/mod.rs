@@ -23,6 +23,7 @@ pub use learning_curve::{
 };
 pub use paired::{
     ClassDifference, Difference, PairedOptions, holm, paired, paired_by_class, paired_over_seeds,
+    sign_test,
 };
 
 use crate::{Probabilities, Result, StatsError};

@@ -170,6 +170,21 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
     adjusted
 }
 
+/// Exact one-sided p-value of the sign test: how probable `losses` or more of `losses + wins` would be if
+/// both sides were equally likely (McNemar 1947, for samples on which two classifiers disagree).
+/// 1 where there is nothing to compare.
+pub fn sign_test(losses: usize, wins: usize) -> f64 {
+    let n = losses + wins;
+    // ln of n choose k over 2ⁿ, from k = n downwards; the sum of what lies beyond is the p-value.
+    let mut log = -(n as f64) * std::f64::consts::LN_2;
+    let mut p = 0.0;
+    for k in (losses..=n).rev() {
+        p += log.exp();
+        log += (k as f64).ln() - ((n - k + 1) as f64).ln();
+    }
+    p.min(1.0)
+}
+
 /// Both classifiers of one seed.
 type Pair<'a> = (Prepared<'a>, Prepared<'a>);
 

@@ -2,7 +2,7 @@
 
     python crates/stats/tests/reference/paired.py
 
-Needs numpy, scikit-learn and statsmodels (the JSON names their versions). Six samples have 6^6
+Needs numpy, scipy, scikit-learn and statsmodels (the JSON names their versions). Six samples have 6^6
 resamples, five 5^5 and four samples with three seeds 4^4 * 3^3, all of them equally probable: quantiles and
 p-values have no Monte Carlo error here.
 """
@@ -13,7 +13,9 @@ import pathlib
 
 import numpy as np
 import sklearn
+import scipy
 import statsmodels
+from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 from statsmodels.stats.multitest import multipletests
 
@@ -95,9 +97,14 @@ def main():
         "versions": {
             "numpy": np.__version__,
             "scikit-learn": sklearn.__version__,
+            "scipy": scipy.__version__,
             "statsmodels": statsmodels.__version__,
         },
         "cases": cases,
+        "sign_test": [
+            [a, b, binomtest(a, a + b, alternative="greater").pvalue if a + b else 1.0]
+            for a, b in [(0, 0), (3, 0), (0, 3), (9, 2), (40, 20), (900, 800), (5000, 4000)]
+        ],
         "holm": {"p": p, "adjusted": multipletests(p, method="holm")[1].tolist()},
     }
     (HERE / "paired.json").write_text(json.dumps(out) + "\n")

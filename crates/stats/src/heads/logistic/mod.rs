@@ -7,7 +7,7 @@ mod solve;
 use faer::Mat;
 
 use super::linear::{Scaling, UNSEEN};
-use super::{CvPoint, Entry, FitOptions, Fitted, Head, Limit, class_weights};
+use super::{CvPoint, Entry, FitOptions, Fitted, Head, Limit, class_weights, is_right};
 use crate::{Matrix, Result, Rows, StatsError, check, cv, moments};
 use objective::Objective;
 use rotate::Rotated;
@@ -57,8 +57,8 @@ fn fit(rows: Rows<'_>, labels: &[u32], n_classes: usize, options: &FitOptions) -
         present.len(),
         options.balanced,
     );
-    let (lambda, path) = match options.lambda {
-        Some(lambda) => (lambda, Vec::new()),
+    let Choice { lambda, path, held_out } = match options.lambda {
+        Some(lambda) => Choice { lambda, path: Vec::new(), held_out: Vec::new() },
         None => problem.choose(options)?,
     };
     if !(lambda.is_finite() && lambda >= 0.0) {
@@ -85,10 +85,30 @@ fn fit(rows: Rows<'_>, labels: &[u32], n_classes: usize, options: &FitOptions) -
         head: Head::Linear(scaling.fold(d, weight, bias)),
         lambda: Some(lambda),
         path,
+        held_out,
         iterations: solution.iterations,
         converged: solution.converged,
     })
 }
+
+/// What cross-validation chose, and what it saw.
+struct Choice {
+    lambda: f64,
+    path: Vec<CvPoint>,
+    /// See [`Fitted::held_out`].
+    held_out: Vec<Option<bool>>,
+}
+
+/// What each strength came to on samples that were held out.
+struct Held {
+    /// Mean log-loss.
+    losses: Vec<f64>,
+    /// As [`Fitted::held_out`].
+    right: Vec<Vec<Option<bool>>>,
+}
+
+/// Of a fold that is not held out.
+const NEVER: usize = usize::MAX;
 
 /// Classes that have samples, and labels that count only them: the optimum of the others lies at −∞.
 fn compact(labels: &[u32], n_classes: usize) -> (Vec<usize>, Vec<u32>) {
@@ -114,8 +134,8 @@ pub(crate) fn cross_validated(
     let (present, labels) = compact(labels, n_classes);
     let rotated = if rows.n() < rows.d() { Rotated::new(rows)? } else { None };
     let problem = Problem::in_few_dimensions(rows, rotated.as_ref(), &labels, present.len(), false);
-    let losses = problem.held_out(grid, fold_of, tolerance, &Limit::default())?;
-    Ok(losses.unwrap_or_else(|| vec![(present.len() as f64).ln(); grid.len()]))
+    let held = problem.held_out(grid, fold_of, tolerance, &Limit::default())?;
+    Ok(held.map_or_else(|| vec![(present.len() as f64).ln(); grid.len()], |held| held.losses))
 }
 
 /// Second moments of `[X 1]`, from which the curvature bound for any λ follows.
@@ -219,7 +239,7 @@ impl<'a> Problem<'a> {
     }
 
     /// The strength with the least held-out log-loss.
-    fn choose(&self, options: &FitOptions) -> Result<(f64, Vec<CvPoint>)> {
+    fn choose(&self, options: &FitOptions) -> Result<Choice> {
         let mut grid = options.grid.clone();
         grid.sort_by(|a, b| b.total_cmp(a));
         if grid.is_empty() {
@@ -227,16 +247,18 @@ impl<'a> Problem<'a> {
         }
         let folds = options.folds.min(self.rows.n());
         if folds < 2 {
-            return Ok((grid[0], Vec::new()));
+            return Ok(Choice { lambda: grid[0], path: Vec::new(), held_out: Vec::new() });
         }
-        let fold_of = cv::stratified_folds(self.labels, folds, options.seed);
+        let mut fold_of = cv::stratified_folds(self.labels, folds, options.seed);
+        fold_of.iter_mut().filter(|fold| **fold >= options.held.max(1)).for_each(|f| *f = NEVER);
         let limit = options.limit.first(CHOOSING);
-        let Some(losses) = self.held_out(&grid, &fold_of, CV_TOLERANCE, &limit)? else {
-            return Ok((grid[grid.len() / 2], Vec::new()));
+        let Some(held) = self.held_out(&grid, &fold_of, CV_TOLERANCE, &limit)? else {
+            let lambda = grid[grid.len() / 2];
+            return Ok(Choice { lambda, path: Vec::new(), held_out: Vec::new() });
         };
         let path: Vec<CvPoint> = grid
             .iter()
-            .zip(&losses)
+            .zip(&held.losses)
             .map(|(&lambda, &log_loss)| CvPoint { lambda, log_loss })
             .collect();
         // The strongest of equals.
@@ -247,10 +269,13 @@ impl<'a> Problem<'a> {
                     if point.log_loss < best.log_loss { point } else { best }
                 },
             );
-        Ok((best.lambda, path))
+        let mut right = held.right;
+        let at = path.iter().position(|point| point.lambda == best.lambda).unwrap_or(0);
+        let held_out = right.swap_remove(at);
+        Ok(Choice { lambda: best.lambda, path, held_out })
     }
 
-    /// Mean log-loss of the held-out samples for each strength of `grid`, from strong to weak, each fit starting
+    /// What held-out samples say of each strength of `grid`, from strong to weak, each fit starting
     /// where the one before ended; `None` where the limit left no time for any.
     fn held_out(
         &self,
@@ -258,11 +283,12 @@ impl<'a> Problem<'a> {
         fold_of: &[usize],
         tolerance: f64,
         limit: &Limit,
-    ) -> Result<Option<Vec<f64>>> {
+    ) -> Result<Option<Held>> {
         let bounds = grid.iter().map(|&lambda| self.bound(lambda)).collect::<Result<Vec<_>>>()?;
-        let folds = fold_of.iter().max().map_or(0, |last| last + 1);
+        let folds = fold_of.iter().filter(|fold| **fold != NEVER).max().map_or(0, |last| last + 1);
         // Sums over the folds that were finished, and how many samples those held out.
         let (mut losses, mut seen) = (vec![0.0; grid.len()], 0);
+        let mut right = vec![vec![None; self.rows.n()]; grid.len()];
         for fold in 0..folds {
             let (held, kept): (Vec<usize>, Vec<usize>) =
                 (0..self.rows.n()).partition(|&i| fold_of[i] == fold);
@@ -288,8 +314,12 @@ impl<'a> Problem<'a> {
                 if limit.is_reached() {
                     break;
                 }
-                own.push(total_log_loss(held_x.rows(), &held_y, self.n_classes, &theta));
+                own.push(judge(held_x.rows(), &held_y, self.n_classes, &theta));
             }
+            for (right, (_, own)) in right.iter_mut().zip(&own) {
+                held.iter().zip(own).for_each(|(&i, &own)| right[i] = Some(own));
+            }
+            let own: Vec<f64> = own.into_iter().map(|(loss, _)| loss).collect();
             // A fold that the time cut short tells only where there is no whole one, and only of the
             // strengths that it reached.
             if own.len() == grid.len() {
@@ -305,12 +335,13 @@ impl<'a> Problem<'a> {
         if seen == 0 {
             return Ok(None);
         }
-        Ok(Some(losses.into_iter().map(|loss| loss / seen as f64).collect()))
+        let losses = losses.into_iter().map(|loss| loss / seen as f64).collect();
+        Ok(Some(Held { losses, right }))
     }
 }
 
-/// Sum of −ln p of the right class.
-fn total_log_loss(rows: Rows<'_>, labels: &[u32], n_classes: usize, theta: &[f64]) -> f64 {
+/// Sum of −ln p of the right class, and whether each sample's most probable class is right.
+fn judge(rows: Rows<'_>, labels: &[u32], n_classes: usize, theta: &[f64]) -> (f64, Vec<bool>) {
     let d = rows.d();
     let (mut weight, mut bias) = (Vec::with_capacity(n_classes * d), Vec::new());
     for theta in theta.chunks_exact(d + 1) {
@@ -318,10 +349,11 @@ fn total_log_loss(rows: Rows<'_>, labels: &[u32], n_classes: usize, theta: &[f64
         bias.push(theta[d]);
     }
     let scores = super::Linear { d, weight, bias }.scores(rows);
-    let loss = |(scores, &label): (&[f64], &u32)| {
+    let rows = || scores.chunks_exact(n_classes).zip(labels.iter().map(|&y| y as usize));
+    let loss = |(scores, label): (&[f64], usize)| {
         let largest = scores.iter().copied().fold(f64::MIN, f64::max);
         let sum: f64 = scores.iter().map(|s| (s - largest).exp()).sum();
-        sum.ln() + largest - scores[label as usize]
+        sum.ln() + largest - scores[label]
     };
-    scores.chunks_exact(n_classes).zip(labels).map(loss).sum()
+    (rows().map(loss).sum(), rows().map(|(scores, label)| is_right(scores, label)).collect())
 }
