@@ -110,10 +110,10 @@ mod tests {
     #[test]
     fn every_flag_with_a_setting_names_one_that_exists() {
         let typed = "offshoot train d -m x --head h --precision f32 --val 0.1 --test 0.1 --batch 2 --baselines \
-                     --class-weights --no-refit --threads 1 --seed 1 --runs-dir r --offline --no-cache";
+                     --class-weights --guard off --no-refit --threads 1 --seed 1 --runs-dir r --offline --no-cache";
         let arguments = Arguments::try_parse_from(typed.split_whitespace()).unwrap();
         let flags = [arguments.global.flags(), arguments.command.flags()].concat();
-        assert_eq!(flags.len(), 14);
+        assert_eq!(flags.len(), 15);
         for (path, _) in flags {
             assert!(KEYS.iter().any(|key| key.path == path), "{path}");
         }

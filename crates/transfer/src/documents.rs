@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::guard::document::GuardReport;
 use crate::trust::document::{AlarmFigures, SetFigures};
 
 /// Version of all documents; a changed or removed key raises it.
@@ -53,7 +54,7 @@ impl Figures {
 /// What the same head gets from other features.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
-    /// `majority`, `pixels`, `random`.
+    /// `majority`, `pixels`, `words`, `random`, `scratch`, `probe`, `tuned`.
     pub name: String,
     /// One line.
     pub summary: String,
@@ -104,6 +105,10 @@ pub struct TrainReport {
     /// How many of these samples were called unfamiliar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alarms: Option<AlarmFigures>,
+    /// Whether the source was worth it, and what is shipped; absent where the guard is off or has nothing
+    /// to guard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<GuardReport>,
     /// Everything else worth telling.
     pub warnings: Vec<String>,
 }

@@ -9,11 +9,12 @@ use offshoot_data::Split;
 
 use crate::cache::Cache;
 use crate::documents::{DryRun, Estimate, SCHEMA};
+use crate::guard::Guard;
 use crate::inputs::Ready;
 use crate::plan::TrainPlan;
 use crate::prepare::{Prepared, prepare, split_counts};
 use crate::run::RunFolder;
-use crate::source::{PIXELS_SIZE, Source};
+use crate::source::Source;
 use crate::watch::Watch;
 use crate::{Observer, Phase, Result, extract, machine, train};
 
@@ -32,6 +33,8 @@ const FIT_SPEED: f64 = 4e9;
 const FOLD_MATRICES: u64 = 7;
 /// Batches of input that are read, normalised, or in the network at one time.
 const BATCHES_ON_THEIR_WAY: usize = 4;
+/// What the guard's own features and head take, as a share of what others of that size would.
+const GUARDING: f64 = 0.3;
 /// Rows of a chunk of the cache.
 const CHUNK_ROWS: u64 = 1024;
 /// Features beyond which a fit keeps no such matrices.
@@ -81,14 +84,21 @@ pub fn estimate(
     let network_seconds = missing as f64 / plan.batch.max(1) as f64 * seconds_per_batch;
     // Values a sample of each kind of features that is computed, kept and fitted.
     let mut widths = vec![dim];
-    let mut seconds = network_seconds;
+    let mut seconds = network_seconds + fit_seconds(dim);
     let mut second_network = 0;
-    if plan.baselines && source.network.is_some() {
-        widths.extend([dim, 3 * PIXELS_SIZE * PIXELS_SIZE]);
+    let side = train::baselines::side(plan, dim);
+    let pixels = 3 * side * side;
+    if plan.guard == Guard::On && !plan.baselines && source.network.is_some() {
+        // Fewer strengths are tried, on fewer folds.
+        seconds += GUARDING * (network_seconds + fit_seconds(pixels));
+        widths.push(pixels);
+    }
+    if (plan.baselines || plan.guard == Guard::Full) && source.network.is_some() {
+        widths.extend([dim, pixels]);
+        seconds += fit_seconds(dim) + fit_seconds(pixels);
         seconds += network_seconds;
         second_network = now.saturating_sub(before);
     }
-    seconds += widths.iter().map(|&dim| fit_seconds(dim)).sum::<f64>();
     let widest = widths.iter().copied().max().unwrap_or(dim);
 
     let d = widest as u64;

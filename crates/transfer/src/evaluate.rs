@@ -7,6 +7,7 @@ use offshoot_data::Split;
 use crate::cache::Cache;
 use crate::documents::{SCHEMA, TrainReport};
 use crate::extract::extract;
+use crate::guard::Guard;
 use crate::plan::EvalPlan;
 use crate::run::RunFolder;
 use crate::train::evaluate::{check_required, evaluate as figures_of, relabel, require};
@@ -18,7 +19,7 @@ use crate::{Observer, Phase, Result};
 /// samples whose class the run knows. Files that the run did not write are refused.
 pub fn evaluate(plan: &EvalPlan, observer: &mut dyn Observer) -> Result<TrainReport> {
     let mut watch = Watch::new(observer);
-    check_required(&plan.require)?;
+    check_required(&plan.require, Guard::Off)?;
     let (folder, record) = RunFolder::open(&plan.run)?;
     let (trained, source) = watch.phase(Phase::Load, None, |_| Trained::load(&folder, &record))?;
     let mut dataset = watch
@@ -61,6 +62,7 @@ pub fn evaluate(plan: &EvalPlan, observer: &mut dyn Observer) -> Result<TrainRep
         tuning: None,
         sets: evaluated.sets,
         alarms: evaluated.alarms,
+        guard: None,
         unreadable: extraction.unreadable.len(),
         warnings: watch.warnings.clone(),
     };

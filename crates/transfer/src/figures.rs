@@ -1,9 +1,7 @@
 //! Metrics with their intervals, as documents show them.
 
-use offshoot_random::generator;
-use offshoot_stats::metrics::{bootstrap, find};
+use offshoot_stats::metrics::{PairedOptions, bootstrap, find, paired};
 use offshoot_stats::{Probabilities, StatsError};
-use rand::RngExt;
 
 use crate::Result;
 use crate::documents::Figures;
@@ -46,25 +44,20 @@ pub fn figures(probabilities: &Probabilities, labels: &[u32], seed: u64) -> Resu
 
 /// Difference of two classifiers' accuracies on the same samples, `a − b`, with its 95 % interval
 /// by paired bootstrap.
+///
+/// # Errors
+/// Without samples, or where rows and labels do not fit.
 pub fn accuracy_gain(
     a: &Probabilities,
     b: &Probabilities,
     labels: &[u32],
     seed: u64,
-) -> (f64, [f64; 2]) {
-    let right = |p: &Probabilities, i: usize| f64::from(u8::from(p.predicted(i) == labels[i]));
-    let n = labels.len().min(a.n()).min(b.n());
-    let gains: Vec<f64> = (0..n).map(|i| right(a, i) - right(b, i)).collect();
-    let mean = |sum: f64| sum / n.max(1) as f64;
-    let mut means: Vec<f64> = (0..resamples(n) as u64)
-        .map(|r| {
-            let mut rng = generator(seed, "bootstrap", 0, r);
-            mean((0..n).map(|_| gains[rng.random_range(0..n)]).sum())
-        })
-        .collect();
-    means.sort_by(f64::total_cmp);
-    let quantile = |q: f64| means[(q * (means.len() - 1) as f64).round() as usize];
-    (mean(gains.iter().sum()), [quantile(0.025), quantile(0.975)])
+) -> Result<(f64, [f64; 2])> {
+    let metric = find("accuracy")
+        .ok_or_else(|| StatsError::Unusable("there is no metric `accuracy`".into()))?;
+    let options = PairedOptions { resamples: resamples(labels.len()), seed };
+    let difference = paired(metric, a, b, labels, options)?;
+    Ok((difference.value, [difference.low, difference.high]))
 }
 
 #[cfg(test)]
@@ -79,7 +72,7 @@ mod tests {
     #[test]
     fn the_gain_over_itself_is_zero() {
         let p = probabilities(&[true, false, true]);
-        assert_eq!(accuracy_gain(&p, &p, &[0; 3], 0), (0.0, [0.0, 0.0]));
+        assert_eq!(accuracy_gain(&p, &p, &[0; 3], 0).unwrap(), (0.0, [0.0, 0.0]));
     }
 
     #[test]
@@ -95,7 +88,7 @@ mod tests {
         let right: Vec<bool> = (0..100).map(|i| i % 2 == 0).collect();
         let one_more: Vec<bool> = right.iter().enumerate().map(|(i, &r)| r || i < 2).collect();
         let (a, b) = (probabilities(&one_more), probabilities(&right));
-        let (gain, [low, high]) = accuracy_gain(&a, &b, &[0; 100], 0);
+        let (gain, [low, high]) = accuracy_gain(&a, &b, &[0; 100], 0).unwrap();
         assert!((gain - 0.01).abs() < 1e-12 && low >= 0.0 && high < 0.05);
         let own = figures(&a, &[0; 100], 0).unwrap();
         assert!(own.accuracy_ci[1] - own.accuracy_ci[0] > high - low);

@@ -35,6 +35,40 @@ pub struct Fitted {
     pub converged: bool,
     /// Lines for `metrics.jsonl`.
     pub history: Vec<serde_json::Value>,
+    /// Whether each sample was recognised while cross-validation held it out; `None` where it was not, empty
+    /// without cross-validation.
+    pub held_out: Vec<Option<bool>>,
+}
+
+/// Where a brief fit has converged: as far as fits of cross-validation go.
+const BRIEF_TOLERANCE: f64 = 1e-4;
+
+/// With how much care cross-validation chooses a strength.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Care {
+    /// All strengths, all folds.
+    Whole,
+    /// Three strengths on two folds, or one of many samples: a sixth of the fits, or less.
+    Brief,
+}
+
+impl Care {
+    fn held(self, samples: usize) -> usize {
+        match (self, samples) {
+            (Self::Whole, _) => usize::MAX,
+            (_, 0..2_000) => 2,
+            _ => 1,
+        }
+    }
+
+    /// Strengths that are tried: all, or every other but the weakest, whose fits take longest.
+    fn grid(self) -> Vec<f64> {
+        let usual = FitOptions::default().grid;
+        match self {
+            Self::Whole => usual,
+            Self::Brief => usual.into_iter().step_by(2).take(3).collect(),
+        }
+    }
 }
 
 fn find(name: &str) -> Result<&'static heads::Entry> {
@@ -54,12 +88,26 @@ pub fn check_name(name: &str) -> Result<()> {
 
 /// Fits a head on these rows.
 pub fn fit(request: &Request<'_>, rows: Rows<'_>, labels: &[u32]) -> Result<Fitted> {
+    fit_with(request, Care::Whole, rows, labels)
+}
+
+/// Fits a head on these rows, choosing its strength with more or less care.
+pub fn fit_with(
+    request: &Request<'_>,
+    care: Care,
+    rows: Rows<'_>,
+    labels: &[u32],
+) -> Result<Fitted> {
+    let usual = FitOptions::default();
     let options = FitOptions {
         lambda: request.lambda,
         balanced: request.class_weights,
         seed: request.seed,
         limit: request.limit.clone(),
-        ..FitOptions::default()
+        held: care.held(labels.len()),
+        grid: care.grid(),
+        tolerance: if care == Care::Whole { usual.tolerance } else { BRIEF_TOLERANCE },
+        ..usual
     };
     let fitted = find(request.name)?.fit(rows, labels, request.classes, &options)?;
     let mut history: Vec<serde_json::Value> = fitted
@@ -76,7 +124,8 @@ pub fn fit(request: &Request<'_>, rows: Rows<'_>, labels: &[u32]) -> Result<Fitt
         "converged": fitted.converged,
     }));
     let head = exported(fitted.head);
-    Ok(Fitted { head, lambda: fitted.lambda, converged: fitted.converged, history })
+    let (lambda, converged, held_out) = (fitted.lambda, fitted.converged, fitted.held_out);
+    Ok(Fitted { head, lambda, converged, history, held_out })
 }
 
 /// Rounds a linear head to the precision in which it is written, so that what is evaluated is what

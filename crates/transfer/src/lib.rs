@@ -23,6 +23,7 @@ mod export;
 mod extract;
 mod figures;
 mod fit;
+pub mod guard;
 mod head;
 mod inputs;
 mod layers;
@@ -69,6 +70,7 @@ pub use extract::extract_command as extract;
 pub use fit::distill::Distill;
 pub use fit::mlm::AdaptMlm;
 pub use fit::{Finetune, strategy};
+pub use guard::Guard;
 pub use inputs::{Inputs, Ready};
 pub use observe::{Event, Flow, Observer, Phase};
 pub use plan::{

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::fit::Finetune;
 use crate::fit::distill::Distill;
 use crate::fit::mlm::AdaptMlm;
+use crate::guard::Guard;
 use crate::precision::Precision;
 use crate::{Result, strategy};
 
@@ -107,6 +108,8 @@ pub struct TrainPlan {
     pub refit: bool,
     /// Also measure raw pixels and the same network with random weights.
     pub baselines: bool,
+    /// How much is measured to guard against a source that hurts.
+    pub guard: Guard,
     /// Other data with the same classes to evaluate on once, by name (shift).
     pub also_eval: BTreeMap<String, PathBuf>,
     /// Lowest acceptable test figures by metric name (`accuracy`, `macro_f1`), or highest (`ece`,
@@ -149,6 +152,7 @@ impl Default for TrainPlan {
             test: 0.2,
             refit: true,
             baselines: false,
+            guard: Guard::default(),
             also_eval: BTreeMap::new(),
             require: BTreeMap::new(),
             name: None,

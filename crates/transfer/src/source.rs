@@ -32,6 +32,12 @@ pub const DEFAULT: &str = "efficientnet_lite0";
 pub const PIXELS: &str = "pixels";
 /// Side of the pictures that [`PIXELS`] compares.
 pub const PIXELS_SIZE: usize = 24;
+/// Side of the largest pictures whose pixels are compared.
+const LARGEST_PIXELS: usize = 64;
+/// The source that knows words apart, and nothing about them: a random vector for each token.
+pub const WORDS: &str = "words";
+/// Length of those vectors.
+const WORD_FEATURES: usize = 256;
 /// Side of the largest pictures that a network is given.
 const LARGEST: usize = 2048;
 /// The tokenizer beside weights that are carried or stored.
@@ -119,13 +125,13 @@ pub fn open(name: &str, seed: u64) -> Result<Source> {
 /// As [`open`], and wrong usage where the source cannot read pictures of that size.
 pub fn open_at(name: &str, size: Option<usize>, seed: u64) -> Result<Source> {
     if name == PIXELS {
-        return match size {
-            None => Ok(pixels()),
-            Some(_) => Err(TransferError::usage(
+        return match size.unwrap_or(PIXELS_SIZE) {
+            side if side <= LARGEST_PIXELS => Ok(pixels(side)),
+            side => Err(TransferError::usage(
                 format!(
-                    "`{PIXELS}` compares pictures of {PIXELS_SIZE} pixels, and of no other size"
+                    "`{PIXELS}` of pictures with {side} pixels a side: at most {LARGEST_PIXELS}"
                 ),
-                "`--size` is for networks",
+                format!("without `--size`, pictures of {PIXELS_SIZE} pixels are compared"),
             )),
         };
     }
@@ -435,9 +441,50 @@ pub fn untrained(source: &Source, seed: u64) -> Result<Source> {
     network(&format!("random:{}", recipe.name), weights)
 }
 
-fn pixels() -> Source {
+/// What tells texts apart without a source: the mean of random vectors of the tokens, a random projection
+/// of the bag of words (Johnson & Lindenstrauss 1984). The texts are cut into tokens as `source` does.
+///
+/// # Errors
+/// Where `source` reads no texts.
+pub fn words(source: &Source, seed: u64) -> Result<Source> {
+    let Some((facts, texts)) = source.texts() else {
+        return Err(TransferError::Internal("the words of a source that reads none".into()));
+    };
+    let facts = EncoderFacts {
+        family: encoder::TABLE.into(),
+        layers: 0,
+        features: WORD_FEATURES,
+        heads: 0,
+        hidden: 0,
+        pool: "mean".into(),
+        averaged: 1,
+        dense: Vec::new(),
+        unit_length: true,
+        ..facts
+    };
+    words_of(facts, texts, seed)
+}
+
+fn words_of(facts: EncoderFacts, texts: Arc<Texts>, seed: u64) -> Result<Source> {
+    let recipe = facts.recipe()?;
+    let params = offshoot_nn::init::random_weights(&recipe, seed);
+    let weights = Weights {
+        recipe,
+        texts: Some((facts, texts)),
+        sha256: Sha::of_params(&params).to_string(),
+        params,
+        licence: None,
+        origin: Some(format!("drawn at random, seed {seed}")),
+        trained_on: Some("nothing".into()),
+        notes: Vec::new(),
+        size: None,
+    };
+    network(WORDS, weights)
+}
+
+fn pixels(side: usize) -> Source {
     let spec = InputSpec {
-        size: PIXELS_SIZE,
+        size: side,
         crop_fraction: None,
         interpolation: Interpolation::Bilinear,
         channels: Channels::Rgb,
@@ -446,7 +493,9 @@ fn pixels() -> Source {
     };
     let pictures = Pictures::new(spec);
     let preprocessing = pictures.description();
-    identity(PIXELS, pictures.len(), pictures, preprocessing)
+    let mut source = identity(PIXELS, pictures.len(), pictures, preprocessing);
+    source.facts.size = (side != PIXELS_SIZE).then_some(side);
+    source
 }
 
 /// The source for data that already holds feature vectors of length `dim`.
@@ -501,6 +550,17 @@ pub fn reopen(facts: &ModelFacts, seed: u64, carried: &Path) -> Result<Source> {
     if facts.name == "vectors" {
         return Ok(vectors(facts.dim));
     }
+    if let (WORDS, Some(encoder)) = (facts.name.as_str(), &facts.encoder) {
+        // What is drawn from a seed need not be carried.
+        let source = words_of(encoder.clone(), Arc::new(carried_texts(encoder, carried)?), seed)?;
+        if source.facts.weights_sha256 != facts.weights_sha256 {
+            return Err(TransferError::ModelRefused(format!(
+                "this program draws other vectors for `{WORDS}` than the run had (sha256 {})",
+                facts.weights_sha256
+            )));
+        }
+        return same_preprocessing(source, facts);
+    }
     if facts.tuned_from_sha256.is_none()
         && let Ok(source) = open_at(&facts.name, facts.size, seed)
         && source.facts.weights_sha256 == facts.weights_sha256
@@ -531,9 +591,7 @@ pub fn reopen(facts: &ModelFacts, seed: u64, carried: &Path) -> Result<Source> {
     let mut weights = loaded(recipe, read(carried)?, facts.licence.clone())?;
     weights.size = facts.size;
     if let Some(encoder) = &facts.encoder {
-        let path = carried.with_file_name(TOKENIZER);
-        let json = std::fs::read(&path).map_err(|e| TransferError::io(&path, e))?;
-        let texts = encoder.texts(&path.display().to_string(), &json)?;
+        let texts = carried_texts(encoder, carried)?;
         weights.texts = Some((encoder.clone(), Arc::new(texts)));
     }
     // The carried file holds the same values in another container; rows are named by the original.
@@ -541,6 +599,13 @@ pub fn reopen(facts: &ModelFacts, seed: u64, carried: &Path) -> Result<Source> {
     let mut source = network(&facts.name, weights)?;
     source.facts.tuned_from_sha256.clone_from(&facts.tuned_from_sha256);
     same_preprocessing(source, facts)
+}
+
+/// The tokenizer beside the weights that a run carries.
+fn carried_texts(encoder: &EncoderFacts, carried: &Path) -> Result<Texts> {
+    let path = carried.with_file_name(TOKENIZER);
+    let json = std::fs::read(&path).map_err(|e| TransferError::io(&path, e))?;
+    encoder.texts(&path.display().to_string(), &json)
 }
 
 /// The encoder of `source` with another top, or with fewer layers.

@@ -150,6 +150,7 @@ fn plan(place: &Path, model: &Path, name: &str) -> TrainPlan {
         runs_dir: place.join("runs"),
         name: Some(name.into()),
         cache: CachePlan { enabled: false, ..CachePlan::default() },
+        guard: offshoot_transfer::Guard::Off,
         ..TrainPlan::default()
     }
 }

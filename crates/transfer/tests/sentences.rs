@@ -124,6 +124,7 @@ fn a_table_of_texts_becomes_a_classifier() {
         runs_dir: path("runs"),
         name: Some("reviews".into()),
         cache: cache.clone(),
+        guard: offshoot_transfer::Guard::Off,
         ..TrainPlan::default()
     };
     let report = train(&plan, &mut ()).unwrap();
@@ -198,6 +199,7 @@ fn an_exported_encoder_comes_back_with_its_features_and_a_change_is_found() {
             runs_dir: path("runs"),
             name: Some(model.into()),
             cache: CachePlan { enabled: false, ..CachePlan::default() },
+            guard: offshoot_transfer::Guard::Off,
             ..TrainPlan::default()
         };
         let run = train(&plan, &mut ()).unwrap().run;
@@ -277,6 +279,7 @@ fn texts_and_sources_of_pictures_do_not_mix() {
             model: model.into(),
             runs_dir: place.path().join("runs"),
             cache: CachePlan { enabled: false, ..CachePlan::default() },
+            guard: offshoot_transfer::Guard::Off,
             ..TrainPlan::default()
         };
         train(&plan, &mut ()).unwrap_err()

@@ -70,6 +70,9 @@ fn answer(run: &Path) -> Option<Vec<String>> {
 fn comparison(report: &TrainReport) -> String {
     let this = match report.command.as_str() {
         "eval" => format!("{} on {}", report.model, report.data),
+        _ if let Some(guard) = report.guard.as_ref().filter(|guard| guard.fell_back) => {
+            guard.shipped_summary().into()
+        }
         _ if report.tuning.as_ref().is_some_and(|tuning| !tuning.kept_probe) => {
             format!("{}, tuned ({})", report.model, report.method)
         }

@@ -1,6 +1,17 @@
-//! `--require METRIC=VALUE`.
+//! `--require METRIC=VALUE`, and `--require no-harm`.
 
 use std::collections::BTreeMap;
+
+/// The guard against negative transfer found no harm.
+const NO_HARM: &str = "no-harm";
+
+/// Parses `accuracy=0.9` or `no-harm`.
+pub fn parse_with_guard(text: &str) -> Result<(String, f64), String> {
+    match text.trim() {
+        NO_HARM => Ok((NO_HARM.into(), 0.0)),
+        other => parse(other),
+    }
+}
 
 /// Parses `accuracy=0.9`.
 pub fn parse(text: &str) -> Result<(String, f64), String> {

@@ -3,7 +3,8 @@ use std::path::PathBuf;
 use clap::Args;
 use offshoot_transfer::report::words;
 use offshoot_transfer::{
-    AdaptMlm, Distill, DryRun, Method, PhaseEstimate, Precision, Result, TrainPlan, dry_run, train,
+    AdaptMlm, Distill, DryRun, Guard, Method, PhaseEstimate, Precision, Result, TrainPlan, dry_run,
+    train,
 };
 
 use super::columns::Columns;
@@ -39,6 +40,11 @@ that out). --augment takes light, standard, strong or a list of crop, erasing, f
 pad-crop, rand-augment; --regularize a list of bss, co-tuning, cutmix, delta, l2-sp, lwf, mixup,
 r-drop; --average ema, swa, soup or wise-ft.
 
+The guard fits the same head on raw pixels (or words), which need no source. On samples that are
+held out of training it is decided what is shipped: where the source is behind, the head without it.
+The test split then says by how much the source helps or hurts (the negative-transfer gap). While a
+network learns, a run that is provably worse than the probe is stopped.
+
 Examples:
   offshoot train photos/ --name photos               for `offshoot predict photos new.jpg`
   offshoot train photos/ --baselines                 was transfer worth it?
@@ -47,7 +53,8 @@ Examples:
   offshoot train texts.csv --layer 2 --method full --distill-from big --distill-data more.txt
                                                      a small network learns what run `big` says
   offshoot train photos/ --dry-run                   what it would take
-  offshoot train photos/ --require accuracy=0.9      exit code 7 where it is not reached";
+  offshoot train photos/ --require accuracy=0.9      exit code 7 where it is not reached
+  offshoot train photos/ --guard full --require no-harm  exit code 7 where the source hurts";
 
 /// Train, calibrate and judge a classifier on the features of a frozen network
 #[derive(Debug, Args)]
@@ -139,8 +146,13 @@ pub struct Train {
     /// Also judge on other data with the same classes
     #[arg(long, value_name = "NAME=DATA", value_parser = named)]
     also_eval: Vec<(String, PathBuf)>,
-    /// Fail with exit code 7 where a test figure is worse: accuracy, macro_f1, log_loss or ece
-    #[arg(long, value_name = "METRIC=VALUE", value_parser = gate::parse)]
+    /// Whether something without the source is fitted beside it, and shipped where the source hurts: `on`
+    /// takes raw pixels or words, `full` also the network with random weights and from scratch, `off` nothing
+    #[arg(long, value_name = "GUARD", value_parser = ["off", "on", "full"])]
+    guard: Option<String>,
+    /// Fail with exit code 7 where a test figure is worse (accuracy, macro_f1, log_loss or ece), or with
+    /// `no-harm` where the guard finds that the source hurts
+    #[arg(long, value_name = "METRIC=VALUE", value_parser = gate::parse_with_guard)]
     require: Vec<(String, f64)>,
     /// Name of the run folder; by default of the data and the model
     #[arg(long, value_name = "NAME")]
@@ -181,6 +193,7 @@ impl Train {
             ("size", &self.size),
             ("precision", &self.precision),
             ("train.method", &self.method),
+            ("train.guard", &self.guard),
             ("train.head", &self.head),
             ("train.val", &self.val),
             ("train.test", &self.test),
@@ -251,6 +264,7 @@ impl Train {
             test: train.test,
             refit: train.refit,
             baselines: train.baselines,
+            guard: Guard::from_name(&train.guard)?,
             also_eval: self.also_eval.into_iter().collect(),
             require: gate::map(&self.require),
             name: self.name,

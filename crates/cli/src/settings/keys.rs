@@ -324,6 +324,13 @@ pub const KEYS: &[Key] = &[
         "false",
         "weigh rare classes up",
     ),
+    key(
+        "train.guard",
+        "OFFSHOOT_TRAIN_GUARD",
+        Kind::Text,
+        "on",
+        "fit something without the source, and ship it where the source hurts: off, on, full",
+    ),
     key("train.head", "OFFSHOOT_TRAIN_HEAD", Kind::Text, "logistic", "classifier on the features"),
     key("train.method", "OFFSHOOT_TRAIN_METHOD", Kind::Text, "probe", "how to transfer"),
     key(

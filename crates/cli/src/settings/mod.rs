@@ -69,6 +69,8 @@ pub struct Train {
     pub baselines: bool,
     /// Weigh rare classes up.
     pub class_weights: bool,
+    /// How much is measured to guard against a source that hurts.
+    pub guard: String,
     /// Classifier on the features.
     pub head: String,
     /// How to transfer.
@@ -278,9 +280,11 @@ mod tests {
         let settings = Layers::read(&Surroundings::default(), &none).unwrap().settings().unwrap();
         assert_eq!(settings.model, offshoot_transfer::source::DEFAULT);
         let plan = offshoot_transfer::TrainPlan::default();
-        let Train { baselines, class_weights, head, method, refit, test, val } = settings.train;
+        let Train { baselines, class_weights, guard, head, method, refit, test, val } =
+            settings.train;
         assert_eq!((val, test, refit), (plan.val, plan.test, plan.refit));
         assert_eq!((baselines, class_weights), (plan.baselines, plan.class_weights));
+        assert_eq!(guard, plan.guard.name());
         assert_eq!((head.as_str(), method.as_str()), (plan.head.as_str(), plan.method.name()));
         assert_eq!(settings.cache, plan.cache);
         assert_eq!(settings.finetune, plan.finetune);

@@ -35,6 +35,8 @@ pub struct FitOptions {
     pub folds: usize,
     /// How many of the folds are held out in turn, at most: fewer cost less and tell less.
     pub held: usize,
+    /// Largest gradient at which an iterative fit has converged.
+    pub tolerance: f64,
     /// Weigh samples by `n/(C·n_c)`.
     pub balanced: bool,
     /// Fit on features of mean 0 and like variance (damped, so that what hardly varies is not blown up);
@@ -53,6 +55,7 @@ impl Default for FitOptions {
             grid: (0..7).map(|i| 10f64.powf(1.0 - 0.75 * f64::from(i))).collect(),
             folds: 5,
             held: usize::MAX,
+            tolerance: 1e-6,
             balanced: false,
             standardise: true,
             seed: 0,

@@ -21,6 +21,7 @@ fn trained(place: &Path, data: &str, model: &str) -> PathBuf {
         runs_dir: place.join("runs"),
         name: Some("run".into()),
         cache: CachePlan { enabled: false, ..CachePlan::default() },
+        guard: crate::Guard::Off,
         ..TrainPlan::default()
     };
     train(&plan, &mut ()).unwrap().run

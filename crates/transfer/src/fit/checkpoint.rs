@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::judge::{Judgement, Verdict};
 use crate::digest::Sha;
+use crate::guard::sequential::Looks;
 use crate::monitor::History;
 use crate::{Result, TransferError, durable};
 
@@ -62,6 +63,11 @@ pub struct State {
     pub first: Option<Judgement>,
     /// The best verdict so far, which what is kept must be as good as.
     pub top: Option<Verdict>,
+    /// Which validation samples the weights that are kept recognise; `None` before there are any, and
+    /// while those that tuning began with are kept.
+    pub kept: Option<Vec<bool>>,
+    /// What the guard saw.
+    pub looks: Looks,
     /// The metric of the last judgement.
     pub last: Option<f64>,
     /// Epochs since then.

@@ -35,6 +35,9 @@ pub struct Verdict {
     pub judged: Judgement,
     /// 1 where a sample was recognised and 0 where not; minus its loss where losses are watched.
     pub each: Vec<f32>,
+    /// Whether each sample was recognised.
+    #[serde(default)]
+    pub right: Vec<bool>,
 }
 
 impl Verdict {
@@ -122,7 +125,8 @@ impl Judge<'_> {
             };
             let (loss, calibrated) = (f64::MAX, f64::MAX);
             let judged = Judgement { metric, loss, temperature: 1.0, calibrated };
-            return Ok(Some(Verdict { judged, each: Vec::new() }));
+            let (each, right) = (Vec::new(), vec![false; self.labels.len()]);
+            return Ok(Some(Verdict { judged, each, right }));
         }
         let probabilities = Probabilities::new(head.classes, probabilities).ok_or_else(|| {
             TransferError::Internal("validation probabilities do not form rows".into())
@@ -138,11 +142,18 @@ impl Judge<'_> {
             calibrated: log_loss.of(&soft, &self.labels)?,
         };
         let of_loss = self.metric.direction == Direction::Lower;
+        let right: Vec<bool> = self
+            .labels
+            .iter()
+            .enumerate()
+            .map(|(i, &label)| probabilities.predicted(i) == label)
+            .collect();
         let one = |(i, &label): (usize, &u32)| match of_loss {
             true => probabilities.row(i)[label as usize].max(f64::MIN_POSITIVE).ln() as f32,
-            false => f32::from(u8::from(probabilities.predicted(i) == label)),
+            false => f32::from(u8::from(right[i])),
         };
-        Ok(Some(Verdict { judged, each: self.labels.iter().enumerate().map(one).collect() }))
+        let each = self.labels.iter().enumerate().map(one).collect();
+        Ok(Some(Verdict { judged, each, right }))
     }
 
     /// See [`is_better`].
@@ -184,7 +195,7 @@ mod tests {
 
     fn verdict(each: &[f32]) -> Verdict {
         let judged = Judgement { metric: 0.0, loss: 0.0, temperature: 1.0, calibrated: 0.0 };
-        Verdict { judged, each: each.to_vec() }
+        Verdict { judged, each: each.to_vec(), right: Vec::new() }
     }
 
     #[test]

@@ -42,6 +42,8 @@ use offshoot_stats::heads::{Head, Linear};
 
 use crate::cache::Cache;
 use crate::extract::Extraction;
+use crate::guard::Guard;
+use crate::guard::sequential::Looks;
 use crate::monitor::{History, Record};
 use crate::plan::TrainPlan;
 use crate::prepare::Prepared;
@@ -164,6 +166,11 @@ pub struct Tuned {
     pub ended: String,
     /// What calibrates its probabilities, where validation samples told.
     pub temperature: Option<f64>,
+    /// Which validation samples the weights recognised that were chosen, before they were trained once more;
+    /// `None` where those that tuning began with were kept.
+    pub right: Option<Vec<bool>>,
+    /// What the guard saw.
+    pub looks: Looks,
     /// Whether it was trained once more, on train and validation.
     pub refitted: bool,
     /// All weights and the head as they were before that.
@@ -202,6 +209,8 @@ struct Setting<'a> {
     deadline: Option<f64>,
     /// The course that this one goes the way of, on more samples.
     way: Option<Way>,
+    /// Which validation samples the probe recognises, where the guard holds the run against it.
+    guarded: Option<Vec<bool>>,
     classes: usize,
     batch: usize,
 }
@@ -296,6 +305,7 @@ impl<'a> Setting<'a> {
             told: told?,
             deadline: settings.time.map(|budget| budget::deadline(budget, job.after)),
             way: None,
+            guarded: None,
             classes,
             batch,
             groups,
@@ -334,6 +344,9 @@ impl<'a> Setting<'a> {
             ("batch", _) | ("auto", Start::Scratch) => NormMode::Batch,
             _ => NormMode::Running,
         };
+        if job.plan.guard != Guard::Off && setting.schedule.start != Start::Scratch {
+            setting.guarded = setting.recognised_by_probe()?;
+        }
         if setting.schedule.softens {
             let of = |places: &[usize]| -> Vec<u32> {
                 places.iter().filter_map(|&i| samples[i].label).collect()
@@ -441,6 +454,7 @@ fn refit(
     let told: Result<Vec<String>> = history.records.iter().map(crate::monitor::line).collect();
     setting.told.extend(told?);
     setting.way = Some(way);
+    setting.guarded = None;
     let (tuned, _) = course::run(&setting, supply, watch)?;
     history.records.extend(tuned.history.records);
     let chosen = Tuned { history, ..chosen };
@@ -457,6 +471,8 @@ fn refit(
         refitted: true,
         before: Some((chosen.params, chosen.head)),
         temperature: chosen.temperature,
+        right: chosen.right,
+        looks: chosen.looks,
         helped: chosen.helped,
         learning: chosen.learning,
         values: chosen.values,
@@ -482,6 +498,19 @@ struct Way {
 }
 
 impl Setting<'_> {
+    /// Which validation samples the probe recognises; `None` without any.
+    fn recognised_by_probe(&self) -> Result<Option<Vec<bool>>> {
+        if self.val.is_empty() {
+            return Ok(None);
+        }
+        let rows = self.job.extraction.gather(&self.val)?;
+        let answers = self.job.probe.predict(rows.rows())?;
+        let samples = &self.job.prepared.dataset.samples;
+        let right =
+            |(i, &place): (usize, &usize)| Some(answers.predicted(i)) == samples[place].label;
+        Ok(Some(self.val.iter().enumerate().map(right).collect()))
+    }
+
     /// The user's optimiser, or else the strategy's.
     fn optimiser(&self) -> &str {
         self.settings.optimiser.as_deref().unwrap_or(self.schedule.optimiser)

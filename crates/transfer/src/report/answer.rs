@@ -4,6 +4,7 @@ use super::data::{Gain, ReportData};
 use super::plots::wrong_pairs;
 use super::words::{count, counted, percent, percent_range, points, points_range, shortened};
 use crate::documents::Baseline;
+use crate::guard::document::Gap;
 
 /// What a hurried reader takes away.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +41,7 @@ impl Answer {
             if trained { " it never saw" } else { "" }
         );
         let sentences = [
+            guarded(report),
             bought(report),
             shift(report),
             weakest(report),
@@ -56,10 +58,57 @@ impl Answer {
 fn telling(report: &ReportData) -> Option<&Baseline> {
     let named = |name: &str| report.baselines.iter().find(|b| b.name == name);
     let tuned = || named("probe");
-    tuned().or_else(|| named("pixels")).or_else(|| named("random")).or_else(|| named("majority"))
+    tuned()
+        .or_else(|| named("pixels"))
+        .or_else(|| named("words"))
+        .or_else(|| named("random"))
+        .or_else(|| named("majority"))
+}
+
+/// What the guard did, where it was needed.
+fn guarded(report: &ReportData) -> Option<String> {
+    let guard = report.guard.as_ref()?;
+    let asked = guard.candidates.first()?;
+    let stopped = guard.watch.as_ref().and_then(|watch| watch.stopped_after);
+    let gap = guard.nt_gap.as_ref();
+    let range =
+        |gap: &Gap| format!("{} ({})", points(-gap.value), points_range([-gap.ci[1], -gap.ci[0]]));
+    if guard.fell_back {
+        let judged = gap.map_or(String::new(), |gap| {
+            let than = match guard.verdict.as_str() {
+                "hurts" => "the test agrees",
+                "helps" => "the test disagrees",
+                _ => "the test cannot tell",
+            };
+            format!("; {than}: with the source {} right, {}", percent(asked.accuracy), range(gap))
+        });
+        return Some(format!(
+            "The source hurts here: shipped is {}, which needs none, as it was ahead on held-out \
+             samples{judged}.",
+            guard.shipped_summary()
+        ));
+    }
+    if guard.verdict == "hurts" {
+        let without = guard.candidates.iter().find(|c| Some(&c.name) == guard.without.as_ref())?;
+        return Some(format!(
+            "Held-out samples did not show it, but on the test the source hurts: {} against {}, which \
+             needs no source.",
+            range(gap?),
+            without.summary
+        ));
+    }
+    stopped.map(|epochs| {
+        format!(
+            "Tuning was stopped after {}, provably worse than the probe.",
+            counted(epochs as usize, "epoch", "epochs")
+        )
+    })
 }
 
 fn bought(report: &ReportData) -> Option<String> {
+    if report.guard.as_ref().is_some_and(|guard| guard.fell_back) {
+        return None;
+    }
     let baseline = telling(report)?;
     let reached = percent(baseline.figures.accuracy);
     let gain = report.gains.get(&baseline.name);
@@ -68,6 +117,7 @@ fn bought(report: &ReportData) -> Option<String> {
     let what = match baseline.name.as_str() {
         "probe" => "The same source without tuning gets",
         "pixels" => "The same head on raw pixels gets",
+        "words" => "The same head on words without meaning gets",
         "random" => "The same head on the untrained network gets",
         _ => "Always answering the most frequent class gets",
     };

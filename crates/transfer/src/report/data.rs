@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::documents::{Baseline, DataProblem, Figures};
 use crate::explain::shades::Shade;
+use crate::guard::document::GuardReport;
 use crate::run::record::PhaseSeconds;
 use crate::trust::document::{AlarmFigures, SetFigures};
 
@@ -50,6 +51,9 @@ pub struct ReportData {
     pub lengths: Option<Lengths>,
     /// Feature rows in the plane.
     pub map: Option<FeatureMap>,
+    /// What the guard against negative transfer found, where it looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<GuardReport>,
     /// How the network was tuned, where it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<TrainingCurves>,
@@ -119,6 +123,9 @@ pub struct RunFacts {
 impl ReportData {
     /// The network in a few words: its recipe, and whether it was tuned.
     pub fn network(&self) -> String {
+        if let Some(guard) = self.guard.as_ref().filter(|guard| guard.fell_back) {
+            return guard.shipped_summary().into();
+        }
         match self.training.as_ref().is_some_and(|training| !training.kept_probe) {
             true => format!("{}, tuned ({})", self.model.recipe, self.run.method),
             false => format!("{}, frozen features", self.model.recipe),

@@ -11,6 +11,8 @@ use super::plots::{Plots, wrong_pairs};
 use super::svg;
 use super::words;
 use crate::documents::Figures;
+use crate::guard::document::{ClassGap, GuardReport};
+use crate::guard::gap::LEVEL;
 
 /// Classes in the table that is open from the start.
 const SHOWN_CLASSES: usize = 15;
@@ -31,6 +33,9 @@ pub struct Page<'a> {
     /// The same, where the samples are texts.
     misread: Vec<&'a Mistake>,
     length_line: String,
+    guard_line: String,
+    /// Classes in which the source hurts, beyond chance.
+    harmed: Vec<&'a ClassGap>,
     confusions: Vec<(&'a str, &'a str, usize)>,
     data_line: String,
     hardest: Vec<Class<'a>>,
@@ -82,6 +87,8 @@ impl<'a> Page<'a> {
                 .filter(|told| told.words.is_empty())
                 .map(|told| Shown { told, image: base64::png_uri(&told.thumbnail) })
                 .collect(),
+            guard_line: report.guard.as_ref().map(guard_line).unwrap_or_default(),
+            harmed: report.guard.as_ref().map(harmed).unwrap_or_default(),
             confusions: confusions(report),
             data_line: data_line(report),
             hardest,
@@ -117,6 +124,47 @@ fn resamples(report: &ReportData) -> String {
         (Some(&n), _) => format!(" ({} resamples)", words::count(n)),
         _ => String::new(),
     }
+}
+
+/// The verdict in plain language.
+fn guard_line(guard: &GuardReport) -> String {
+    let verdict = match (guard.verdict.as_str(), &guard.nt_gap) {
+        ("helps", Some(gap)) => format!(
+            "The source helps: {} fewer errors than without it ({}).",
+            words::points(-gap.value).trim_start_matches('+'),
+            words::points_range([-gap.ci[1], -gap.ci[0]])
+        ),
+        ("hurts", Some(gap)) => format!(
+            "The source hurts: {} more errors than without it ({}).",
+            words::points(gap.value).trim_start_matches('+'),
+            words::points_range(gap.ci)
+        ),
+        (_, Some(gap)) => format!(
+            "This test set cannot tell whether the source helps: {} of errors ({}).",
+            words::points(gap.value),
+            words::points_range(gap.ci)
+        ),
+        _ => "Nothing could be fitted without the source.".into(),
+    };
+    let stopped = guard.watch.as_ref().and_then(|watch| watch.stopped_after).map_or_else(
+        String::new,
+        |epochs| {
+            let epochs = words::counted(epochs as usize, "epoch", "epochs");
+            format!(" Training was stopped after {epochs}, provably worse than the probe.")
+        },
+    );
+    format!(
+        "{verdict} Shipped is {}: {}.{stopped} The guard took {} ({} of the time before it).",
+        guard.shipped_summary(),
+        guard.reason,
+        words::seconds(guard.seconds),
+        words::percent(guard.overhead)
+    )
+}
+
+fn harmed(guard: &GuardReport) -> Vec<&ClassGap> {
+    let hurts = |class: &&ClassGap| class.gap.hurts() && class.adjusted_p < LEVEL;
+    guard.by_class.iter().filter(hurts).collect()
 }
 
 fn confusions(report: &ReportData) -> Vec<(&str, &str, usize)> {

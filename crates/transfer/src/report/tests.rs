@@ -5,6 +5,7 @@ use super::*;
 use crate::Phase;
 use crate::documents::{Baseline, DataProblem, Figures};
 use crate::explain::shades::Shade;
+use crate::guard::document::{CandidateReport, ClassGap, Gap as NtGap, GuardReport, Watched};
 use crate::run::record::PhaseSeconds;
 use crate::trust::HeldOut;
 use crate::trust::document::{AlarmFigures, ClassCoverage, SetFigures};
@@ -22,6 +23,38 @@ fn figures(n: usize, accuracy: f64) -> Figures {
         log_loss_ci: around(0.3),
         ece: 0.04,
         ece_ci: around(0.04),
+    }
+}
+
+/// A source that helps but for one class.
+fn guard(text: &str) -> GuardReport {
+    let t = || text.to_string();
+    let gap = |value: f64, p| NtGap { value, ci: [value - 0.02, value + 0.02], p, n: 120 };
+    let candidate = |name: &str, uses_source, accuracy| CandidateReport {
+        name: name.into(),
+        summary: t(),
+        uses_source,
+        held_out: Some(0.9),
+        held_out_samples: 40,
+        accuracy,
+        accuracy_ci: [accuracy - 0.03, accuracy + 0.03],
+        seconds: 1.0,
+    };
+    GuardReport {
+        mode: "on".into(),
+        verdict: "helps".into(),
+        shipped: "probe".into(),
+        fell_back: false,
+        reason: t(),
+        without: Some("pixels".into()),
+        nt_gap: Some(gap(-0.531, 1e-9)),
+        by_class: vec![ClassGap { class: t(), gap: gap(0.3, 0.01), adjusted_p: 0.02 }],
+        gaps: BTreeMap::from([("pixels".into(), gap(-0.531, 1e-9))]),
+        shipped_gaps: BTreeMap::from([("pixels".into(), gap(-0.531, 1e-9))]),
+        candidates: vec![candidate("probe", true, 0.941), candidate("pixels", false, 0.41)],
+        watch: Some(Watched { looks: 2, stopped_after: None, rule: t() }),
+        seconds: 1.0,
+        overhead: 0.125,
     }
 }
 
@@ -141,6 +174,7 @@ fn report(text: &str) -> ReportData {
             explained: [0.3, 0.2],
             points: vec![point(None), point(Some(true)), point(Some(false))],
         }),
+        guard: Some(guard(text)),
         training: None,
         phases: vec![PhaseSeconds { phase: Phase::Extract, seconds: 2.0 }],
         warnings: vec![t()],
@@ -322,4 +356,31 @@ fn a_hundred_classes_stay_readable() {
 
 fn join(plots: Vec<(String, String)>) -> String {
     plots.into_iter().map(|(_, svg)| svg).collect()
+}
+
+#[test]
+fn the_guard_is_told_in_words() {
+    let flat = |text: String| text.replace('\u{202f}', " ");
+    let mut report = report("twitter");
+    let page = flat(render(&report).unwrap());
+    assert!(page.contains("The source helps: 53.1 points fewer errors than without it"), "{page}");
+    assert!(page.contains("Classes for which the source hurts"));
+    let guard = report.guard.as_mut().unwrap();
+    guard.fell_back = true;
+    guard.shipped = "pixels".into();
+    guard.verdict = "hurts".into();
+    let harm = NtGap { value: 0.12, ci: [0.08, 0.16], p: 1e-6, n: 120 };
+    guard.nt_gap = Some(harm);
+    guard.candidates[1].summary = "16×16 raw pixels".into();
+    let said = flat(summary(&report).join("\n"));
+    assert!(
+        said.contains(
+            "The source hurts here: shipped is 16×16 raw pixels, which needs none, as it was ahead on \
+             held-out samples; the test agrees: with the source 94.1 % right, −12.0 points"
+        ),
+        "{said}"
+    );
+    assert!(!said.contains("transfer bought"), "{said}");
+    let page = flat(render(&report).unwrap());
+    assert!(page.contains("The source hurts: 12.0 points more errors than without it"));
 }

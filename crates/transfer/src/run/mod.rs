@@ -89,6 +89,13 @@ impl RunFolder {
         free.ok_or_else(|| TransferError::Internal("no free run name".into()))
     }
 
+    /// A folder inside this one, for work that leaves its own files.
+    pub fn within(&self, inside: &str) -> Result<Self> {
+        let path = self.file(inside);
+        durable::create_dir(&path)?;
+        Ok(Self { path })
+    }
+
     /// Opens an existing run.
     pub fn open(path: &Path) -> Result<(Self, RunRecord)> {
         let folder = Self { path: path.into() };

@@ -77,13 +77,15 @@ fn collect(record: &RunRecord, everything: &Everything<'_>) -> Result<ReportData
         dataset.samples.first().map(|s| &s.input),
         Some(Input::Vector(_) | Input::Text(_) | Input::TextFile(_))
     );
-    let gain = |p: &Probabilities| {
+    let gain = |p: &Probabilities| -> Result<Gain> {
         let (accuracy, ci) =
-            figures::accuracy_gain(&evaluated.probabilities, p, &evaluated.labels, plan.seed);
-        Gain { accuracy, ci }
+            figures::accuracy_gain(&evaluated.probabilities, p, &evaluated.labels, plan.seed)?;
+        Ok(Gain { accuracy, ci })
     };
-    let gains: BTreeMap<String, Gain> =
-        baselines.iter().map(|m| (m.baseline.name.clone(), gain(&m.probabilities))).collect();
+    let gains = baselines
+        .iter()
+        .map(|m| Ok((m.baseline.name.clone(), gain(&m.probabilities)?)))
+        .collect::<Result<BTreeMap<String, Gain>>>()?;
     let domains = report
         .domains
         .iter()
@@ -139,6 +141,7 @@ fn collect(record: &RunRecord, everything: &Everything<'_>) -> Result<ReportData
         examples: texts::examples(everything)?,
         lengths: texts::lengths(everything),
         map: map(everything)?,
+        guard: report.guard.clone(),
         training: report.tuning.as_ref().zip(everything.history).map(|(t, h)| curves(h, t)),
         phases: record.phases.clone(),
         warnings: report.warnings.clone(),

@@ -7,15 +7,22 @@ use offshoot_stats::Probabilities;
 
 use super::budget;
 use super::probe::Probe;
+use super::tuning::Frozen;
 use crate::cache::Cache;
 use crate::documents::Baseline;
 use crate::extract::{extract, vector_length};
+use crate::guard::Guard;
+use crate::head::Care;
 use crate::plan::TrainPlan;
-use crate::precision;
 use crate::prepare::Prepared;
 use crate::source::{self, Source};
 use crate::watch::Watch;
-use crate::{Phase, Result, TransferError, figures};
+use crate::{Phase, Result, TransferError, figures, precision};
+
+/// Sides of the pictures whose pixels the guard compares where it has little time.
+const GUARD_SIDES: (usize, usize) = (10, 16);
+/// Values of such a picture for each of the source's features: they decide what a head costs.
+const GUARD_VALUES: f64 = 0.6;
 
 /// A measured baseline.
 #[derive(Debug, Clone)]
@@ -26,49 +33,120 @@ pub struct Measured {
     pub probabilities: Probabilities,
 }
 
-/// Measures the majority class always, and raw pixels and random weights where the plan says so.
-pub fn measure(
+/// Features that need no source, and a head on them. The test split is still closed.
+pub struct Fitted {
+    /// `pixels`, `words` or `random`.
+    pub name: &'static str,
+    /// One line.
+    pub summary: String,
+    /// The features and the head.
+    pub frozen: Frozen,
+    /// Wall time of extraction and fitting.
+    pub seconds: f64,
+    /// Whether only the guard asked for it.
+    pub for_guard: bool,
+}
+
+/// What there is to fit, and with how much care.
+struct Wanted {
+    name: &'static str,
+    summary: String,
+    care: Care,
+    for_guard: bool,
+}
+
+/// The guard of a plan, where there is a source to guard against: vectors, pixels and a network from
+/// scratch are transferred from nothing.
+pub fn guard(plan: &TrainPlan, prepared: &Prepared, source: &Source) -> Result<Guard> {
+    let nothing = source.network.is_none()
+        || plan.method.name() == "scratch"
+        || vector_length(&prepared.dataset.samples)?.is_some();
+    Ok(if nothing { Guard::Off } else { plan.guard })
+}
+
+/// Side of the pictures of the baseline `pixels`, beside features of length `dim`.
+pub fn side(plan: &TrainPlan, dim: usize) -> usize {
+    if plan.baselines || plan.guard == Guard::Full {
+        return source::PIXELS_SIZE;
+    }
+    let (least, most) = GUARD_SIDES;
+    ((GUARD_VALUES * dim as f64 / 3.0).sqrt() as usize).clamp(least, most)
+}
+
+fn wanted(plan: &TrainPlan, prepared: &Prepared, source: &Source) -> Result<Vec<Wanted>> {
+    let guard = guard(plan, prepared, source)?;
+    let mut wanted = Vec::new();
+    if vector_length(&prepared.dataset.samples)?.is_some() {
+        return Ok(wanted);
+    }
+    let care = if guard == Guard::Full { Care::Whole } else { Care::Brief };
+    if source.pictures().is_ok() && (plan.baselines || guard != Guard::Off) {
+        let side = side(plan, source.engine.dim());
+        wanted.push(Wanted {
+            name: source::PIXELS,
+            summary: format!("{side}×{side} raw pixels"),
+            care: if plan.baselines { Care::Whole } else { care },
+            for_guard: !plan.baselines,
+        });
+    }
+    if source.texts().is_some() && guard != Guard::Off {
+        wanted.push(Wanted {
+            name: source::WORDS,
+            summary: "words without meaning (random vectors)".into(),
+            care,
+            for_guard: true,
+        });
+    }
+    if let Some((recipe, _)) = &source.network
+        && (plan.baselines || guard == Guard::Full)
+    {
+        wanted.push(Wanted {
+            name: "random",
+            summary: format!("{} with random weights", recipe.name),
+            care: Care::Whole,
+            for_guard: !plan.baselines,
+        });
+    }
+    Ok(wanted)
+}
+
+/// Fits raw pixels or words where the guard asks for it, and raw pixels and random weights where the plan
+/// says so.
+pub fn fit(
     plan: &TrainPlan,
     prepared: &Prepared,
     source: &Source,
     cache: &Cache,
     watch: &mut Watch<'_>,
-) -> Result<Vec<Measured>> {
-    let mut names = Vec::new();
-    if plan.baselines && vector_length(&prepared.dataset.samples)?.is_none() {
-        if source.pictures().is_ok() {
-            let side = source::PIXELS_SIZE;
-            names.push(("pixels", format!("{side}×{side} raw pixels")));
-        }
-        if let Some((recipe, _)) = &source.network {
-            names.push(("random", format!("{} with random weights", recipe.name)));
-        }
-    }
-    watch.phase(Phase::Baselines, Some(names.len() * prepared.dataset.samples.len()), |watch| {
-        let mut measured = vec![majority(plan, prepared)?];
-        for (name, summary) in names {
+) -> Result<Vec<Fitted>> {
+    let samples = &prepared.dataset.samples;
+    let wanted = wanted(plan, prepared, source)?;
+    watch.phase(Phase::Baselines, Some(wanted.len() * samples.len()), |watch| {
+        let mut all = Vec::new();
+        for Wanted { name, summary, care, for_guard } in wanted {
             let start = Instant::now();
-            let samples = &prepared.dataset.samples;
             let mut source = match name {
-                "pixels" => source::open(source::PIXELS, plan.seed)?,
+                source::PIXELS => {
+                    let side = side(plan, source.engine.dim());
+                    source::open_at(name, Some(side), plan.seed)?
+                }
+                source::WORDS => source::words(source, plan.seed)?,
                 _ => source::untrained(source, plan.seed)?,
             };
             precision::settle(&mut source, plan.precision, samples, watch)?;
             let extraction = extract(samples, &source, cache, plan.batch, Phase::Baselines, watch)?;
             let until = budget::baseline_until(plan, watch);
-            let mut probe = Probe::fit(plan, prepared, &extraction, until, watch)?;
-            let evaluated = probe.evaluate(plan, prepared, &extraction, watch)?;
+            let probe = Probe::fit_with(plan, prepared, &extraction, (care, until), watch)?;
+            let frozen = Frozen { source, extraction, probe };
             let seconds = start.elapsed().as_secs_f64();
-            let figures = evaluated.figures;
-            let baseline = Baseline { name: name.into(), summary, figures, seconds };
-            measured.push(Measured { baseline, probabilities: evaluated.probabilities });
+            all.push(Fitted { name, summary, frozen, seconds, for_guard });
         }
-        Ok(measured)
+        Ok(all)
     })
 }
 
 /// Predicts the classes' shares of the training split for every sample.
-fn majority(plan: &TrainPlan, prepared: &Prepared) -> Result<Measured> {
+pub fn majority(plan: &TrainPlan, prepared: &Prepared) -> Result<Measured> {
     let start = Instant::now();
     let samples = &prepared.dataset.samples;
     let classes = prepared.dataset.classes.len();

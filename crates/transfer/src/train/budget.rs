@@ -6,6 +6,7 @@ use offshoot_data::Split;
 use offshoot_stats::Probabilities;
 
 use crate::extract::Extraction;
+use crate::guard::Guard;
 use crate::plan::{Method, TrainPlan};
 use crate::prepare::Prepared;
 use crate::run::record::PhaseSeconds;
@@ -25,6 +26,8 @@ const SLOWER: f64 = 1.25;
 const SETTLING: usize = 64;
 /// Seconds of packing a network's weights, of writing and drawing, and of the same a sample.
 const WRITING: [f64; 2] = [0.8, 1e-4];
+/// What raw pixels or words take, as a share of the source's features.
+const GUARDING: f64 = 0.3;
 /// Samples on which the bootstrap is timed.
 const TIMED: usize = 200;
 
@@ -74,10 +77,14 @@ pub fn after(
         let others = prepare::open(path, &plan.columns, watch)?.samples.len();
         after += pace * others as f64 + figures_seconds(others, classes, plan.seed)?;
     }
-    if plan.baselines {
+    if plan.baselines || plan.guard == Guard::Full {
         // Random weights cost what the source's do, and pixels some more decoding; each has a head.
         let samples = prepared.dataset.samples.len();
         after += 2.0 * pace * samples as f64 + baseline_heads(plan, watch);
+    } else if plan.guard == Guard::On {
+        // Pictures are read and decoded again, which the network's time includes.
+        let samples = prepared.dataset.samples.len();
+        after += GUARDING * pace * samples as f64 + baseline_heads(plan, watch);
     }
     Ok(after)
 }

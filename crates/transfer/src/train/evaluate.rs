@@ -7,6 +7,7 @@ use offshoot_stats::{Probabilities, calibrate};
 
 use crate::documents::{Figures, TrainReport};
 use crate::extract::Extraction;
+use crate::guard::Guard;
 use crate::trained::Trained;
 use crate::trust::PROMISED;
 use crate::trust::document::{AlarmFigures, SetFigures};
@@ -113,19 +114,38 @@ fn shown(classes: &[String]) -> String {
     format!("{}{rest}", first.join(", "))
 }
 
-/// Refuses unknown metric names.
-pub fn check_required(require: &BTreeMap<String, f64>) -> Result<()> {
-    match require.keys().find(|k| !HIGHER.contains(&k.as_str()) && !LOWER.contains(&k.as_str())) {
+/// Of [`crate::plan::TrainPlan::require`]: the guard found no harm.
+pub const NO_HARM: &str = "no-harm";
+
+/// Refuses unknown metric names, and [`NO_HARM`] where no guard looks.
+pub fn check_required(require: &BTreeMap<String, f64>, guard: Guard) -> Result<()> {
+    if require.contains_key(NO_HARM) && guard == Guard::Off {
+        return Err(TransferError::usage(
+            format!("`{NO_HARM}` is for runs that a guard watches"),
+            "`offshoot train` without `--guard off` has one",
+        ));
+    }
+    let known = |k: &&String| [&HIGHER[..], &LOWER, &[NO_HARM]].concat().contains(&k.as_str());
+    match require.keys().find(|k| !known(k)) {
         None => Ok(()),
         Some(name) => Err(TransferError::usage(
             format!("unknown metric `{name}`"),
-            format!("there are {}", [HIGHER, LOWER].concat().join(", ")),
+            format!("there are {}, and {NO_HARM}", [HIGHER, LOWER].concat().join(", ")),
         )),
     }
 }
 
 /// Fails where a figure is worse than required.
 pub fn require(require: &BTreeMap<String, f64>, report: &TrainReport) -> Result<()> {
+    let harm = report.guard.as_ref().filter(|guard| guard.fell_back || guard.verdict == "hurts");
+    if let Some(guard) = harm.filter(|_| require.contains_key(NO_HARM)) {
+        return Err(TransferError::GateFailed {
+            metric: format!("{NO_HARM}: a negative-transfer gap of at most"),
+            required: 0.0,
+            reached: guard.nt_gap.map_or(f64::NAN, |gap| gap.value),
+            report: Box::new(report.clone()),
+        });
+    }
     for (metric, &required) in require {
         let Some(reached) = report.figures.get(metric) else { continue };
         let good = if LOWER.contains(&metric.as_str()) {

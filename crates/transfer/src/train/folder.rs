@@ -165,6 +165,7 @@ pub fn write_eval(
             "test": report.figures,
             "baselines": report.baselines,
             "domains": report.domains,
+            "guard": report.guard,
         }),
     )
 }

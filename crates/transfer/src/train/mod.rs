@@ -5,12 +5,13 @@
 //! that temperature. The test split is read by [`evaluate::SealedTest::open`], once a source.
 
 mod adaptation;
-mod baselines;
+pub mod baselines;
 mod budget;
 pub mod evaluate;
 pub mod folder;
 pub mod probe;
 pub mod rehearse;
+mod shipping;
 mod teacher;
 mod tuning;
 mod unlabelled;
@@ -118,7 +119,7 @@ pub fn check_plan(plan: &TrainPlan) -> Result<()> {
         crate::run::check_name(name)?;
     }
     probe::check_head(&plan.head)?;
-    evaluate::check_required(&plan.require)?;
+    evaluate::check_required(&plan.require, plan.guard)?;
     plan.finetune.check()?;
     plan.adapt_mlm.as_ref().map_or(Ok(()), fit::mlm::AdaptMlm::check)?;
     if let Some(distill) = &plan.distill {
@@ -260,16 +261,21 @@ fn run(
     let frozen = tuning::Frozen { source, extraction, probe };
     let sizes = fit::Sizes::of(&prepared);
     let given = tuning::Given { sizes, after, teacher: teacher.as_ref() };
-    let (frozen, tuned) = tuning::tune(folder, plan, &prepared, &cache, frozen, given, watch)?;
+    let (asked, tuned) = tuning::tune(folder, plan, &prepared, &cache, frozen, given, watch)?;
+    let (tuned, unfrozen) = tuned.map_or((None, None), |mut tuned| {
+        let probe = tuned.probe.take();
+        (Some(tuned), probe)
+    });
+    let looks = tuned.as_ref().map(|tuned| tuned.looks.clone());
+    let candidates = shipping::Candidates { asked, probe: unfrozen, looks };
+    let place = shipping::Place { folder, plan, prepared: &prepared, cache: &cache, given };
+    let shipped = shipping::ship(&place, candidates, watch)?;
+    let shipping::Shipped { frozen, mut evaluated, baselines, guard } = shipped;
     let tuning::Frozen { source, extraction, mut probe } = frozen;
     record.model = source.facts.clone();
-    probe.calibrate(plan, &prepared, &extraction, watch)?;
-    let mut evaluated = probe.evaluate(plan, &prepared, &extraction, watch)?;
     let domains = other_domains(plan, &prepared, &source, &cache, &probe, watch)?;
-    let mut baselines = baselines::measure(plan, &prepared, &source, &cache, watch)?;
     let mut history = None;
     let tuning = tuned.map(|tuned| {
-        baselines.splice(0..0, tuned.probe);
         history = Some(tuned.history);
         tuned.facts
     });
@@ -294,6 +300,7 @@ fn run(
         tuning,
         sets: evaluated.sets.clone(),
         alarms: evaluated.alarms.clone(),
+        guard,
         warnings: watch.warnings.clone(),
     };
     record.data.splits = report.splits.clone();

@@ -9,11 +9,13 @@ use offshoot_stats::heads::{Head, Limit};
 
 use super::evaluate::{self, Evaluated, SealedTest};
 use crate::extract::Extraction;
+use crate::guard::evidence::Evidence;
+use crate::head::Care;
 use crate::plan::TrainPlan;
 use crate::prepare::Prepared;
 use crate::trained::Trained;
 use crate::trust::HeldOut;
-use crate::trust::calibrate::{Evidence, Labelled, MANY};
+use crate::trust::calibrate::{self, Labelled, MANY};
 use crate::watch::Watch;
 use crate::{Phase, Result, head};
 
@@ -37,6 +39,8 @@ pub struct Probe {
     refitted: bool,
     /// The network and head of before they had, where the network was tuned.
     before: Option<Before>,
+    /// What it said of samples that it was not fitted on.
+    pub evidence: Evidence,
     test: Option<SealedTest>,
 }
 
@@ -60,6 +64,8 @@ pub struct Own {
     pub refitted: bool,
     /// As it was before it did.
     pub before: Option<Before>,
+    /// Which validation samples it recognised, before that.
+    pub right: Vec<bool>,
 }
 
 /// The moment at which `share` of the time until `until` has gone by.
@@ -81,6 +87,17 @@ impl Probe {
         prepared: &Prepared,
         extraction: &Extraction,
         until: Option<Instant>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Self> {
+        Self::fit_with(plan, prepared, extraction, (Care::Whole, until), watch)
+    }
+
+    /// The same with more or less care.
+    pub fn fit_with(
+        plan: &TrainPlan,
+        prepared: &Prepared,
+        extraction: &Extraction,
+        (care, until): (Care, Option<Instant>),
         watch: &mut Watch<'_>,
     ) -> Result<Self> {
         let [train, val, test] = [Split::Train, Split::Val, Split::Test].map(|s| prepared.of(s));
@@ -105,7 +122,7 @@ impl Probe {
         let begun = Instant::now();
         let first = watch.phase(Phase::Fit, Some(train.len()), |watch| {
             watch.listening(|stop| {
-                head::fit(&request(None, share, stop), rows.rows(), &train_labels)
+                head::fit_with(&request(None, share, stop), care, rows.rows(), &train_labels)
             })?
         })?;
         let seconds = begun.elapsed().as_secs_f64();
@@ -117,12 +134,17 @@ impl Probe {
             watch.warn(format!("the {} head did not reach its tolerance{why}", plan.head))?;
         }
         let mut history = first.history;
+        let mut evidence = Evidence { train: first.held_out, val: Vec::new() };
         trained.temperature = watch.phase(Phase::Calibrate, Some(val.len()), |watch| {
             if val.is_empty() {
                 watch.warn("no validation samples: the temperature stays 1")?;
                 return Ok(1.0);
             }
-            head::temperature(&trained.head.predict(held_out.rows())?, &labels(&val))
+            let answers = trained.head.predict(held_out.rows())?;
+            let labels = labels(&val);
+            let right = labels.iter().enumerate().map(|(i, &y)| answers.predicted(i) == y);
+            evidence.val = right.collect();
+            head::temperature(&answers, &labels)
         })?;
         history.push(serde_json::json!({
             "phase": "calibrate", "samples": val.len(), "temperature": trained.temperature,
@@ -156,6 +178,7 @@ impl Probe {
             seconds,
             refitted: refit,
             before: None,
+            evidence,
             test: Some(SealedTest::new(test)),
         })
     }
@@ -185,6 +208,7 @@ impl Probe {
             seconds: 0.0,
             refitted: own.refitted,
             before: own.before,
+            evidence: Evidence { train: Vec::new(), val: own.right },
             test: Some(SealedTest::new(test)),
         })
     }
@@ -215,10 +239,10 @@ impl Probe {
         // Heads of folds take as long as the cross-validation that chose λ took for one of its strengths.
         let in_time = plan.finetune.time.is_none_or(|t| watch.spent() + self.seconds < t);
         let evidence = watch.phase(Phase::Calibrate, Some(shipped.len()), |watch| {
-            watch.listening(|stop| -> Result<Evidence> {
+            watch.listening(|stop| -> Result<calibrate::Evidence> {
                 match (&self.before, self.refitted) {
                     (Some(Before { head, train, val }), _) => {
-                        Evidence::of_split(HeldOut::ValidationBefore, head, train, val)
+                        calibrate::Evidence::of_split(HeldOut::ValidationBefore, head, train, val)
                     }
                     (None, true) if !tuned && val.len() < MANY && in_time => {
                         let groups: Vec<Option<&str>> =
@@ -231,9 +255,13 @@ impl Probe {
                             lambda: self.lambda,
                             limit: Limit { stop: Some(Arc::clone(stop)), until: None },
                         };
-                        Evidence::of_folds(&fitted, n_classes, &groups, plan.seed, |part| {
-                            Ok(head::fit(&request, part.rows.rows(), &part.labels)?.head)
-                        })
+                        calibrate::Evidence::of_folds(
+                            &fitted,
+                            n_classes,
+                            &groups,
+                            plan.seed,
+                            |part| Ok(head::fit(&request, part.rows.rows(), &part.labels)?.head),
+                        )
                     }
                     (None, refitted) => {
                         let held_out = match refitted {
@@ -243,7 +271,7 @@ impl Probe {
                         // A tuned network that has seen validation has nothing left to say about it.
                         let unseen = if tuned && refitted { Vec::new() } else { val.clone() };
                         let (train, unseen) = (labelled(&train)?, labelled(&unseen)?);
-                        Evidence::of_split(held_out, &self.on_train, &train, &unseen)
+                        calibrate::Evidence::of_split(held_out, &self.on_train, &train, &unseen)
                     }
                 }
             })?

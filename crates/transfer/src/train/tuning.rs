@@ -8,13 +8,13 @@ use offshoot_nn::Params;
 use offshoot_stats::heads::{Head, Linear};
 use offshoot_weights::Precision::F32;
 
-use super::baselines::Measured;
 use super::probe::{Before, Own, Probe};
 use crate::cache::Cache;
-use crate::documents::{Baseline, Tuning};
+use crate::documents::Tuning;
 use crate::extract::{Extraction, extract};
 use crate::fit::distill::Teacher;
-use crate::fit::{self, Job, Sizes};
+use crate::fit::{self, Job, Sizes, Tuned};
+use crate::guard::sequential::Looks;
 use crate::monitor::History;
 use crate::plan::{Method, TrainPlan};
 use crate::prepare::Prepared;
@@ -26,6 +26,9 @@ use crate::{Phase, Result, TransferError, durable, precision};
 
 /// What low-rank tuning added, for other copies of the network: `--model NAME+adapter.safetensors`.
 const ADAPTER: &str = "export/adapter.safetensors";
+
+/// Where a baseline's own training is, inside the run's folder.
+const SCRATCH: &str = "guard/scratch";
 
 /// A network, its features and a head on them.
 pub struct Frozen {
@@ -48,7 +51,9 @@ pub struct Given<'a> {
 /// What tuning leaves besides the network.
 pub struct Outcome {
     /// The probe, which is measured as a baseline: was tuning worth it? Absent where it was kept.
-    pub probe: Option<Measured>,
+    pub probe: Option<Frozen>,
+    /// What the guard saw of the training.
+    pub looks: Looks,
     /// For documents.
     pub facts: Tuning,
     /// What was told on the way.
@@ -97,7 +102,7 @@ pub fn tune(
         best_update: tuned.best_update,
         seconds: start.elapsed().as_secs_f64(),
         kept_probe: !tuned.helped,
-        ended: tuned.ended,
+        ended: tuned.ended.clone(),
     };
     let mut lines = std::mem::take(&mut probe.history);
     for record in &tuned.history.records {
@@ -111,7 +116,8 @@ pub fn tune(
             plan.finetune.watch
         ))?;
         probe.history = lines;
-        return Ok((frozen, Some(Outcome { probe: None, facts, history: tuned.history })));
+        let outcome = Outcome { probe: None, looks: tuned.looks, facts, history: tuned.history };
+        return Ok((frozen, Some(outcome)));
     }
     if !tuned.low_rank.is_empty() {
         let path = folder.file(ADAPTER);
@@ -119,21 +125,28 @@ pub fn tune(
         let metadata = BTreeMap::from([("format".to_string(), "pt".to_string())]);
         durable::write_params(&path, &tuned.low_rank, &metadata, F32)?;
     }
-    let evaluated = probe.evaluate(plan, prepared, extraction, watch)?;
-    let baseline = Baseline {
-        name: "probe".into(),
-        summary: "the same source, frozen".into(),
-        figures: evaluated.figures,
-        seconds: 0.0,
-    };
-    let measured = Measured { baseline, probabilities: evaluated.probabilities };
+    let (looks, history) = (tuned.looks.clone(), tuned.history.clone());
+    let mut whole = with_weights(plan, prepared, &frozen, tuned, given.after, watch)?;
+    whole.probe.history = lines;
+    let outcome = Outcome { probe: Some(frozen), looks, facts, history };
+    Ok((whole, Some(outcome)))
+}
+
+/// The network that training left, its features and its head.
+fn with_weights(
+    plan: &TrainPlan,
+    prepared: &Prepared,
+    frozen: &Frozen,
+    tuned: Tuned,
+    after: f64,
+    watch: &mut Watch<'_>,
+) -> Result<Frozen> {
     let before = match tuned.before {
-        Some(first) => before_refit(plan, prepared, source, first, given.after, watch)?,
+        Some(first) => before_refit(plan, prepared, &frozen.source, first, after, watch)?,
         None => None,
     };
-
     let samples = &prepared.dataset.samples;
-    let mut source = source::tuned(source, tuned.params)?;
+    let mut source = source::tuned(&frozen.source, tuned.params)?;
     precision::settle(&mut source, plan.precision, samples, watch)?;
     // Nobody else will ask for the features of these weights.
     let own = Cache::temporary()?;
@@ -148,11 +161,49 @@ pub fn tune(
         temperature: tuned.temperature,
         refitted: tuned.refitted,
         before,
+        right: tuned.right.unwrap_or_default(),
     };
-    let mut probe = Probe::of_tuned(own, prepared, &extraction)?;
-    probe.history = lines;
-    let outcome = Outcome { probe: Some(measured), facts, history: tuned.history };
-    Ok((Frozen { source, extraction, probe }, Some(outcome)))
+    let probe = Probe::of_tuned(own, prepared, &extraction)?;
+    Ok(Frozen { source, extraction, probe })
+}
+
+/// The same network from random weights, with the same data and settings: what training gets without the
+/// source. Its checkpoints and what it tells lie in `guard/scratch` of the run's folder.
+pub fn scratch(
+    folder: &RunFolder,
+    plan: &TrainPlan,
+    prepared: &Prepared,
+    cache: &Cache,
+    frozen: &Frozen,
+    given: Given<'_>,
+    watch: &mut Watch<'_>,
+) -> Result<Option<Frozen>> {
+    let plan = TrainPlan { method: Method::find("scratch")?, ..plan.clone() };
+    let folder = folder.within(SCRATCH)?;
+    let tuned = watch.phase(Phase::Baselines, Some(1), |watch| {
+        let job = Job {
+            folder: &folder,
+            plan: &plan,
+            prepared,
+            source: &frozen.source,
+            cache,
+            extraction: &frozen.extraction,
+            probe: &frozen.probe.on_train,
+            refitted: &frozen.probe.trained.head,
+            sizes: given.sizes,
+            after: given.after,
+            teacher: None,
+            fitting: frozen.probe.seconds,
+            told: &[],
+        };
+        fit::tune(&job, watch)
+    })?;
+    let whole = match tuned {
+        Some(tuned) => Some(with_weights(&plan, prepared, frozen, tuned, given.after, watch)?),
+        None => None,
+    };
+    fit::Checkpoint::clear(folder.path());
+    Ok(whole)
 }
 
 /// What the network was before validation samples joined training: only it can be asked about them. `after`

@@ -122,7 +122,8 @@ impl Trained {
         durable::create_dir(&folder.file("export"))?;
         // Tuned weights are nowhere else.
         let tuned = source.facts.tuned_from_sha256.is_some();
-        let found = source.name == source::DEFAULT || source.name.starts_with("random:");
+        let found = [source::DEFAULT, source::WORDS].contains(&source.name.as_str())
+            || source.name.starts_with("random:");
         let limit = if tuned { u64::MAX } else { CARRIED_BYTES };
         let carried = (tuned || !found) && source::carry(source, &folder.file(BACKBONE), limit)?;
         let names = || self.classes.iter().enumerate();

@@ -43,7 +43,8 @@ impl Trust {
     pub fn store(&self, dim: usize) -> (Stored, Params) {
         let mut params = Params::new();
         let mut put = |name: &str, width: usize, data: Vec<f32>| {
-            let shape = if width == 0 { vec![data.len()] } else { vec![data.len() / width, width] };
+            let rows = data.len().checked_div(width);
+            let shape = rows.map_or_else(|| vec![data.len()], |rows| vec![rows, width]);
             params.insert(name.into(), Array { shape, data });
         };
         let Familiarity { watchers, leave_class_out } = &self.familiarity;

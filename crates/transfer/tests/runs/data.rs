@@ -28,6 +28,7 @@ impl Place {
             runs_dir: self.path("runs"),
             cache: self.cache(),
             batch: 8,
+            guard: offshoot_transfer::Guard::Off,
             ..TrainPlan::default()
         }
     }

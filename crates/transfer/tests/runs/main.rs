@@ -6,6 +6,7 @@ mod adaptation;
 mod data;
 mod distillation;
 mod extraction;
+mod guard;
 mod prediction;
 mod texts;
 mod training;

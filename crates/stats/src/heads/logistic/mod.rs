@@ -20,9 +20,6 @@ pub(super) const ENTRY: Entry = Entry {
     fit,
 };
 
-/// Largest gradient at which a fit counts as converged.
-const TOLERANCE: f64 = 1e-6;
-
 /// Looser while cross-validation compares strengths.
 const CV_TOLERANCE: f64 = 1e-4;
 
@@ -64,13 +61,13 @@ fn fit(rows: Rows<'_>, labels: &[u32], n_classes: usize, options: &FitOptions) -
     if !(lambda.is_finite() && lambda >= 0.0) {
         return Err(StatsError::Unusable(format!("expected λ ≥ 0, got {lambda}")));
     }
-    let (mut theta, mut solution) = problem.fit(lambda, &options.limit)?;
+    let (mut theta, mut solution) = problem.fit(lambda, options.tolerance, &options.limit)?;
     if let Some(rotated) = rotated {
         theta = rotated.undo(rows, &theta);
         // The rotated features are rounded; what that left of the gradient goes here.
         let own = Problem::diagonal(rows, &labels, present.len(), options.balanced);
         let bound = own.bound(lambda)?;
-        let polished = own.solve(lambda, &bound, TOLERANCE, &options.limit, &mut theta);
+        let polished = own.solve(lambda, &bound, options.tolerance, &options.limit, &mut theta);
         solution.iterations += polished.iterations;
         solution.converged = polished.converged;
     }
@@ -204,10 +201,10 @@ impl<'a> Problem<'a> {
     }
 
     /// Parameters `[classes, d + 1]` for `lambda`, from zero.
-    fn fit(&self, lambda: f64, limit: &Limit) -> Result<(Vec<f64>, Solution)> {
+    fn fit(&self, lambda: f64, tolerance: f64, limit: &Limit) -> Result<(Vec<f64>, Solution)> {
         let mut theta = vec![0.0; self.n_classes * (self.rows.d() + 1)];
         let bound = self.bound(lambda)?;
-        let solution = self.solve(lambda, &bound, TOLERANCE, limit, &mut theta);
+        let solution = self.solve(lambda, &bound, tolerance, limit, &mut theta);
         Ok((theta, solution))
     }
 

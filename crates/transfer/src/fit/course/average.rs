@@ -116,6 +116,7 @@ impl Course<'_, '_, '_> {
             }
             self.state.best =
                 Some(Best { judged, step: self.state.step, epoch: self.state.epochs });
+            self.state.kept = Some(verdict.right.clone());
             self.state.top = Some(verdict);
         }
         self.best = soup;

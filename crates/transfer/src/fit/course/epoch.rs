@@ -68,6 +68,9 @@ impl Course<'_, '_, '_> {
             }
             return Err(error);
         }
+        if let Some(reason) = self.refused.take() {
+            return Ok(End::Enough(reason));
+        }
         let patience = setting.settings.patience;
         if patience > 0 && self.state.stale >= patience {
             let reason =

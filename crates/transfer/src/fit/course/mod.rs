@@ -23,6 +23,7 @@ use super::schedule::Schedule;
 use super::step::Pupil;
 use super::strategy::{Phase as Stretch, Start};
 use super::{Setting, Tuned, Way};
+use crate::guard::evidence::Evidence;
 use crate::monitor::{History, Journal, Record};
 use crate::train::folder::METRICS;
 use crate::watch::Watch;
@@ -76,6 +77,8 @@ struct Course<'a, 'w, 'o> {
     saved: Instant,
     /// Seconds that a validation takes, as far as that was seen.
     judging: f64,
+    /// Why the guard lets the run go no further.
+    refused: Option<String>,
 }
 
 /// What a phase works with.
@@ -148,6 +151,7 @@ impl<'a, 'w, 'o> Course<'a, 'w, 'o> {
             learning: 0,
             saved: Instant::now(),
             judging: 0.0,
+            refused: None,
         })
     }
 
@@ -290,7 +294,8 @@ impl<'a, 'w, 'o> Course<'a, 'w, 'o> {
         self.save_between()
     }
 
-    fn finish(self) -> Result<(Tuned, Way)> {
+    fn finish(mut self) -> Result<(Tuned, Way)> {
+        let looks = std::mem::take(&mut self.state.looks);
         let reason = self.state.ended.as_deref().unwrap_or_default();
         let best = self.state.best;
         let trained = if self.best.is_empty() { &self.trained } else { &self.best };
@@ -301,7 +306,12 @@ impl<'a, 'w, 'o> Course<'a, 'w, 'o> {
         // samples put it ahead by less than their standard error is no reason to keep it.
         let from_probe = self.setting.schedule.start == Start::Probe;
         let at_first = self.state.step == 0 || best.is_some_and(|best| best.step == 0);
-        let helped = self.state.step > 0 && !(from_probe && at_first);
+        let kept_right = self.state.kept.clone().filter(|_| self.state.step > 0 && !at_first);
+        let lost = match (&self.setting.guarded, &kept_right) {
+            (Some(probe), Some(kept)) if !from_probe => loses(kept, probe),
+            _ => false,
+        };
+        let helped = self.state.step > 0 && !(from_probe && at_first) && !lost;
         let kept = match best {
             _ if self.state.step == 0 => format!("{reason}; nothing was learnt"),
             _ if !helped => format!("{reason}; validation preferred the probe"),
@@ -333,10 +343,19 @@ impl<'a, 'w, 'o> Course<'a, 'w, 'o> {
             best_update: best.map_or(self.state.step, |b| b.step),
             ended: kept,
             temperature: best.map(|b| b.judged.temperature),
+            right: kept_right,
+            looks,
             refitted: false,
             before: None,
             history: self.journal.into_history(),
         };
         Ok((tuned, way))
     }
+}
+
+/// Whether `kept` recognises fewer validation samples than `probe`, by more than the standard error.
+fn loses(kept: &[bool], probe: &[bool]) -> bool {
+    let of = |right: &[bool]| Evidence { val: right.to_vec(), ..Evidence::default() };
+    let lead = of(probe).lead(&of(kept));
+    lead.share > lead.error
 }

@@ -36,6 +36,7 @@ impl Course<'_, '_, '_> {
             self.average = average;
         }
         let judged = verdict.as_ref().map(|verdict| verdict.judged);
+        let right = verdict.as_ref().map(|verdict| verdict.right.clone());
         let min_delta = self.setting.settings.min_delta;
         let top = self.state.top.as_ref();
         let best = verdict.as_ref().is_some_and(|new| {
@@ -55,7 +56,13 @@ impl Course<'_, '_, '_> {
         if best {
             self.state.top = verdict;
         }
+        if let (Some(probe), Some(now)) = (&self.setting.guarded, &right) {
+            let planned = self.state.planned.iter().sum();
+            let stop = self.state.looks.look(planned, probe, now, self.state.kept.as_deref());
+            self.refused = self.refused.take().or(stop);
+        }
         if keep {
+            self.state.kept = right;
             // The mean of products is no product of means: averaged weights leave no adapter.
             let plain = self.setting.average == Kind::None;
             self.factors = if plain { room.pupil.learner.factors() } else { Params::new() };

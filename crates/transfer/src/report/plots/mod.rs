@@ -3,6 +3,7 @@
 mod accuracy;
 mod confusion;
 mod feature_map;
+mod guard;
 mod learning;
 mod lengths;
 mod reliability;
@@ -20,6 +21,8 @@ use super::svg::Drawing;
 pub struct Plots {
     /// Accuracies side by side.
     pub accuracy: Drawing,
+    /// Whether the source helps or hurts.
+    pub guard: Option<Drawing>,
     /// Who is taken for whom.
     pub confusion: Option<Drawing>,
     /// Confidence against truth.
@@ -45,6 +48,7 @@ impl Plots {
     pub fn of(report: &ReportData) -> Self {
         Self {
             accuracy: accuracy::draw(report),
+            guard: guard::draw(report),
             confusion: confusion::draw(&report.per_class, &report.confusion),
             reliability: report.calibration.as_ref().and_then(reliability::draw),
             sets: report.trust.as_ref().and_then(|t| t.sets.as_ref()).and_then(sets::draw),
@@ -61,6 +65,7 @@ impl Plots {
     pub fn all(&self) -> impl Iterator<Item = &Drawing> {
         let Self {
             accuracy,
+            guard,
             confusion,
             reliability,
             sets,
@@ -71,8 +76,18 @@ impl Plots {
             lengths,
             timing,
         } = self;
-        let optional =
-            [confusion, reliability, sets, strange, feature_map, learning, finder, lengths, timing];
+        let optional = [
+            guard,
+            confusion,
+            reliability,
+            sets,
+            strange,
+            feature_map,
+            learning,
+            finder,
+            lengths,
+            timing,
+        ];
         std::iter::once(accuracy).chain(optional.into_iter().flatten())
     }
 }
