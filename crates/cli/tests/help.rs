@@ -17,6 +17,7 @@ const COMMANDS: &[&str] = &[
     "models add",
     "models pull",
     "predict",
+    "rank",
     "report",
     "runs",
     "runs compare",

@@ -56,6 +56,7 @@ fn documents_keep_their_keys() {
         "train photos --name first --baselines --also-eval other=other",
         "eval first photos",
         "extract photos -o features.npz",
+        "rank photos --verify 1",
         "report first",
         "runs list",
         "runs gc",

@@ -146,6 +146,7 @@ pub fn dry_run(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<DryRun> 
     let mut watch = Watch::new(observer);
     train::check_plan(plan)?;
     let prepared = prepare(plan, &mut watch)?;
+    let plan = &crate::rank::chosen(plan, &prepared, &mut watch)?;
     let before = machine::resident_bytes().unwrap_or(0);
     let source = train::source_of(plan, &prepared, &mut watch)?;
     let (cache, warning) = Cache::open(&plan.cache)?;

@@ -205,9 +205,7 @@ pub fn choose(
             "--val takes a share of the training samples; --layer N names a layer",
         ));
     }
-    let pools: BTreeSet<&str> = candidates.iter().map(|c| c.pool.as_str()).collect();
-    let pools: Vec<TokenPool> = pools.into_iter().filter_map(TokenPool::find).collect();
-    let whole = every_layer(&source, &facts, &pools)?;
+    let (whole, pools) = spread(&source, &candidates)?;
     let chosen: Vec<usize> = [train.as_slice(), &val].concat();
     let samples: Vec<Sample> =
         chosen.iter().map(|&i| prepared.dataset.samples[i].clone()).collect();
@@ -258,8 +256,47 @@ pub fn fixed(asked: Asked, source: Source) -> Result<Source> {
     Ok(reshaped)
 }
 
+/// Whether features can be taken from inner layers of this encoder.
+pub fn has_layers(facts: &EncoderFacts) -> bool {
+    facts.family != TABLE && facts.dense.is_empty()
+}
+
+/// Every layer of a text encoder under every pooling, the source's own first.
+///
+/// # Errors
+/// Wrong usage for a source without layers to choose from.
+pub fn shapes(source: &Source) -> Result<Vec<EncoderFacts>> {
+    Asked { layer: Layer::Auto, pool: Pool::Auto }.candidates(&encoder(source)?)
+}
+
+/// A source whose rows hold what all `shapes` need, and the pools in the rows' order, for [`rows_of`].
+pub fn spread(source: &Source, shapes: &[EncoderFacts]) -> Result<(Source, Vec<TokenPool>)> {
+    let pools: BTreeSet<&str> = shapes.iter().map(|c| c.pool.as_str()).collect();
+    let pools: Vec<TokenPool> = pools.into_iter().filter_map(TokenPool::find).collect();
+    Ok((every_layer(source, &encoder(source)?, &pools)?, pools))
+}
+
+/// Features of the samples at `places` as `facts` takes them, `[places, features]`, from the rows of [`spread`].
+pub fn rows_of(
+    extraction: &Extraction,
+    facts: &EncoderFacts,
+    pools: &[TokenPool],
+    places: &[usize],
+) -> Result<Vec<f32>> {
+    Wide { extraction, facts, pools, train: 0 }.rows(places)
+}
+
+/// The flags with which other commands take this encoder of its source.
+pub fn flags(facts: &EncoderFacts) -> Vec<String> {
+    let layer = match facts.averaged {
+        1 => facts.layers.to_string(),
+        last => format!("last-{last}"),
+    };
+    ["--layer", &layer, "--pooling", &facts.pool].map(String::from).to_vec()
+}
+
 /// In words.
-fn words(facts: &EncoderFacts) -> String {
+pub fn words(facts: &EncoderFacts) -> String {
     match facts.averaged {
         1 => format!("layer {}, pooling `{}`", facts.layers, facts.pool),
         last => format!("the mean of the last {last} layers, pooling `{}`", facts.pool),

@@ -35,6 +35,7 @@ pub mod plan;
 pub mod precision;
 mod predict;
 mod prepare;
+pub mod rank;
 pub mod regularize;
 pub mod report;
 pub mod run;
@@ -79,6 +80,7 @@ pub use plan::{
 };
 pub use precision::Precision;
 pub use predict::{PredictInput, predict};
+pub use rank::{RankPlan, RankReport, rank};
 pub use show::redraw;
 pub use train::train;
 pub use transfer_report::{transfer_report, transfer_report_dry_run};

@@ -76,8 +76,11 @@ pub struct TrainPlan {
     pub data: PathBuf,
     /// Columns of a table of texts; those that are not named are guessed.
     pub columns: ColumnNames,
-    /// See [`crate::source`].
+    /// See [`crate::source`]; `auto` for the first of a ranking ([`crate::rank`]).
     pub model: String,
+    /// Why this model, where a ranking chose it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_chosen: Option<String>,
     /// Height and width to which pictures are resized; `None` takes what the weights were trained with.
     pub size: Option<usize>,
     /// Layer of a text encoder that features are taken from: a number from 1, `last-K` for the mean of the
@@ -138,6 +141,7 @@ impl Default for TrainPlan {
             data: PathBuf::new(),
             columns: ColumnNames::default(),
             model: crate::source::DEFAULT.into(),
+            model_chosen: None,
             size: None,
             layer: None,
             pooling: None,

@@ -14,6 +14,7 @@ mod gate;
 mod models;
 mod nearest;
 mod predict;
+mod rank;
 mod report;
 mod runs;
 mod settings;
@@ -37,6 +38,7 @@ pub enum Command {
     Demo(demo::Demo),
     Check(check::Check),
     Models(models::Models),
+    Rank(rank::Rank),
     Extract(extract::Extract),
     Shift(shift::Shift),
     Train(Box<train::Train>),
@@ -58,6 +60,7 @@ impl Command {
     pub fn flags(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Check(check) => check.flags(),
+            Self::Rank(rank) => rank.flags(),
             Self::Extract(extract) => extract.flags(),
             Self::Shift(shift) => shift.flags(),
             Self::Train(train) => train.flags(),
@@ -99,6 +102,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Command::Demo(demo) => demo.run(&context),
         Command::Check(check) => check.run(&context),
         Command::Models(models) => models.run(&context),
+        Command::Rank(rank) => rank.run(&context),
         Command::Extract(extract) => extract.run(&context),
         Command::Shift(shift) => shift.run(&context),
         Command::Train(train) => train.run(&context),

@@ -63,7 +63,8 @@ pub struct Train {
     /// Folder, manifest, table of texts, IDX, npy or npz
     #[arg(value_name = "DATA")]
     data: PathBuf,
-    /// Source of the features: a name of `offshoot models list`, a checkpoint, or random:RECIPE
+    /// Source of the features: a name of `offshoot models list`, a checkpoint, random:RECIPE, or `auto` for the
+    /// first of `offshoot rank DATA`
     #[arg(short, long, value_name = "MODEL")]
     model: Option<String>,
     /// Layer of a text encoder that features are taken from: a number from 1, `last-K` for the mean of the
@@ -246,6 +247,7 @@ impl Train {
             data: self.data,
             columns: settings.columns.clone(),
             model: settings.model.clone(),
+            model_chosen: None,
             size: settings.size,
             layer: self.layer,
             pooling: self.pooling,

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use offshoot_transfer::{CachePlan, ColumnNames, Finetune, TransferError};
 use serde::{Deserialize, Serialize};
 
+pub use keys::seconds;
 use keys::{KEYS, Key};
 
 /// The file that is looked for in the working folder.

@@ -18,9 +18,11 @@ mod nleep;
 mod parc;
 mod probe;
 mod spectrum;
+mod standing;
 mod transrate;
 
 pub use evidence::Evidence;
+pub use standing::{Contender, intervals, places};
 
 use crate::{Result, StatsError};
 

@@ -299,7 +299,7 @@ pub(crate) fn divergence(
 }
 
 /// `W·row + b` of a classifier `[classes, dim]`, summed in double precision.
-fn classify(weight: &[f32], bias: &[f32], row: &[f32]) -> Vec<f32> {
+pub fn classify(weight: &[f32], bias: &[f32], row: &[f32]) -> Vec<f32> {
     let rows = weight.chunks_exact(row.len().max(1)).zip(bias);
     rows.map(|(w, b)| (dot(w, row) + f64::from(*b)) as f32).collect()
 }

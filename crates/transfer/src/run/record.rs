@@ -116,6 +116,9 @@ pub struct RunRecord {
     pub data: DataFacts,
     /// The source.
     pub model: ModelFacts,
+    /// Why this source, where a ranking chose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_chosen: Option<String>,
     /// Regularisation strength that cross-validation chose, where the head has one.
     pub lambda: Option<f64>,
     /// The temperature that logits are divided by.

@@ -45,6 +45,7 @@ pub fn train(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<TrainRepor
     check_plan(plan)?;
     // Data that cannot be trained on is refused before a folder is made.
     let prepared = prepare(plan, &mut watch)?;
+    let plan = &crate::rank::chosen(plan, &prepared, &mut watch)?;
     let folder = RunFolder::create(&plan.runs_dir, plan.name.as_deref(), &wish(plan, &prepared))?;
     let plan = resumable(plan, &folder);
     let text = toml::to_string_pretty(&plan)
@@ -197,6 +198,7 @@ fn new_record(folder: &RunFolder, plan: &TrainPlan, prepared: &Prepared) -> RunR
             ..DataFacts::default()
         },
         model: ModelFacts { name: plan.model.clone(), ..ModelFacts::default() },
+        model_chosen: plan.model_chosen.clone(),
         lambda: None,
         temperature: None,
         fitted_on: String::new(),

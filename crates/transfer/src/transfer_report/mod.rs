@@ -240,6 +240,7 @@ fn begun(
             ..DataFacts::default()
         },
         model: ModelFacts { name: plan.models.join(", "), ..ModelFacts::default() },
+        model_chosen: None,
         lambda: None,
         temperature: None,
         fitted_on: String::new(),

@@ -8,6 +8,7 @@ mod distillation;
 mod extraction;
 mod guard;
 mod prediction;
+mod ranking;
 mod texts;
 mod training;
 mod transfer_report;
