@@ -35,7 +35,7 @@ use rounds::Outcome;
 
 /// The scores that order where the user names none; several by the mean of their places. Chosen on the targets of
 /// `benches/rank`.
-pub const USUAL: &[&str] = &["loo"];
+pub const USUAL: &[&str] = &["loo", "logme"];
 /// All scores, for a comparison.
 pub const ALL: &str = "all";
 /// `--model` of `train` that takes the first of the ranking.
@@ -51,7 +51,7 @@ pub struct RankPlan {
     /// Who competes (see [`crate::source`]); empty for the whole store and the embedded source.
     pub models: Vec<String>,
     /// Entries of [`offshoot_stats::scores::all`], the first of which orders; `all` for all of them and empty for
-    /// none but [`USUAL`], which then orders.
+    /// none but [`USUAL`], which then order.
     pub scores: Vec<String>,
     /// Rank layers and poolings of text encoders one by one.
     pub layers: bool,
