@@ -120,7 +120,7 @@ fn a_run_without_room_for_a_checkpoint_goes_on_when_there_is_some() {
     let line = |name: &str| {
         format!(
             "train photos --name {name} --model random:digits_usps --method full --epochs 3 \
-             --watch log_loss --set finetune.checkpoint_every=0 -q"
+             --watch log_loss --guard off --set finetune.checkpoint_every=0 -q"
         )
     };
     workshop.good(&line("whole"));

@@ -16,8 +16,8 @@ trained and the test split is not looked at. Ranks have 95 % intervals over halv
 where intervals overlap, either model may be the better one. Raw pixels and random weights are
 ranked along, to compare with: a model that is no better brings nothing.
 
-Scores (more is better; --score all computes every one). The usual order is the mean of the places by
-loo and logme:
+Scores (more is better; --score all computes every one). The usual order is the mean of the places
+by loo and logme:
   loo        log-likelihood of a ridge probe that leaves one out, in closed form
   probe      cross-validated log-likelihood of a logistic head: slow and honest
   knn        leave-one-out accuracy of the five nearest neighbours

@@ -290,6 +290,7 @@ fn every_drawing_is_told_in_words() {
     let names: Vec<&str> = plots.iter().map(|(name, _)| name.as_str()).collect();
     let all = [
         "accuracy",
+        "guard",
         "confusion",
         "reliability",
         "sets",

@@ -119,30 +119,63 @@ pub fn fit(
     cache: &Cache,
     watch: &mut Watch<'_>,
 ) -> Result<Vec<Fitted>> {
-    let samples = &prepared.dataset.samples;
     let wanted = wanted(plan, prepared, source)?;
-    watch.phase(Phase::Baselines, Some(wanted.len() * samples.len()), |watch| {
-        let mut all = Vec::new();
-        for Wanted { name, summary, care, for_guard } in wanted {
-            let start = Instant::now();
-            let mut source = match name {
+    let samples = wanted.len() * prepared.dataset.samples.len();
+    watch.phase(Phase::Baselines, Some(samples), |watch| {
+        let one = |wanted: Wanted| {
+            let other = match wanted.name {
                 source::PIXELS => {
                     let side = side(plan, source.engine.dim());
-                    source::open_at(name, Some(side), plan.seed)?
+                    source::open_at(wanted.name, Some(side), plan.seed)?
                 }
                 source::WORDS => source::words(source, plan.seed)?,
                 _ => source::untrained(source, plan.seed)?,
             };
-            precision::settle(&mut source, plan.precision, samples, watch)?;
-            let extraction = extract(samples, &source, cache, plan.batch, Phase::Baselines, watch)?;
-            let until = budget::baseline_until(plan, watch);
-            let probe = Probe::fit_with(plan, prepared, &extraction, (care, until), watch)?;
-            let frozen = Frozen { source, extraction, probe };
-            let seconds = start.elapsed().as_secs_f64();
-            all.push(Fitted { name, summary, frozen, seconds, for_guard });
-        }
-        Ok(all)
+            fit_on(other, wanted, plan, prepared, cache, watch)
+        };
+        wanted.into_iter().map(one).collect()
     })
+}
+
+/// Raw pixels as large and as carefully as they are compared where there is time; `None` where those of [`fit`]
+/// were that. What is shipped instead of a source is worth it.
+pub fn pixels_in_full(
+    plan: &TrainPlan,
+    prepared: &Prepared,
+    dim: usize,
+    cache: &Cache,
+    watch: &mut Watch<'_>,
+) -> Result<Option<Fitted>> {
+    let side = source::PIXELS_SIZE;
+    if self::side(plan, dim) == side {
+        return Ok(None);
+    }
+    watch.phase(Phase::Baselines, Some(prepared.dataset.samples.len()), |watch| {
+        let summary = format!("{side}×{side} raw pixels");
+        let wanted = Wanted { name: source::PIXELS, summary, care: Care::Whole, for_guard: true };
+        let pixels = source::open_at(source::PIXELS, Some(side), plan.seed)?;
+        fit_on(pixels, wanted, plan, prepared, cache, watch).map(Some)
+    })
+}
+
+fn fit_on(
+    mut source: Source,
+    wanted: Wanted,
+    plan: &TrainPlan,
+    prepared: &Prepared,
+    cache: &Cache,
+    watch: &mut Watch<'_>,
+) -> Result<Fitted> {
+    let Wanted { name, summary, care, for_guard } = wanted;
+    let samples = &prepared.dataset.samples;
+    let start = Instant::now();
+    precision::settle(&mut source, plan.precision, samples, watch)?;
+    let extraction = extract(samples, &source, cache, plan.batch, Phase::Baselines, watch)?;
+    let until = budget::baseline_until(plan, watch);
+    let probe = Probe::fit_with(plan, prepared, &extraction, (care, until), watch)?;
+    let frozen = Frozen { source, extraction, probe };
+    let seconds = start.elapsed().as_secs_f64();
+    Ok(Fitted { name, summary, frozen, seconds, for_guard })
 }
 
 /// Predicts the classes' shares of the training split for every sample.

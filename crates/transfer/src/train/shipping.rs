@@ -20,6 +20,7 @@ use crate::plan::TrainPlan;
 use crate::prepare::Prepared;
 use crate::report::words::{percent, points};
 use crate::run::RunFolder;
+use crate::source;
 use crate::watch::Watch;
 use crate::{Result, TransferError};
 
@@ -66,20 +67,48 @@ struct Candidate {
     guarding: f64,
 }
 
-/// Fits what else there is to fit, chooses, and opens the test split.
-pub fn ship(place: &Place<'_>, from: Candidates, watch: &mut Watch<'_>) -> Result<Shipped> {
-    let Place { plan, prepared, .. } = place;
-    let before = watch.seconds();
-    let guard = baselines::guard(plan, prepared, &from.asked.source)?;
-    let looks = from.looks.clone();
-    let mut candidates = gather(place, from, guard, watch)?;
-    let fitting = watch.seconds() - before;
+impl Candidate {
+    fn of_fitted(fitted: Fitted) -> Self {
+        let Fitted { name, summary, frozen, seconds, for_guard } = fitted;
+        let guarding = if for_guard { seconds } else { 0.0 };
+        Self { name, summary, uses_source: false, frozen, seconds, guarding }
+    }
+}
+
+/// What held-out samples say.
+fn choice(candidates: &[Candidate]) -> Choice {
     let contenders: Vec<Contender<'_>> = candidates
         .iter()
         .map(|c| Contender { uses_source: c.uses_source, evidence: &c.frozen.probe.evidence })
         .collect();
     let frozen = candidates.iter().position(|c| c.name == "probe").filter(|&at| at > 0);
-    let choice = choose(&contenders, frozen);
+    choose(&contenders, frozen)
+}
+
+/// Fits what else there is to fit, chooses, and opens the test split.
+pub fn ship(place: &Place<'_>, from: Candidates, watch: &mut Watch<'_>) -> Result<Shipped> {
+    let Place { plan, prepared, cache, .. } = place;
+    let before = watch.seconds();
+    let guard = baselines::guard(plan, prepared, &from.asked.source)?;
+    let dim = from.asked.source.engine.dim();
+    let looks = from.looks.clone();
+    let mut candidates = gather(place, from, guard, watch)?;
+    let mut choice = choice(&candidates);
+    // Few and small pixels are enough to see that a source hurts, but no model to be shipped for it.
+    let pixels = choice.shipped;
+    if guard != Guard::Off
+        && candidates[pixels].name == source::PIXELS
+        && let Some(full) = baselines::pixels_in_full(plan, prepared, dim, cache, watch)?
+    {
+        let few = &mut candidates[pixels];
+        let guarding = few.guarding + full.seconds;
+        if full.frozen.probe.evidence.lead(&few.frozen.probe.evidence).share >= 0.0 {
+            *few = Candidate::of_fitted(full);
+        }
+        few.guarding = guarding;
+        choice = self::choice(&candidates);
+    }
+    let fitting = watch.seconds() - before;
     let shipped = if guard == Guard::Off { 0 } else { choice.shipped };
 
     let mut evaluated = Vec::with_capacity(candidates.len());
@@ -174,10 +203,7 @@ fn gather(
         }
         None => vec![of_source("probe", format!("{}, frozen", asked.source.name), asked)],
     };
-    all.extend(others.into_iter().map(|Fitted { name, summary, frozen, seconds, for_guard }| {
-        let guarding = if for_guard { seconds } else { 0.0 };
-        Candidate { name, summary, uses_source: false, frozen, seconds, guarding }
-    }));
+    all.extend(others.into_iter().map(Candidate::of_fitted));
     all.extend(scratch.map(|frozen| Candidate {
         name: "scratch",
         summary: format!("{recipe} trained from scratch"),

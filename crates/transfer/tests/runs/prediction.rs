@@ -79,7 +79,7 @@ fn the_size_of_pictures_stays_with_the_run() {
     assert_ne!(usual[0], usual[1]);
     // Two linear layers are for features of one size only; a text or pixels have none.
     for (model, size) in
-        [("random:digits_mnist", 32), ("pixels", 32), ("random:mobilenet_v2", 4096)]
+        [("random:digits_mnist", 32), ("pixels", 4096), ("random:mobilenet_v2", 4096)]
     {
         let plan = TrainPlan { model: model.into(), size: Some(size), ..place.plan() };
         assert_eq!(train(&plan, &mut ()).unwrap_err().exit_code(), 2, "{model}");
