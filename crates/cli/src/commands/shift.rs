@@ -131,15 +131,17 @@ fn written(r: &ShiftReport) -> String {
         r.prescription.action.name(),
         r.prescription.reason
     ));
-    let optional = |value: Option<f64>| value.map_or_else(|| "–".into(), number);
+    let optional = |value: Option<f64>| value.map_or_else(|| "–".into(), words::digits);
     let rows: Vec<[String; 5]> = r
         .measures
         .iter()
         .map(|m| {
-            let ci =
-                m.ci.map_or_else(|| "–".into(), |[a, b]| format!("{} to {}", number(a), number(b)));
+            let ci = m.ci.map_or_else(
+                || "–".into(),
+                |[a, b]| format!("{} to {}", words::digits(a), words::digits(b)),
+            );
             let p = m.p_value.map_or_else(|| "–".into(), words::decimal);
-            [m.name.clone(), number(m.value), ci, optional(m.chance), p]
+            [m.name.clone(), words::digits(m.value), ci, optional(m.chance), p]
         })
         .collect();
     let right = Align::Right;
@@ -190,7 +192,12 @@ fn written(r: &ShiftReport) -> String {
             .properties
             .iter()
             .map(|p| {
-                [p.name.clone(), number(p.source), number(p.target), words::signed(p.difference)]
+                [
+                    p.name.clone(),
+                    words::digits(p.source),
+                    words::digits(p.target),
+                    words::signed(p.difference),
+                ]
             })
             .collect();
         let header =
@@ -204,17 +211,6 @@ fn written(r: &ShiftReport) -> String {
         words::seconds(r.seconds)
     ));
     out
-}
-
-/// Three digits that matter.
-fn number(value: f64) -> String {
-    match value.abs() {
-        0.0 => "0".into(),
-        v if v < 1e-3 => words::scientific(value),
-        v if v < 10.0 => format!("{value:.3}"),
-        v if v < 1000.0 => format!("{value:.1}"),
-        _ => format!("{value:.0}"),
-    }
 }
 
 #[cfg(test)]
@@ -232,7 +228,7 @@ mod tests {
 
     #[test]
     fn numbers_keep_three_digits() {
-        let told = [0.0, 0.00031, 0.1234, 45.67, 12345.6].map(number);
+        let told = [0.0, 0.00031, 0.1234, 45.67, 12345.6].map(words::digits);
         assert_eq!(told, ["0", "3.10e-4", "0.123", "45.7", "12346"]);
     }
 }

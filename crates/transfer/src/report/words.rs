@@ -81,6 +81,17 @@ pub fn scientific(value: f64) -> String {
     format!("{value:.2e}")
 }
 
+/// Three digits that matter: `0.0713`, `12.3`, `4.12e-5`.
+pub fn digits(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        v if v < 1e-3 => scientific(value),
+        v if v < 10.0 => decimal(value),
+        v if v < 1000.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
 /// `0.04` → `40 ms`, `83.2` → `1 min 23 s`.
 pub fn seconds(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {

@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::document::ShiftReport;
 use super::words as told;
-use crate::report::words;
+use crate::report::{svg, words};
 use crate::{Result, TransferError};
 
 /// Classes shown.
@@ -14,7 +14,8 @@ const CLASSES: usize = 30;
 #[template(path = "shift.html")]
 struct Page<'a> {
     r: &'a ShiftReport,
-    style: &'static str,
+    plot_style: &'static str,
+    page_style: &'static str,
     size: String,
     classes: Vec<Class<'a>>,
     more_classes: usize,
@@ -46,7 +47,8 @@ pub fn render(report: &ShiftReport) -> Result<String> {
     });
     let page = Page {
         r: report,
-        style: include_str!("../../templates/page.css"),
+        plot_style: svg::STYLE,
+        page_style: include_str!("../../templates/page.css"),
         size: told::size(report),
         classes: classes.collect(),
         more_classes: report.classes.len().saturating_sub(CLASSES),

@@ -289,14 +289,18 @@ fn reason(candidates: &[Candidate], choice: Choice) -> String {
         return "nothing could be fitted without the source".into();
     };
     let (asked, without) = (&candidates[0].summary, &candidates[without].summary);
+    let share = choice.lead.share;
     if choice.lead.n < 2 {
         return format!("no held-out sample tells {without} from {asked}");
     }
-    let lead = points(choice.lead.share);
     let how = format!("on {} held-out samples of train and validation", choice.lead.n);
+    let ahead = |first: &str, second: &str| {
+        format!("{how}, {first} got {} against {second}", points(share.abs()))
+    };
     match choice.shipped {
-        0 => format!("{without} is {lead} against {asked} {how}: not far enough ahead"),
-        _ => format!("{without} is {lead} against {asked} {how}"),
+        0 if share > 0.0 => format!("{}: not far enough ahead", ahead(without, asked)),
+        0 => ahead(asked, without),
+        _ => ahead(without, asked),
     }
 }
 
