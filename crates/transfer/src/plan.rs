@@ -76,7 +76,7 @@ pub struct TrainPlan {
     pub data: PathBuf,
     /// Columns of a table of texts; those that are not named are guessed.
     pub columns: ColumnNames,
-    /// See [`crate::source`]; `auto` for the first of a ranking ([`crate::rank`]).
+    /// See [`crate::source`]; `auto` for the first of a ranking ([`crate::rank()`]).
     pub model: String,
     /// Why this model, where a ranking chose it.
     #[serde(skip_serializing_if = "Option::is_none")]
