@@ -19,6 +19,7 @@ mod probabilities;
 mod proportion;
 pub mod scores;
 pub mod shift;
+mod shrinkage;
 mod spectrum;
 mod symmetric;
 

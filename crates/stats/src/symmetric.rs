@@ -33,8 +33,9 @@ pub(crate) fn eigen(matrix: &Mat<f64>) -> Result<(Vec<f64>, Mat<f64>)> {
     Ok((largest_first, Mat::from_fn(size, size, |i, j| vectors[(i, size - 1 - j)])))
 }
 
-/// `ln det` of a positive definite matrix.
-pub(crate) fn log_det(mut matrix: Mat<f64>) -> Result<f64> {
+/// The Cholesky factor of a positive definite matrix, in the lower half of its place; `failed` says what it is
+/// where it is not.
+pub(crate) fn cholesky(matrix: &mut Mat<f64>, failed: &str) -> Result<()> {
     let size = matrix.nrows();
     let scratch = cholesky_in_place_scratch::<f64>(size, Par::Seq, Default::default());
     let mut memory = MemBuffer::new(scratch);
@@ -45,7 +46,14 @@ pub(crate) fn log_det(mut matrix: Mat<f64>) -> Result<f64> {
         MemStack::new(&mut memory),
         Default::default(),
     )
-    .map_err(|_| StatsError::Unusable("a matrix is not positive definite".into()))?;
+    .map(|_| ())
+    .map_err(|_| StatsError::Unusable(failed.into()))
+}
+
+/// `ln det` of a positive definite matrix.
+pub(crate) fn log_det(mut matrix: Mat<f64>) -> Result<f64> {
+    let size = matrix.nrows();
+    cholesky(&mut matrix, "a matrix is not positive definite")?;
     Ok((0..size).map(|i| 2.0 * matrix[(i, i)].ln()).sum())
 }
 

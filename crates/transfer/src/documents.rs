@@ -237,7 +237,7 @@ pub struct Prediction {
     /// nothing was held out to calibrate that, or the input could not be read.
     #[serde(default)]
     pub set: Option<Vec<String>>,
-    /// Farther from the training data than 99 % of the calibration samples were.
+    /// Stranger than all held-out samples but the share of false alarms that is allowed.
     pub unfamiliar: bool,
     /// How strange the input is, over the threshold for `unfamiliar`; above 1 is far.
     pub distance: Option<f64>,

@@ -19,6 +19,7 @@ mod report;
 mod runs;
 mod settings;
 mod shift;
+mod teacher;
 mod train;
 mod transfer_report;
 mod tuning;

@@ -3,8 +3,7 @@ use std::path::PathBuf;
 use clap::Args;
 use offshoot_transfer::report::words;
 use offshoot_transfer::{
-    AdaptMlm, Distill, DryRun, Guard, Method, PhaseEstimate, Precision, Result, TrainPlan, dry_run,
-    train,
+    AdaptMlm, DryRun, Guard, Method, PhaseEstimate, Precision, Result, TrainPlan, dry_run, train,
 };
 
 use super::columns::Columns;
@@ -95,34 +94,6 @@ pub struct Train {
         help_heading = "Adapting a text encoder"
     )]
     mlm_lr: Option<f64>,
-    /// Learn a finished run's answers beside the labels: name a smaller source, or its first layers (--layer)
-    #[arg(long, value_name = "RUN", help_heading = "Learning from a teacher")]
-    distill_from: Option<String>,
-    /// Samples without labels that the teacher labels, and that training learns from as well: data like DATA,
-    /// or a .txt file with one text a line
-    #[arg(
-        long,
-        value_name = "DATA",
-        requires = "distill_from",
-        help_heading = "Learning from a teacher"
-    )]
-    distill_data: Option<PathBuf>,
-    /// Of the teacher's answers, beside the labels' 1; by default 1
-    #[arg(
-        long,
-        value_name = "X",
-        requires = "distill_from",
-        help_heading = "Learning from a teacher"
-    )]
-    distill_weight: Option<f64>,
-    /// At which its answers are softened; by default 2
-    #[arg(
-        long,
-        value_name = "T",
-        requires = "distill_from",
-        help_heading = "Learning from a teacher"
-    )]
-    distill_temperature: Option<f64>,
     /// How to transfer: probe keeps the network frozen; see below for those that tune it
     #[arg(long, value_name = "METHOD")]
     method: Option<String>,
@@ -172,6 +143,8 @@ pub struct Train {
     /// Only say what would be done, and what memory, disk and time it would take
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    teacher: super::teacher::Teacher,
     #[command(flatten)]
     columns: Columns,
     #[command(flatten)]
@@ -231,18 +204,6 @@ impl Train {
     fn plan(self, context: &Context) -> Result<TrainPlan> {
         let settings = &context.settings;
         let train = &settings.train;
-        let distill = match self.distill_from {
-            None => None,
-            Some(run) => {
-                let usual = Distill::default();
-                Some(Distill {
-                    run: nearest::run(&settings.runs_dir, &run)?,
-                    data: self.distill_data,
-                    weight: self.distill_weight.unwrap_or(usual.weight),
-                    temperature: self.distill_temperature.unwrap_or(usual.temperature),
-                })
-            }
-        };
         Ok(TrainPlan {
             data: self.data,
             columns: settings.columns.clone(),
@@ -273,7 +234,7 @@ impl Train {
             runs_dir: settings.runs_dir.clone(),
             batch: settings.batch,
             cache: settings.cache.clone(),
-            distill,
+            distill: self.teacher.plan(settings)?,
             command: "train".into(),
         })
     }

@@ -10,6 +10,7 @@ use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
 use rayon::prelude::*;
 
 use super::Pair;
+use crate::shrinkage;
 
 /// Features beyond which, or rows below which, the matrix of all rows takes the covariance's place.
 const MOST_FEATURES: usize = 2048;
@@ -126,12 +127,9 @@ pub fn judge(pair: &Pair<'_>) -> Option<Judged> {
     Some(tally.judged())
 }
 
-/// Share of the identity that least squares asks for (Ledoit & Wolf 2004, lemma 3.1 to 3.4), from
-/// `‖C‖²`, `tr C` and the mean of `‖z‖⁴`.
+/// [`shrinkage::share`] from `‖C‖²`, `tr C` and the mean of `‖z‖⁴`; never so little that `C` cannot be factored.
 fn shrinkage(n: f64, d: f64, square: f64, trace: f64, fourth: f64) -> f64 {
-    let spread = (fourth - square) / n;
-    let apart = square - trace * trace / d;
-    if apart > spread { (spread / apart).clamp(LEAST, 1.0) } else { 1.0 }
+    shrinkage::share(n, square - trace * trace / d, square, fourth).max(LEAST)
 }
 
 /// Hits of the pair and of every permutation.

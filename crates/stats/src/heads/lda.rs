@@ -5,7 +5,7 @@ use faer::{Mat, Side};
 
 use super::linear::{Scaling, UNSEEN};
 use super::{Entry, FitOptions, Fitted, Head, class_weights};
-use crate::{Result, Rows, StatsError, check, moments};
+use crate::{Result, Rows, StatsError, check, moments, shrinkage};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "lda",
@@ -64,8 +64,7 @@ pub(crate) fn class_means(rows: Rows<'_>, labels: &[u32], counts: &[usize]) -> V
     means
 }
 
-/// The share of the identity that least squares asks for (Ledoit & Wolf 2004, lemma 3.1 to 3.4), for
-/// the covariance `S = Σ zᵢzᵢᵀ/n` of centred rows.
+/// [`shrinkage::share`] for the covariance `S = Σ zᵢzᵢᵀ/n` of centred rows.
 pub(crate) fn ledoit_wolf<'c>(
     rows: Rows<'_>,
     centre: impl Fn(usize) -> &'c [f64] + Sync,
@@ -84,18 +83,7 @@ pub(crate) fn ledoit_wolf<'c>(
         .flat_map(|j| (0..d).map(move |i| (i, j)))
         .map(|at| covariance[at] * covariance[at])
         .sum();
-    // Σᵢ ‖zᵢzᵢᵀ − S‖² = Σᵢ ‖zᵢ‖⁴ − n‖S‖².
-    let fourth: f64 = (0..rows.n())
-        .map(|i| {
-            let length: f64 = rows
-                .row(i)
-                .iter()
-                .zip(centre(i))
-                .map(|(&x, c)| (f64::from(x) - c) * (f64::from(x) - c))
-                .sum();
-            length * length
-        })
-        .sum();
-    let spread = (fourth / n - norm) / n;
-    if square > 0.0 { (spread / square).clamp(0.0, 1.0) } else { 1.0 }
+    let length = |i: usize| shrinkage::squared_length(rows.row(i), centre(i));
+    let fourth: f64 = (0..rows.n()).map(|i| length(i) * length(i)).sum();
+    shrinkage::share(n, square, norm, fourth / n)
 }

@@ -3,7 +3,7 @@
 use super::{Detector, Entry, Seen};
 use crate::heads::class_means;
 use crate::spectrum::spectrum;
-use crate::{Result, check};
+use crate::{Result, check, shrinkage};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "mahalanobis",
@@ -45,11 +45,8 @@ fn fit(seen: &Seen<'_>, labels: &[u32], classes: usize) -> Result<Option<Detecto
     if k == 0 || mean <= 0.0 {
         return Ok(None);
     }
-    let lengths = (0..n).map(|i| {
-        let offsets = rows.row(i).iter().zip(centre(i));
-        offsets.map(|(&x, m)| (f64::from(x) - m).powi(2)).sum::<f64>()
-    });
-    let shrinkage = ledoit_wolf(&values, lengths, n, d);
+    let lengths = (0..n).map(|i| shrinkage::squared_length(rows.row(i), centre(i)));
+    let shrinkage = shrinkage::of_eigenvalues(&values, lengths, n, d);
     let kept: f64 = values[..k].iter().sum();
     let left = if d > k { (total - kept).max(0.0) / (d - k) as f64 } else { 0.0 };
     // The last term only matters where all samples of every class are alike.
@@ -61,18 +58,6 @@ fn fit(seen: &Seen<'_>, labels: &[u32], classes: usize) -> Result<Option<Detecto
         directions: spectrum.directions.iter().flatten().map(|&v| v as f32).collect(),
         precision: values.map(|value| (1.0 / shrunken(value)) as f32).collect(),
     })))
-}
-
-/// The share of the identity that least squares asks for (Ledoit & Wolf 2004, lemmas 3.1 to 3.4), from the
-/// eigenvalues of `S = Σ zᵢzᵢᵀ/n` and the squared lengths of the rows `zᵢ`.
-fn ledoit_wolf(values: &[f64], lengths: impl Iterator<Item = f64>, n: usize, d: usize) -> f64 {
-    let (n, total) = (n as f64, values.iter().sum::<f64>());
-    let norm: f64 = values.iter().map(|v| v * v).sum();
-    // ‖S − tr(S)/d·I‖² = ‖S‖² − tr(S)²/d.
-    let square = norm - total * total / d as f64;
-    let fourth: f64 = lengths.map(|length| length * length).sum();
-    let spread = (fourth / n - norm) / n;
-    if square > 0.0 { (spread / square).clamp(0.0, 1.0) } else { 1.0 }
 }
 
 impl Mahalanobis {
@@ -97,29 +82,5 @@ impl Mahalanobis {
             ((rest * length + own).max(0.0) / d as f64).sqrt()
         };
         self.means.chunks_exact(d).map(to).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Rows, moments};
-
-    #[test]
-    fn the_shrinkage_is_that_of_the_matrix() {
-        for (n, d) in [(12, 5), (6, 9)] {
-            let x: Vec<f32> = (0..n * d).map(|i| ((i * 37) % 23) as f32 / 5.0 - 2.0).collect();
-            let rows = Rows::new(n, d, &x).unwrap();
-            let mean = moments::means(rows);
-            let covariance = moments::weighted_scatter(rows, |_| &mean, |_| 1.0 / n as f64);
-            let expected = crate::heads::ledoit_wolf(rows, |_| &mean, &covariance);
-            let values = spectrum(rows, |_| &mean, 1).unwrap().values;
-            let values: Vec<f64> = values.iter().map(|v| v / n as f64).collect();
-            let lengths = (0..n).map(|i| {
-                rows.row(i).iter().zip(&mean).map(|(&x, m)| (f64::from(x) - m).powi(2)).sum()
-            });
-            let found = ledoit_wolf(&values, lengths, n, d);
-            assert!((found - expected).abs() < 1e-9, "{n} × {d}: {found} and {expected}");
-        }
     }
 }

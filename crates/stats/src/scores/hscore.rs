@@ -1,7 +1,7 @@
 //! H-score: how much of the features' variance lies between the classes.
 
 use super::{Evidence, Score};
-use crate::Result;
+use crate::{Result, shrinkage};
 
 pub(super) const SCORE: Score = Score {
     name: "hscore",
@@ -18,7 +18,9 @@ fn compute(evidence: &Evidence<'_>) -> Result<f64> {
     let (n, d) = (evidence.rows().n() as f64, evidence.rows().d() as f64);
     let variances: Vec<f64> = spectrum.values.iter().map(|s| s / n).collect();
     let mean = variances.iter().sum::<f64>() / d;
-    let a = shrinkage(evidence, &variances, mean);
+    let (rows, centre) = (evidence.rows(), evidence.mean());
+    let lengths = (0..rows.n()).map(|i| shrinkage::squared_length(rows.row(i), centre));
+    let a = shrinkage::of_eigenvalues(&variances, lengths, rows.n(), rows.d());
     let between = spectrum.classes.iter().map(|along| -> f64 {
         let counts = evidence.counts().iter().filter(|&&count| count > 0);
         let along = along.iter().zip(evidence.counts()).filter(|(_, count)| **count > 0);
@@ -26,19 +28,4 @@ fn compute(evidence: &Evidence<'_>) -> Result<f64> {
     });
     let ratio = variances.iter().zip(between).map(|(v, b)| v * b / ((1.0 - a) * v + a * mean));
     Ok((1.0 - a) * ratio.sum::<f64>())
-}
-
-/// As `heads/lda` computes it, from the eigenvalues of the covariance.
-fn shrinkage(evidence: &Evidence<'_>, variances: &[f64], mean: f64) -> f64 {
-    let (rows, centre) = (evidence.rows(), evidence.mean());
-    let (n, d) = (rows.n() as f64, rows.d() as f64);
-    let norm: f64 = variances.iter().map(|v| v * v).sum();
-    let square = norm - d * mean * mean;
-    let length = |i: usize| -> f64 {
-        let centred = rows.row(i).iter().zip(centre).map(|(&x, c)| f64::from(x) - c);
-        centred.map(|z| z * z).sum()
-    };
-    let fourth: f64 = (0..rows.n()).map(|i| length(i).powi(2)).sum();
-    let spread = (fourth / n - norm) / n;
-    if square > 1e-12 * norm { (spread / square).clamp(0.0, 1.0) } else { 1.0 }
 }

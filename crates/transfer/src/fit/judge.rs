@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::head::LinearHead;
 use super::inputs::{Inputs, View};
 use super::net::Fixed;
+use crate::guard::evidence::Lead;
 use crate::watch::Watch;
 use crate::{Result, TransferError};
 
@@ -52,10 +53,8 @@ impl Verdict {
         if n < 2 || top.each.len() != n {
             return false;
         }
-        let worse = || top.each.iter().zip(&self.each).map(|(top, new)| f64::from(top - new));
-        let mean = worse().sum::<f64>() / n as f64;
-        let variance = worse().map(|d| (d - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
-        mean <= (variance / n as f64).sqrt()
+        let worse = Lead::of(top.each.iter().zip(&self.each).map(|(t, new)| f64::from(t - new)));
+        worse.share <= worse.error
     }
 }
 

@@ -23,6 +23,20 @@ pub struct Lead {
     pub n: usize,
 }
 
+impl Lead {
+    /// Of paired differences, one a sample.
+    pub fn of(differences: impl Iterator<Item = f64>) -> Self {
+        let differences: Vec<f64> = differences.collect();
+        let n = differences.len();
+        if n < 2 {
+            return Self { share: 0.0, error: f64::INFINITY, n };
+        }
+        let share = differences.iter().sum::<f64>() / n as f64;
+        let squares: f64 = differences.iter().map(|d| (d - share).powi(2)).sum();
+        Self { share, error: (squares / (n - 1) as f64 / n as f64).sqrt(), n }
+    }
+}
+
 impl Evidence {
     /// How far `self` is ahead of `other`.
     pub fn lead(&self, other: &Self) -> Lead {
@@ -30,14 +44,7 @@ impl Evidence {
         let train = train.filter_map(|(a, b)| Some(((*a)?, (*b)?)));
         let val = self.val.iter().copied().zip(other.val.iter().copied());
         let number = |right: bool| f64::from(u8::from(right));
-        let differences: Vec<f64> = train.chain(val).map(|(a, b)| number(a) - number(b)).collect();
-        let n = differences.len();
-        if n < 2 {
-            return Lead { share: 0.0, error: f64::INFINITY, n };
-        }
-        let share = differences.iter().sum::<f64>() / n as f64;
-        let squares: f64 = differences.iter().map(|d| (d - share).powi(2)).sum();
-        Lead { share, error: (squares / (n - 1) as f64 / n as f64).sqrt(), n }
+        Lead::of(train.chain(val).map(|(a, b)| number(a) - number(b)))
     }
 
     /// The same by way of a third candidate. A tuned network resembles the probe that it began with, so that

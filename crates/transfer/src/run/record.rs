@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Phase;
-use crate::documents::{Estimate, TrainReport};
+use crate::documents::{Estimate, SCHEMA, TrainReport};
 use crate::encoder::EncoderFacts;
+use crate::{Phase, machine};
 
 /// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,4 +135,38 @@ pub struct RunRecord {
     pub files: BTreeMap<String, String>,
     /// The document that the command printed.
     pub report: Option<TrainReport>,
+}
+
+impl RunRecord {
+    /// Of a run that begins now.
+    pub fn begun(
+        name: String,
+        command: &str,
+        seed: u64,
+        data: DataFacts,
+        model: ModelFacts,
+    ) -> Self {
+        Self {
+            schema: SCHEMA,
+            name,
+            state: RunState::Running,
+            command: command.into(),
+            created: machine::now(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            platform: machine::platform(),
+            threads: rayon::current_num_threads(),
+            seed,
+            data,
+            model,
+            model_chosen: None,
+            lambda: None,
+            temperature: None,
+            fitted_on: String::new(),
+            phases: Vec::new(),
+            estimate: None,
+            usage: Usage::default(),
+            files: BTreeMap::new(),
+            report: None,
+        }
+    }
 }

@@ -30,7 +30,7 @@ use crate::plan::{Method, TrainPlan};
 use crate::precision;
 use crate::prepare::{Prepared, USUAL_VAL, prepare, split_counts};
 use crate::run::RunFolder;
-use crate::run::record::{DataFacts, ModelFacts, RunRecord, RunState, Usage};
+use crate::run::record::{DataFacts, ModelFacts, RunRecord, RunState};
 use crate::source::{self, Source};
 use crate::watch::Watch;
 use crate::{Observer, Phase, Result, TransferError, demo, estimate, fit, layers, machine};
@@ -181,33 +181,15 @@ fn guarded(
 }
 
 fn new_record(folder: &RunFolder, plan: &TrainPlan, prepared: &Prepared) -> RunRecord {
-    RunRecord {
-        schema: SCHEMA,
-        name: folder.name(),
-        state: RunState::Running,
-        command: plan.command.clone(),
-        created: machine::now(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        platform: machine::platform(),
-        threads: rayon::current_num_threads(),
-        seed: plan.seed,
-        data: DataFacts {
-            name: prepared.dataset.name.clone(),
-            classes: prepared.dataset.classes.clone(),
-            splits: split_counts(&prepared.dataset),
-            ..DataFacts::default()
-        },
-        model: ModelFacts { name: plan.model.clone(), ..ModelFacts::default() },
-        model_chosen: plan.model_chosen.clone(),
-        lambda: None,
-        temperature: None,
-        fitted_on: String::new(),
-        phases: Vec::new(),
-        estimate: None,
-        usage: Usage::default(),
-        files: BTreeMap::new(),
-        report: None,
-    }
+    let data = DataFacts {
+        name: prepared.dataset.name.clone(),
+        classes: prepared.dataset.classes.clone(),
+        splits: split_counts(&prepared.dataset),
+        ..DataFacts::default()
+    };
+    let model = ModelFacts { name: plan.model.clone(), ..ModelFacts::default() };
+    let begun = RunRecord::begun(folder.name(), &plan.command, plan.seed, data, model);
+    RunRecord { model_chosen: plan.model_chosen.clone(), ..begun }
 }
 
 /// Opens the source of a plan; data that holds vectors brings its own.

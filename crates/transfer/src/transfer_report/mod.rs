@@ -20,7 +20,6 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use offshoot_data::Split;
@@ -223,33 +222,16 @@ fn begun(
     let earlier = RunFolder::open(folder.path()).ok().map(|(_, record)| record.created);
     let names: Vec<&str> = prepared.iter().map(|(p, _)| p.dataset.name.as_str()).collect();
     let first = prepared.first().map(|(p, _)| &p.dataset);
-    RunRecord {
-        schema: SCHEMA,
-        name: folder.name(),
-        state: RunState::Running,
-        command: COMMAND.into(),
-        created: earlier.unwrap_or_else(machine::now),
-        version: env!("CARGO_PKG_VERSION").into(),
-        platform: machine::platform(),
-        threads: rayon::current_num_threads(),
-        seed: plan.training.seed,
-        data: DataFacts {
-            name: names.join(", "),
-            classes: first.map(|d| d.classes.clone()).unwrap_or_default(),
-            splits: first.map(split_counts).unwrap_or_default(),
-            ..DataFacts::default()
-        },
-        model: ModelFacts { name: plan.models.join(", "), ..ModelFacts::default() },
-        model_chosen: None,
-        lambda: None,
-        temperature: None,
-        fitted_on: String::new(),
-        phases: Vec::new(),
-        estimate: None,
-        usage: Usage::default(),
-        files: BTreeMap::new(),
-        report: None,
-    }
+    let data = DataFacts {
+        name: names.join(", "),
+        classes: first.map(|d| d.classes.clone()).unwrap_or_default(),
+        splits: first.map(split_counts).unwrap_or_default(),
+        ..DataFacts::default()
+    };
+    let model = ModelFacts { name: plan.models.join(", "), ..ModelFacts::default() };
+    let begun = RunRecord::begun(folder.name(), COMMAND, plan.training.seed, data, model);
+    // A report that goes on began when it was first asked for.
+    RunRecord { created: earlier.unwrap_or_else(|| begun.created.clone()), ..begun }
 }
 
 /// Runs the job and leaves a record of how it ended.

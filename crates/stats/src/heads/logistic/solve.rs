@@ -5,14 +5,13 @@
 //! replaces the usual multiple of the identity: features of any scale converge in tens of steps.
 
 use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::cholesky::llt::factor::cholesky_in_place_scratch;
-use faer::linalg::cholesky::llt::factor::{LltRegularization, cholesky_in_place};
 use faer::linalg::cholesky::llt::solve::solve_in_place;
 use faer::{Mat, Par};
 
 use super::objective::Objective;
 use crate::StatsError;
 use crate::heads::Limit;
+use crate::symmetric;
 
 /// Pairs of steps and gradient changes that are remembered.
 const MEMORY: usize = 12;
@@ -39,16 +38,7 @@ impl Bound {
             };
             0.5 * moments[(i, j)] + ridge + if i == j { 1e-12 * largest } else { 0.0 }
         });
-        let request = cholesky_in_place_scratch::<f64>(size, Par::Seq, Default::default());
-        let mut memory = MemBuffer::new(request);
-        cholesky_in_place(
-            matrix.as_mut(),
-            LltRegularization::default(),
-            Par::Seq,
-            MemStack::new(&mut memory),
-            Default::default(),
-        )
-        .map_err(|_| StatsError::Unusable("the features' second moments are not finite".into()))?;
+        symmetric::cholesky(&mut matrix, "the features' second moments are not finite")?;
         Ok(Self::Dense(matrix))
     }
 
