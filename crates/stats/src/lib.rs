@@ -1,9 +1,11 @@
 //! Heads, scores, metrics and calibration on plain matrices, in `f64`. No tensor engine.
 
+pub mod adapters;
 pub mod calibrate;
 mod check;
 pub mod concept;
 pub mod conformal;
+mod content;
 mod correlation;
 pub mod cv;
 pub mod distances;

@@ -1,7 +1,7 @@
 //! Kernels of one row with many, from products.
 
 /// Squared distances below this share of the squared lengths are rounding.
-const ROUNDING: f64 = 1e-13;
+pub(crate) const ROUNDING: f64 = 1e-13;
 
 /// Three kernels of a row and the rows of a block.
 pub struct Kernels<'a> {
@@ -39,7 +39,7 @@ impl pulp::WithSimd for Kernels<'_> {
 /// `eˣ` for `x ≤ 0`, to 2 units in the last place; below −700 it is that of −700. Plain arithmetic, so that
 /// a loop of it becomes vectors.
 #[inline(always)]
-fn exp_of_negative(x: f64) -> f64 {
+pub(crate) fn exp_of_negative(x: f64) -> f64 {
     let x = if x > -700.0 { x } else { -700.0 };
     // Adding this leaves the nearest whole number in the lowest bits.
     const ROUND: f64 = 6_755_399_441_055_744.0;

@@ -14,7 +14,7 @@ mod covariance;
 mod energy;
 mod features;
 mod frechet;
-mod kernels;
+pub(crate) mod kernels;
 mod mmd;
 mod pair;
 mod pairwise;
@@ -24,6 +24,7 @@ mod sliced_wasserstein;
 pub use combined::combined;
 pub use features::{FeatureShift, features};
 pub use pair::Pair;
+pub(crate) use pairwise::median_distance;
 pub use sliced_wasserstein::along;
 
 use crate::Result;

@@ -279,6 +279,11 @@ fn bandwidth(pair: &Pair<'_>) -> f64 {
             row.map(|(&x, c)| f64::from(x) - c).collect()
         })
         .collect();
+    median_distance(&rows)
+}
+
+/// The median distance of centred rows; the mean where more than half of the pairs are equal, 1 where all are.
+pub(crate) fn median_distance(rows: &[Vec<f64>]) -> f64 {
     let of = |i: usize| -> Vec<f64> {
         let apart = |other: &Vec<f64>| -> f64 {
             rows[i].iter().zip(other).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt()

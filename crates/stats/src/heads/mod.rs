@@ -10,6 +10,7 @@ mod limit;
 mod linear;
 mod logistic;
 mod ridge;
+mod viewed;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +21,9 @@ pub(crate) use lda::class_means;
 pub(crate) use lda::ledoit_wolf;
 pub use limit::Limit;
 pub use linear::Linear;
+pub use logistic::Targets;
 pub(crate) use logistic::cross_validated;
+pub use viewed::Viewed;
 
 use crate::{Probabilities, Result, Rows, StatsError, check};
 
@@ -114,6 +117,8 @@ pub enum Head {
     Neighbours(Neighbours),
     /// Distance to class means.
     Centroids(Centroids),
+    /// Softmax of a linear map of what a view shows of the features.
+    Viewed(Viewed),
 }
 
 impl Head {
@@ -124,6 +129,7 @@ impl Head {
         let scores = match self {
             Self::Linear(head) => head.scores(rows),
             Self::Centroids(head) => head.scores(rows),
+            Self::Viewed(head) => head.scores(rows)?,
             Self::Neighbours(head) => return head.predict(rows),
         };
         Probabilities::softmax(self.n_classes(), scores)
@@ -136,6 +142,7 @@ impl Head {
             Self::Linear(head) => head.d,
             Self::Neighbours(head) => head.d,
             Self::Centroids(head) => head.d,
+            Self::Viewed(head) => head.view.d().unwrap_or(head.head.d),
         }
     }
 
@@ -145,6 +152,7 @@ impl Head {
             Self::Linear(head) => head.bias.len(),
             Self::Neighbours(head) => head.n_classes,
             Self::Centroids(head) => head.present.len(),
+            Self::Viewed(head) => head.head.bias.len(),
         }
     }
 }
@@ -186,6 +194,23 @@ pub fn all() -> &'static [Entry] {
 /// The head called `name`.
 pub fn find(name: &str) -> Option<&'static Entry> {
     all().iter().find(|entry| entry.name == name)
+}
+
+/// Logistic regression of strength `lambda` on rows that count more or less, or that belong to several
+/// classes in parts: `Σ ωᵢ·CE(softmax(W xᵢ + b), tᵢ)/Σ ωᵢ + λ/2 ‖W‖²`. Empty `weights` count all alike;
+/// `lambda` of the options is not looked at.
+///
+/// # Errors
+/// As [`Entry::fit`]; weights that are negative or all 0; shares that do not sum to 1.
+pub fn weighted_logistic(
+    rows: Rows<'_>,
+    targets: Targets<'_>,
+    weights: &[f64],
+    n_classes: usize,
+    lambda: f64,
+    options: &FitOptions,
+) -> Result<Fitted> {
+    logistic::weighted(rows, targets, weights, n_classes, lambda, options)
 }
 
 /// Weight of every class: 1, or `n/(C·n_c)` over the classes that are present.

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use faer::Mat;
 
 use super::spectrum::Spectrum;
-use crate::{Probabilities, Result, Rows, StatsError, check, moments};
+use crate::{Probabilities, Result, Rows, StatsError, check, content, moments};
 
 /// The features of labelled samples. Decompositions that several scores need are made once.
 pub struct Evidence<'a> {
@@ -111,27 +111,12 @@ impl<'a> Evidence<'a> {
     /// All samples in an order that only their features decide: a draw that is the same whatever order the
     /// samples come in.
     pub(super) fn by_content(&self) -> &[usize] {
-        self.order.get_or_init(|| {
-            let hashes: Vec<u64> = (0..self.rows.n()).map(|i| content(self.rows.row(i))).collect();
-            let mut order: Vec<usize> = (0..hashes.len()).collect();
-            order.sort_by_key(|&i| hashes[i]);
-            order
-        })
+        self.order.get_or_init(|| content::order(self.rows))
     }
 
-    /// The fold of each sample: within a class dealt out in the order of content, beginning with a fold that the
-    /// content decides, so that small classes do not all fall into the first folds.
+    /// The fold of each sample, see [`content::folds`].
     pub(super) fn folds(&self, folds: usize) -> Vec<usize> {
-        let mut next: Vec<Option<usize>> = vec![None; self.counts.len()];
-        let mut out = vec![0; self.labels.len()];
-        for &i in self.by_content() {
-            let turn = &mut next[self.labels[i] as usize];
-            let fold =
-                turn.unwrap_or_else(|| (content(self.rows.row(i)) % folds.max(1) as u64) as usize);
-            out[i] = fold;
-            *turn = Some((fold + 1) % folds.max(1));
-        }
-        out
+        content::deal(self.rows, self.by_content(), self.labels, self.counts.len(), folds)
     }
 }
 
@@ -143,15 +128,4 @@ fn kept<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
             Ok(cell.get_or_init(|| value))
         }
     }
-}
-
-/// FNV-1a of a row's bytes, finished as splitmix64 does, so that all bits are even.
-fn content(row: &[f32]) -> u64 {
-    let bytes = row.iter().flat_map(|x| x.to_le_bytes());
-    let mut hash = bytes.fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    hash ^ (hash >> 31)
 }

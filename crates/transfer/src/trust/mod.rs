@@ -157,6 +157,7 @@ fn relative(detector: &Detector, strange: f64, threshold: f64) -> f64 {
 pub fn logits(head: &Head, rows: Rows<'_>) -> Option<Vec<f64>> {
     match head {
         Head::Linear(linear) => Some(linear.scores(rows)),
+        Head::Viewed(viewed) => viewed.scores(rows).ok(),
         Head::Neighbours(_) | Head::Centroids(_) => None,
     }
 }

@@ -10,6 +10,7 @@ use super::linear::{Scaling, UNSEEN};
 use super::{CvPoint, Entry, FitOptions, Fitted, Head, Limit, class_weights, is_right};
 use crate::{Matrix, Result, Rows, StatsError, check, cv, moments};
 use objective::Objective;
+pub use objective::Targets;
 use rotate::Rotated;
 use solve::{Bound, Solution, minimise};
 
@@ -37,27 +38,113 @@ const MAX_DENSE: usize = 3000;
 /// Two classes have one weight vector, `w₁ − w₀`, and λ holds that one, as everywhere else. The
 /// softmax form splits it in halves of opposite sign, whose squares sum to half of its square.
 fn fit(rows: Rows<'_>, labels: &[u32], n_classes: usize, options: &FitOptions) -> Result<Fitted> {
+    let (present, labels) = compact(labels, n_classes);
+    let weights = of_classes(&labels, present.len(), options.balanced);
+    let solve = |problem: &Problem<'_>| match options.lambda {
+        Some(lambda) => Ok(Choice { lambda, path: Vec::new(), held_out: Vec::new() }),
+        None => problem.choose(&labels, options),
+    };
+    fit_present(rows, Targets::Labels(&labels), &weights, &present, n_classes, options, solve)
+}
+
+/// [`fit`] with a weight a row (none: all alike) and shares of classes for labels; the strength is given.
+pub(super) fn weighted(
+    rows: Rows<'_>,
+    targets: Targets<'_>,
+    weights: &[f64],
+    n_classes: usize,
+    lambda: f64,
+    options: &FitOptions,
+) -> Result<Fitted> {
+    let weights = checked_weights(weights, rows.n())?;
+    let given = |_: &Problem<'_>| Ok(Choice { lambda, path: Vec::new(), held_out: Vec::new() });
+    match targets {
+        Targets::Labels(labels) => {
+            check::labelled(rows, labels, n_classes)?;
+            let (present, labels) = compact(labels, n_classes);
+            let balance = of_classes(&labels, present.len(), options.balanced);
+            let weights: Vec<f64> = weights.iter().zip(balance).map(|(w, b)| w * b).collect();
+            let targets = Targets::Labels(&labels);
+            fit_present(rows, targets, &weights, &present, n_classes, options, given)
+        }
+        Targets::Shares(shares) => {
+            check_shares(rows, shares, n_classes)?;
+            let mass = |class: usize| -> f64 {
+                shares.chunks_exact(n_classes).zip(&weights).map(|(row, w)| w * row[class]).sum()
+            };
+            let present: Vec<usize> = (0..n_classes).filter(|&class| mass(class) > 0.0).collect();
+            let rows_of = shares.chunks_exact(n_classes);
+            let shares: Vec<f64> =
+                rows_of.flat_map(|row| present.iter().map(|&class| row[class])).collect();
+            let targets = Targets::Shares(&shares);
+            fit_present(rows, targets, &weights, &present, n_classes, options, given)
+        }
+    }
+}
+
+/// Weights of mean 1.
+fn checked_weights(weights: &[f64], n: usize) -> Result<Vec<f64>> {
+    if weights.is_empty() {
+        return Ok(vec![1.0; n]);
+    }
+    if weights.len() != n {
+        return Err(StatsError::Shape {
+            expected: format!("{n} weights"),
+            actual: weights.len().to_string(),
+        });
+    }
+    if let Some(row) = weights.iter().position(|w| !(w.is_finite() && *w >= 0.0)) {
+        return Err(StatsError::NotFinite { what: "weights", row });
+    }
+    let mean = weights.iter().sum::<f64>() / n as f64;
+    if mean <= 0.0 {
+        return Err(StatsError::Unusable("expected a weight above 0, all are 0".into()));
+    }
+    Ok(weights.iter().map(|w| w / mean).collect())
+}
+
+fn check_shares(rows: Rows<'_>, shares: &[f64], n_classes: usize) -> Result<()> {
+    if rows.n() == 0 || rows.d() == 0 || n_classes == 0 || shares.len() != rows.n() * n_classes {
+        return Err(StatsError::Shape {
+            expected: format!("shares of {n_classes} classes for each of {} rows", rows.n()),
+            actual: format!("{} values", shares.len()),
+        });
+    }
+    check::finite(rows)?;
+    let sums_to_one = |row: &[f64]| {
+        row.iter().all(|share| *share >= 0.0) && (row.iter().sum::<f64>() - 1.0).abs() < 1e-6
+    };
+    match shares.chunks_exact(n_classes).position(|row| !sums_to_one(row)) {
+        None => Ok(()),
+        Some(row) => Err(StatsError::Unusable(format!(
+            "expected shares of classes that sum to 1 (row {row}), got {:?}",
+            &shares[row * n_classes..][..n_classes]
+        ))),
+    }
+}
+
+/// Fits classes that occur; `solve` gives the strength. Weights have mean 1.
+fn fit_present(
+    rows: Rows<'_>,
+    targets: Targets<'_>,
+    weights: &[f64],
+    present: &[usize],
+    n_classes: usize,
+    options: &FitOptions,
+    solve: impl FnOnce(&Problem<'_>) -> Result<Choice>,
+) -> Result<Fitted> {
     let scaling = Scaling::of(rows, options.standardise);
     let scaled;
     let rows = if options.standardise {
         scaled = scaling.apply(rows);
-        Rows::new(labels.len(), rows.d(), &scaled).unwrap_or(rows)
+        Rows::new(rows.n(), rows.d(), &scaled).unwrap_or(rows)
     } else {
         rows
     };
-    let (present, labels) = compact(labels, n_classes);
     let rotated = if rows.n() < rows.d() { Rotated::new(rows)? } else { None };
-    let problem = Problem::in_few_dimensions(
-        rows,
-        rotated.as_ref(),
-        &labels,
-        present.len(),
-        options.balanced,
-    );
-    let Choice { lambda, path, held_out } = match options.lambda {
-        Some(lambda) => Choice { lambda, path: Vec::new(), held_out: Vec::new() },
-        None => problem.choose(options)?,
-    };
+    let problem =
+        Problem::in_few_dimensions(rows, rotated.as_ref(), targets, weights, present.len());
+    let Choice { lambda, path, held_out } = solve(&problem)?;
     if !(lambda.is_finite() && lambda >= 0.0) {
         return Err(StatsError::Unusable(format!("expected λ ≥ 0, got {lambda}")));
     }
@@ -65,7 +152,7 @@ fn fit(rows: Rows<'_>, labels: &[u32], n_classes: usize, options: &FitOptions) -
     if let Some(rotated) = rotated {
         theta = rotated.undo(rows, &theta);
         // The rotated features are rounded; what that left of the gradient goes here.
-        let own = Problem::diagonal(rows, &labels, present.len(), options.balanced);
+        let own = Problem::diagonal(rows, targets, weights, present.len());
         let bound = own.bound(lambda)?;
         let polished = own.solve(lambda, &bound, options.tolerance, &options.limit, &mut theta);
         solution.iterations += polished.iterations;
@@ -74,7 +161,7 @@ fn fit(rows: Rows<'_>, labels: &[u32], n_classes: usize, options: &FitOptions) -
     let d = rows.d();
     let mut weight = vec![0.0; n_classes * d];
     let mut bias = vec![UNSEEN; n_classes];
-    for (theta, &class) in theta.chunks_exact(d + 1).zip(&present) {
+    for (theta, &class) in theta.chunks_exact(d + 1).zip(present) {
         weight[class * d..][..d].copy_from_slice(&theta[..d]);
         bias[class] = theta[d];
     }
@@ -130,8 +217,10 @@ pub(crate) fn cross_validated(
     let rows = Rows::new(labels.len(), rows.d(), &scaled).unwrap_or(rows);
     let (present, labels) = compact(labels, n_classes);
     let rotated = if rows.n() < rows.d() { Rotated::new(rows)? } else { None };
-    let problem = Problem::in_few_dimensions(rows, rotated.as_ref(), &labels, present.len(), false);
-    let held = problem.held_out(grid, fold_of, tolerance, &Limit::default())?;
+    let (targets, weights) = (Targets::Labels(&labels), vec![1.0; labels.len()]);
+    let problem =
+        Problem::in_few_dimensions(rows, rotated.as_ref(), targets, &weights, present.len());
+    let held = problem.held_out(&labels, false, grid, fold_of, tolerance, &Limit::default())?;
     Ok(held.map_or_else(|| vec![(present.len() as f64).ln(); grid.len()], |held| held.losses))
 }
 
@@ -141,11 +230,18 @@ enum Moments {
     Diagonal(Vec<f64>),
 }
 
+/// The weight of each row where those of its class are weighed.
+fn of_classes(labels: &[u32], n_classes: usize, balanced: bool) -> Vec<f64> {
+    let weights = class_weights(labels, n_classes, balanced);
+    labels.iter().map(|&y| weights[y as usize]).collect()
+}
+
 struct Problem<'a> {
     rows: Rows<'a>,
-    labels: &'a [u32],
+    targets: Targets<'a>,
+    /// Of each row, of mean 1.
+    weights: &'a [f64],
     n_classes: usize,
-    balanced: bool,
     moments: Moments,
 }
 
@@ -154,50 +250,51 @@ impl<'a> Problem<'a> {
     fn in_few_dimensions(
         rows: Rows<'a>,
         rotated: Option<&'a Rotated>,
-        labels: &'a [u32],
+        targets: Targets<'a>,
+        weights: &'a [f64],
         n_classes: usize,
-        balanced: bool,
     ) -> Self {
         match rotated {
             Some(rotated) => Self {
                 rows: rotated.rows.rows(),
-                labels,
+                targets,
+                weights,
                 n_classes,
-                balanced,
                 moments: Moments::Diagonal(rotated.squares.clone()),
             },
-            None => Self::new(rows, labels, n_classes, balanced),
+            None => Self::new(rows, targets, weights, n_classes),
         }
     }
 
-    fn new(rows: Rows<'a>, labels: &'a [u32], n_classes: usize, balanced: bool) -> Self {
+    fn new(rows: Rows<'a>, targets: Targets<'a>, weights: &'a [f64], n_classes: usize) -> Self {
         let (n, d) = (rows.n() as f64, rows.d());
+        if d > MAX_DENSE {
+            return Self::diagonal(rows, targets, weights, n_classes);
+        }
         let zero = vec![0.0; d];
-        let moments = if d <= MAX_DENSE {
-            let weights = class_weights(labels, n_classes, balanced);
-            let weight = |i: usize| weights[labels[i] as usize];
-            let scatter = moments::weighted_scatter(rows, |_| &zero, weight);
-            let mut sums = vec![0.0; d];
-            for i in 0..rows.n() {
-                let w = weight(i);
-                sums.iter_mut().zip(rows.row(i)).for_each(|(s, &x)| *s += w * f64::from(x));
-            }
-            Moments::Dense(Mat::from_fn(d + 1, d + 1, |i, j| match (i == d, j == d) {
-                (false, false) => scatter[(i, j)] / n,
-                (true, true) => 1.0,
-                (true, false) => sums[j] / n,
-                (false, true) => sums[i] / n,
-            }))
-        } else {
-            return Self::diagonal(rows, labels, n_classes, balanced);
-        };
-        Self { rows, labels, n_classes, balanced, moments }
+        let scatter = moments::weighted_scatter(rows, |_| &zero, |i| weights[i]);
+        let mut sums = vec![0.0; d];
+        for (i, w) in weights.iter().enumerate() {
+            sums.iter_mut().zip(rows.row(i)).for_each(|(s, &x)| *s += w * f64::from(x));
+        }
+        let moments = Moments::Dense(Mat::from_fn(d + 1, d + 1, |i, j| match (i == d, j == d) {
+            (false, false) => scatter[(i, j)] / n,
+            (true, true) => 1.0,
+            (true, false) => sums[j] / n,
+            (false, true) => sums[i] / n,
+        }));
+        Self { rows, targets, weights, n_classes, moments }
     }
 
-    fn diagonal(rows: Rows<'a>, labels: &'a [u32], n_classes: usize, balanced: bool) -> Self {
+    fn diagonal(
+        rows: Rows<'a>,
+        targets: Targets<'a>,
+        weights: &'a [f64],
+        n_classes: usize,
+    ) -> Self {
         let mut squares = moments::mean_squares(rows, &vec![0.0; rows.d()]);
         squares.push(1.0);
-        Self { rows, labels, n_classes, balanced, moments: Moments::Diagonal(squares) }
+        Self { rows, targets, weights, n_classes, moments: Moments::Diagonal(squares) }
     }
 
     /// Parameters `[classes, d + 1]` for `lambda`, from zero.
@@ -224,11 +321,10 @@ impl<'a> Problem<'a> {
         limit: &Limit,
         theta: &mut [f64],
     ) -> Solution {
-        let class_weights = class_weights(self.labels, self.n_classes, self.balanced);
         let objective = Objective {
             rows: self.rows,
-            labels: self.labels,
-            class_weights: &class_weights,
+            targets: self.targets,
+            weights: self.weights,
             n_classes: self.n_classes,
             lambda: if self.n_classes == 2 { 2.0 * lambda } else { lambda },
         };
@@ -236,7 +332,7 @@ impl<'a> Problem<'a> {
     }
 
     /// The strength with the least held-out log-loss.
-    fn choose(&self, options: &FitOptions) -> Result<Choice> {
+    fn choose(&self, labels: &[u32], options: &FitOptions) -> Result<Choice> {
         let mut grid = options.grid.clone();
         grid.sort_by(|a, b| b.total_cmp(a));
         if grid.is_empty() {
@@ -246,10 +342,12 @@ impl<'a> Problem<'a> {
         if folds < 2 {
             return Ok(Choice { lambda: grid[0], path: Vec::new(), held_out: Vec::new() });
         }
-        let mut fold_of = cv::stratified_folds(self.labels, folds, options.seed);
+        let mut fold_of = cv::stratified_folds(labels, folds, options.seed);
         fold_of.iter_mut().filter(|fold| **fold >= options.held.max(1)).for_each(|f| *f = NEVER);
         let limit = options.limit.first(CHOOSING);
-        let Some(held) = self.held_out(&grid, &fold_of, CV_TOLERANCE, &limit)? else {
+        let balanced = options.balanced;
+        let held = self.held_out(labels, balanced, &grid, &fold_of, CV_TOLERANCE, &limit)?;
+        let Some(held) = held else {
             let lambda = grid[grid.len() / 2];
             return Ok(Choice { lambda, path: Vec::new(), held_out: Vec::new() });
         };
@@ -276,6 +374,8 @@ impl<'a> Problem<'a> {
     /// where the one before ended; `None` where the limit left no time for any.
     fn held_out(
         &self,
+        labels: &[u32],
+        balanced: bool,
         grid: &[f64],
         fold_of: &[usize],
         tolerance: f64,
@@ -293,17 +393,18 @@ impl<'a> Problem<'a> {
                 continue;
             }
             let x = Matrix::gather(self.rows, &kept);
-            let y: Vec<u32> = kept.iter().map(|&i| self.labels[i]).collect();
+            let y: Vec<u32> = kept.iter().map(|&i| labels[i]).collect();
+            let weights = of_classes(&y, self.n_classes, balanced);
             let part = Problem {
                 rows: x.rows(),
-                labels: &y,
+                targets: Targets::Labels(&y),
+                weights: &weights,
                 n_classes: self.n_classes,
-                balanced: self.balanced,
                 // The bounds of all samples serve the folds: they only steer the solver.
                 moments: Moments::Diagonal(Vec::new()),
             };
             let held_x = Matrix::gather(self.rows, &held);
-            let held_y: Vec<u32> = held.iter().map(|&i| self.labels[i]).collect();
+            let held_y: Vec<u32> = held.iter().map(|&i| labels[i]).collect();
             let mut theta = vec![0.0; self.n_classes * (self.rows.d() + 1)];
             let mut own = Vec::with_capacity(grid.len());
             for (&lambda, bound) in grid.iter().zip(&bounds) {

@@ -15,12 +15,21 @@ const TOGETHER: usize = 4;
 /// added in order: the same bits on every machine.
 const PARTS: usize = 16;
 
+/// What each row is taken for.
+#[derive(Debug, Clone, Copy)]
+pub enum Targets<'a> {
+    /// One class a row, `[n]`.
+    Labels(&'a [u32]),
+    /// Shares of all classes, `[n, classes]`; each row sums to 1.
+    Shares(&'a [f64]),
+}
+
 /// `Σ ωᵢ·CE(softmax(W xᵢ + b), yᵢ) / Σ ωᵢ + λ/2 ‖W‖²`.
 pub(super) struct Objective<'a> {
     pub rows: Rows<'a>,
-    pub labels: &'a [u32],
-    /// Weight of each class.
-    pub class_weights: &'a [f64],
+    pub targets: Targets<'a>,
+    /// Weight of each row.
+    pub weights: &'a [f64],
     pub n_classes: usize,
     pub lambda: f64,
 }
@@ -52,7 +61,7 @@ impl Objective<'_> {
             .into_par_iter()
             .map(|start| self.part(&weights, start..(start + part).min(n)))
             .collect();
-        let total: f64 = self.labels.iter().map(|&y| self.class_weights[y as usize]).sum();
+        let total: f64 = self.weights.iter().sum();
         let mut loss = 0.0;
         let mut sums = vec![0.0; chunks * (d + 1) * LANES];
         for part in &parts {
@@ -104,9 +113,8 @@ impl Objective<'_> {
                 if fused { arch.dispatch(task) } else { task.run::<false>() }
             }
             for (r, &row) in rows.iter().enumerate() {
-                let label = self.labels[row] as usize;
-                let weight = if r < present { self.class_weights[label] } else { 0.0 };
-                part.loss += self.residual(&mut scores, r, label, weight);
+                let weight = if r < present { self.weights[row] } else { 0.0 };
+                part.loss += self.residual(&mut scores, r, row, weight);
             }
             for (gradient, residuals) in
                 part.gradient.chunks_exact_mut((d + 1) * LANES).zip(&scores)
@@ -119,12 +127,12 @@ impl Objective<'_> {
         part
     }
 
-    /// Turns row `r`'s scores into `ω·(softmax − one-hot)`; returns `ω·CE`.
+    /// Turns the scores of `row`, the `r`-th of its group, into `ω·(softmax − target)`; returns `ω·CE`.
     fn residual(
         &self,
         scores: &mut [[[f64; LANES]; TOGETHER]],
         r: usize,
-        label: usize,
+        row: usize,
         weight: f64,
     ) -> f64 {
         let at = |class: usize| (class / LANES, class % LANES);
@@ -134,13 +142,22 @@ impl Objective<'_> {
         };
         let largest = (0..self.n_classes).map(|c| score(scores, c)).fold(f64::MIN, f64::max);
         let sum: f64 = (0..self.n_classes).map(|c| (score(scores, c) - largest).exp()).sum();
-        let loss = weight * (sum.ln() + largest - score(scores, label));
+        let share = |class: usize| match self.targets {
+            Targets::Labels(labels) => f64::from(u8::from(class == labels[row] as usize)),
+            Targets::Shares(shares) => shares[row * self.n_classes + class],
+        };
+        let right = match self.targets {
+            Targets::Labels(labels) => score(scores, labels[row] as usize),
+            Targets::Shares(_) => {
+                (0..self.n_classes).map(|class| share(class) * score(scores, class)).sum()
+            }
+        };
         for class in 0..self.n_classes {
             let p = (score(scores, class) - largest).exp() / sum;
             let (chunk, lane) = at(class);
-            scores[chunk][r][lane] = weight * (p - f64::from(u8::from(class == label)));
+            scores[chunk][r][lane] = weight * (p - share(class));
         }
-        loss
+        weight * (sum.ln() + largest - right)
     }
 }
 
