@@ -24,6 +24,7 @@ pub mod shift;
 mod shrinkage;
 mod spectrum;
 mod symmetric;
+pub mod validators;
 
 pub use correlation::{average_ranks, kendall_tau, spearman, weighted_tau};
 pub use error::StatsError;
