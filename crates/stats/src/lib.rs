@@ -18,6 +18,7 @@ pub mod moments;
 pub mod ood;
 mod pca;
 mod probabilities;
+mod product;
 mod proportion;
 pub mod scores;
 pub mod shift;

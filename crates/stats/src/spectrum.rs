@@ -1,9 +1,9 @@
 //! Eigenvalues and directions of centred rows.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par, Side};
+use faer::MatRef;
 
-use crate::{Result, Rows, StatsError, moments};
+use crate::product::product;
+use crate::{Result, Rows, moments, symmetric};
 
 /// Of `ZᵀZ`, the rows of `Z` being `xᵢ − centre(i)`.
 pub(crate) struct Spectrum {
@@ -22,14 +22,12 @@ pub(crate) fn spectrum<'c>(
 ) -> Result<Spectrum> {
     let (n, d) = (rows.n(), rows.d());
     let k = k.min(n).min(d);
-    let failed = |_| StatsError::Unusable("the eigenvalues did not converge".into());
-    let descending = |values: &[f64]| values.iter().rev().map(|v| v.max(0.0)).collect::<Vec<_>>();
+    let at_least_zero = |values: Vec<f64>| values.iter().map(|v| v.max(0.0)).collect::<Vec<_>>();
     let (values, mut directions) = if d <= n {
         let scatter = moments::weighted_scatter(rows, &centre, |_| 1.0);
-        let eigen = scatter.self_adjoint_eigen(Side::Lower).map_err(failed)?;
-        let values: Vec<f64> = (0..d).map(|j| eigen.S()[j]).collect();
-        let direction = |j| (0..d).map(|i| eigen.U()[(i, d - 1 - j)]).collect::<Vec<f64>>();
-        (descending(&values), (0..k).map(direction).collect::<Vec<_>>())
+        let (values, vectors) = symmetric::eigen(&scatter)?;
+        let direction = |j| (0..d).map(|i| vectors[(i, j)]).collect::<Vec<f64>>();
+        (at_least_zero(values), (0..k).map(direction).collect::<Vec<_>>())
     } else {
         // Column-major [d, n], which is Zᵀ.
         let mut centred = Vec::with_capacity(n * d);
@@ -37,15 +35,10 @@ pub(crate) fn spectrum<'c>(
             centred.extend(rows.row(i).iter().zip(centre(i)).map(|(&x, m)| f64::from(x) - m));
         }
         let z = MatRef::from_column_major_slice(&centred, d, n);
-        let mut gram = Mat::zeros(n, n);
-        matmul(&mut gram, Accum::Replace, z.transpose(), z, 1.0, Par::Seq);
-        let eigen = gram.self_adjoint_eigen(Side::Lower).map_err(failed)?;
-        let values: Vec<f64> = (0..n).map(|j| eigen.S()[j]).collect();
-        let mut out = Mat::zeros(d, k);
-        let last = eigen.U().subcols(n - k, k);
-        matmul(&mut out, Accum::Replace, z, last, 1.0, Par::Seq);
-        let direction = |j| (0..d).map(|i| out[(i, k - 1 - j)]).collect::<Vec<f64>>();
-        (descending(&values), (0..k).map(direction).collect::<Vec<_>>())
+        let (values, vectors) = symmetric::eigen(&product(z.transpose(), z))?;
+        let out = product(z, vectors.subcols(0, k));
+        let direction = |j| (0..d).map(|i| out[(i, j)]).collect::<Vec<f64>>();
+        (at_least_zero(values), (0..k).map(direction).collect::<Vec<_>>())
     };
     for direction in &mut directions {
         let length = direction.iter().map(|w| w * w).sum::<f64>().sqrt();

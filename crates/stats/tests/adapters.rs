@@ -148,8 +148,8 @@ fn neither_order_of_rows_nor_names_of_classes_matter() {
 
 #[test]
 fn bits_do_not_depend_on_threads() {
-    let (x, y) = clouds(150, 9, 3, "source");
-    let t = moved(&clouds(170, 9, 3, "target").0, 0.5, 0.3);
+    let (x, y) = clouds(150, 80, 3, "source");
+    let t = moved(&clouds(170, 80, 3, "target").0, 0.5, 0.3);
     for adapter in adapters::all() {
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -4,6 +4,7 @@ use super::covariance::{Covariance, SHRINKAGE};
 use super::view::Affine;
 use super::{Adapted, Adapter, Family, Options, Problem, View};
 use crate::Result;
+use crate::product::product;
 
 pub(super) const ADAPTER: Adapter = Adapter {
     name: "coral",
@@ -20,6 +21,6 @@ fn fit(problem: &Problem<'_>, options: &Options) -> Result<Adapted> {
     let shrinkage = options.of(&SHRINKAGE);
     let source = Covariance::of(problem.source(), shrinkage)?;
     let target = Covariance::of(problem.target(), shrinkage)?;
-    let map = target.power(0.5) * source.power(-0.5);
+    let map = product(target.power(0.5).as_ref(), source.power(-0.5).as_ref());
     problem.seen(View::Affine(Affine::between(&map, &source.mean, &target.mean)), View::Raw)
 }

@@ -1,9 +1,9 @@
 //! Covariances of few rows, and their powers.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, Par};
+use faer::Mat;
 
 use super::Setting;
+use crate::product::product;
 use crate::spectrum::spectrum;
 use crate::{Result, Rows, moments, shrinkage};
 
@@ -60,8 +60,8 @@ impl Covariance {
         let (d, kept) = (self.mean.len(), self.values.len());
         let scaled =
             Mat::from_fn(d, kept, |i, j| self.directions[(i, j)] * (self.values[j].powf(p) - rest));
-        let mut out = Mat::from_fn(d, d, |i, j| if i == j { rest } else { 0.0 });
-        matmul(&mut out, Accum::Add, &scaled, self.directions.transpose(), 1.0, Par::Seq);
+        let mut out = product(scaled.as_ref(), self.directions.transpose());
+        (0..d).for_each(|i| out[(i, i)] += rest);
         out
     }
 }

@@ -4,6 +4,7 @@ use faer::Mat;
 
 use super::subspace::Subspace;
 use super::{Adapted, Adapter, Family, Options, Problem, Setting, View};
+use crate::product::product;
 use crate::{Result, StatsError};
 
 pub(super) const ADAPTER: Adapter = Adapter {
@@ -45,8 +46,8 @@ fn flow(source: &Subspace, target: &Subspace, k: usize) -> Result<Mat<f64>> {
     let svd = source.products(target, k).svd().map_err(|_| {
         StatsError::Unusable("the angles between the subspaces did not converge".into())
     })?;
-    let p = source.directions.subcols(0, k) * svd.U();
-    let ends = target.directions.subcols(0, k) * svd.V();
+    let p = product(source.directions.subcols(0, k), svd.U());
+    let ends = product(target.directions.subcols(0, k), svd.V());
     let mut map = Mat::zeros(2 * k, d);
     for j in 0..k {
         let cos = svd.S()[j].clamp(0.0, 1.0);

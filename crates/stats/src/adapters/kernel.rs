@@ -88,6 +88,17 @@ impl Wide {
         self.kernels(other, gamma, |_, rows| rows).concat()
     }
 
+    /// All squared distances, `[n, m]`.
+    pub fn all_distances(&self, other: &Self) -> Vec<f64> {
+        let starts: Vec<usize> = (0..self.n).step_by(BLOCK).collect();
+        let block = |&first: &usize| self.distances(first, BLOCK.min(self.n - first), other);
+        let mut out = vec![0.0; self.n * other.n];
+        out.par_chunks_mut(BLOCK * other.n).zip(&starts).for_each(|(out, first)| {
+            out.copy_from_slice(&block(first));
+        });
+        out
+    }
+
     /// The rows named by `indices`.
     pub fn gather(&self, indices: &[usize]) -> Self {
         let row = |&i: &usize| self.data[i * self.d..][..self.d].iter().copied();

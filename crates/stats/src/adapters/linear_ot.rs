@@ -3,6 +3,7 @@
 use super::covariance::{Covariance, SHRINKAGE};
 use super::view::Affine;
 use super::{Adapted, Adapter, Family, Options, Problem, View};
+use crate::product::product;
 use crate::{Result, symmetric};
 use faer::Mat;
 
@@ -22,10 +23,12 @@ fn fit(problem: &Problem<'_>, options: &Options) -> Result<Adapted> {
     let source = Covariance::of(problem.source(), shrinkage)?;
     let target = Covariance::of(problem.target(), shrinkage)?;
     let (root, inverse) = (source.power(0.5), source.power(-0.5));
-    let between = &root * target.power(1.0) * &root;
+    let between =
+        product(product(root.as_ref(), target.power(1.0).as_ref()).as_ref(), root.as_ref());
     let (values, vectors) = symmetric::eigen(&between)?;
     let d = values.len();
     let scaled = Mat::from_fn(d, d, |i, j| vectors[(i, j)] * values[j].max(0.0).sqrt());
-    let map = &inverse * (scaled * vectors.transpose()) * &inverse;
+    let middle = product(scaled.as_ref(), vectors.transpose());
+    let map = product(product(inverse.as_ref(), middle.as_ref()).as_ref(), inverse.as_ref());
     problem.seen(View::Affine(Affine::between(&map, &source.mean, &target.mean)), View::Raw)
 }

@@ -4,19 +4,26 @@
 //! source rows and target rows ([`Problem`]) and leaves two views and a linear head on what they show
 //! ([`Adapted`]), from which heads on raw features follow: predicting, storing and exporting need nothing new.
 
+mod components;
 mod coral;
 mod covariance;
 mod discriminator;
 mod gfk;
+mod jda;
+mod jdot;
 mod kernel;
 mod kliep;
 mod kmm;
 mod label_shift;
 mod linear_ot;
+mod ot;
+mod ot_labels;
 mod problem;
 mod sa;
 mod source_only;
 mod subspace;
+mod tca;
+mod transport;
 mod view;
 mod weights;
 
@@ -181,12 +188,17 @@ pub fn all() -> &'static [Adapter] {
         coral::ADAPTER,
         discriminator::ADAPTER,
         gfk::ADAPTER,
+        jda::ADAPTER,
+        jdot::ADAPTER,
         kliep::ADAPTER,
         kmm::ADAPTER,
         label_shift::ADAPTER,
         linear_ot::ADAPTER,
+        ot::ADAPTER,
+        ot_labels::ADAPTER,
         sa::ADAPTER,
         source_only::ADAPTER,
+        tca::ADAPTER,
     ]
 }
 

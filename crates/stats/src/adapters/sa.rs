@@ -3,6 +3,7 @@
 use super::subspace::Subspace;
 use super::{Adapted, Adapter, Family, Options, Problem, Setting, View};
 use crate::Result;
+use crate::product::product;
 
 pub(super) const ADAPTER: Adapter = Adapter {
     name: "sa",
@@ -27,8 +28,10 @@ fn fit(problem: &Problem<'_>, options: &Options) -> Result<Adapted> {
     let most = source.values.len().min(target.values.len());
     let k = options.of(&COMPONENTS).map_or(source.enough().max(target.enough()), |k| k as usize);
     let k = k.min(most);
-    let aligned =
-        source.products(&target, k).transpose() * source.directions.subcols(0, k).transpose();
+    let aligned = product(
+        source.products(&target, k).transpose(),
+        source.directions.subcols(0, k).transpose(),
+    );
     let own = target.directions.subcols(0, k).transpose().to_owned();
     let adapted =
         problem.seen(View::Affine(source.on_raw(&aligned)), View::Affine(target.on_raw(&own)))?;

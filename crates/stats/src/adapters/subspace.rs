@@ -1,9 +1,9 @@
 //! Principal directions of one side, in features of like variance.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, Par};
+use faer::Mat;
 
 use super::view::Affine;
+use crate::product::product;
 use crate::spectrum::spectrum;
 use crate::{Matrix, Result, Rows, StatsError, moments};
 
@@ -64,10 +64,7 @@ impl Subspace {
 
     /// `Pᵀ Q` of the first `k` directions of both sides, `[k, k]`.
     pub fn products(&self, other: &Self, k: usize) -> Mat<f64> {
-        let mut out = Mat::zeros(k, k);
-        let (left, right) = (self.directions.subcols(0, k), other.directions.subcols(0, k));
-        matmul(&mut out, Accum::Replace, left.transpose(), right, 1.0, Par::Seq);
-        out
+        product(self.directions.subcols(0, k).transpose(), other.directions.subcols(0, k))
     }
 
     /// `M` `[k, d]` on scaled features as a map of raw ones.

@@ -4,9 +4,9 @@
 //! changes neither scores nor penalty. Along the eigenvectors of the samples' Gram matrix, the
 //! second moments are diagonal, and so is the curvature bound.
 
-use faer::{Mat, Side};
+use faer::Mat;
 
-use crate::{Matrix, Result, Rows, StatsError, moments};
+use crate::{Matrix, Result, Rows, StatsError, moments, symmetric};
 
 /// Samples in rotated coordinates, and the way back.
 pub(super) struct Rotated {
@@ -24,17 +24,15 @@ impl Rotated {
     pub fn new(rows: Rows<'_>) -> Result<Option<Self>> {
         let n = rows.n();
         let mean = moments::means(rows);
-        let eigen = moments::gram(rows, &mean)
-            .self_adjoint_eigen(Side::Lower)
-            .map_err(|_| StatsError::Unusable("the eigenvalues did not converge".into()))?;
-        let value = |j: usize| eigen.S()[n - 1 - j];
+        let (values, vectors) = symmetric::eigen(&moments::gram(rows, &mean))?;
+        let value = |j: usize| values[j];
         // What is left below is the rounding of the Gram matrix.
         let floor = 1e-11 * value(0).max(0.0);
         let rank = (0..n).take_while(|&j| value(j) > floor).count();
         if rank == 0 {
             return Ok(None);
         }
-        let vector = |i: usize, j: usize| eigen.U()[(i, n - 1 - j)];
+        let vector = |i: usize, j: usize| vectors[(i, j)];
         let rotated = (0..n * rank)
             .map(|at| (vector(at / rank, at % rank) * value(at % rank).sqrt()) as f32)
             .collect();
