@@ -6,6 +6,7 @@
 #[cfg(test)]
 extern crate self as offshoot_transfer;
 
+pub mod align;
 pub mod cache;
 mod check;
 mod demo;
@@ -28,6 +29,11 @@ mod head;
 mod inputs;
 mod layers;
 mod machine;
+/// What whole trainings are tested on, here and in `tests/runs`, which use all of it.
+#[cfg(test)]
+#[allow(dead_code, clippy::unwrap_used, reason = "a test may panic, and uses a part")]
+#[path = "../tests/runs/data.rs"]
+mod made_data;
 mod monitor;
 mod observe;
 mod pictures;

@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use super::Setting;
 use super::averaging::Kind;
-use super::course::batches;
+use super::course::{Drawn, batches};
 use super::inputs::{Inputs, View};
 use super::judge::Judge;
 use super::optimiser::Optimiser;
-use super::step::{Batch, Pupil};
+use super::step::Pupil;
 use super::strategy::{Objective, Phase};
 use crate::Result;
 use crate::watch::Watch;
@@ -23,6 +23,11 @@ const JUDGED: usize = 64;
 /// Seconds of the whole run at which training must have ended, `after` of which follow it.
 pub fn deadline(budget: f64, after: f64) -> f64 {
     budget * (1.0 - SPARE) - after
+}
+
+/// The budget of a run in which training ends at `deadline`.
+pub fn time_until(deadline: f64) -> f64 {
+    deadline / (1.0 - SPARE)
 }
 
 /// How long the parts of a phase take, in seconds.
@@ -52,8 +57,8 @@ impl Pace {
         let mut optimiser = Optimiser::new(setting.optimiser());
         let all = batches(setting, 0);
         let view = inputs.view(0);
-        let place = |&place: &usize| setting.train[place];
-        let timed: Vec<usize> = all.iter().take(TIMED).flatten().map(place).collect();
+        let of_batch = |drawn: &Drawn| [drawn.samples.as_slice(), &drawn.target].concat();
+        let timed: Vec<usize> = all.iter().take(TIMED).flat_map(of_batch).collect();
         let start = Instant::now();
         let computed = inputs.ensure(&timed, view, watch)?;
         let prefix = match computed {
@@ -61,12 +66,10 @@ impl Pace {
             n => start.elapsed().as_secs_f64() / n as f64,
         };
         let mut times = Vec::new();
-        for places in all.iter().take(TIMED) {
+        for drawn in all.iter().take(TIMED) {
             watch.ask()?;
             let start = Instant::now();
-            let samples: Vec<usize> = places.iter().map(place).collect();
-            let batch = Batch { samples: &samples, places, view, step: 0 };
-            setting.gradients(pupil, inputs, &batch)?;
+            setting.gradients(pupil, inputs, &drawn.batch(view, 0, 0.0))?;
             setting.update(pupil, &mut optimiser, phase, 0.0, 0.9);
             times.push(start.elapsed().as_secs_f64());
         }
@@ -110,7 +113,8 @@ impl Cost {
             _ => 1.0,
         };
         let epoch = pace.update * updates + judgings * pace.judging + pace.heads;
-        Self { epoch, view: pace.prefix * train as f64, views }
+        let looked_at = train + setting.job.target().len();
+        Self { epoch, view: pace.prefix * looked_at as f64, views }
     }
 
     /// Seconds of so many epochs.

@@ -111,6 +111,7 @@ mod tests {
         let value = term.add(&mut Step {
             places: &[1, 0],
             labels: &[0, 1],
+            progress: 0.0,
             dim: 1,
             features: &[0.0; 2],
             classes: 3,
@@ -118,6 +119,7 @@ mod tests {
             stage: [&[], &[]],
             to_features: &mut [0.0; 2],
             to_logits: &mut to_logits,
+            to_head: &mut [0.0; 6],
             to_stage: &mut [],
         });
         (value, to_logits)

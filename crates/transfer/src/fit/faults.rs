@@ -1,15 +1,10 @@
 //! A disk that fails at any call: what was written before stays whole, and the run goes on to the same bits.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
-#![allow(dead_code, reason = "the data of these tests is that of others, which use all of it")]
-
-#[path = "../../tests/runs/data.rs"]
-mod data;
-
-use data::{Place, sha, write_folder};
 
 use super::{Checkpoint, Finetune};
 use crate::durable::faults::failing;
+use crate::made_data::{Place, sha, write_folder};
 use crate::plan::{CachePlan, Method};
 use crate::{Result, TrainPlan, TrainReport, runs, train};
 

@@ -4,7 +4,6 @@
 use super::Setting;
 use super::course::Room;
 use super::optimiser::Optimiser;
-use super::step::Batch;
 use crate::monitor::Record;
 use crate::watch::Watch;
 use crate::{Phase, Result};
@@ -41,11 +40,10 @@ pub fn sweep(
         if queue.is_empty() {
             queue = super::course::batches(setting, epoch);
         }
-        let Some(places) = queue.pop() else { break };
+        let Some(drawn) = queue.pop() else { break };
         let lr = LOWEST * (HIGHEST / LOWEST).powf(step as f64 / (steps - 1) as f64);
-        let samples: Vec<usize> = places.iter().map(|&place| setting.train[place]).collect();
-        let batch = Batch { samples: &samples, places: &places, view, step: epoch };
-        let outcome = setting.gradients(pupil, inputs, &batch)?;
+        let progress = step as f64 / steps as f64;
+        let outcome = setting.gradients(pupil, inputs, &drawn.batch(view, epoch, progress))?;
         smooth = SMOOTHING * smooth + (1.0 - SMOOTHING) * outcome.loss;
         let corrected = smooth / (1.0 - SMOOTHING.powi(step as i32 + 1));
         lowest = lowest.min(corrected);

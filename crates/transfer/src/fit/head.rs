@@ -36,7 +36,8 @@ impl LinearHead {
         Self::with(dim, weight, vec![0.0; classes])
     }
 
-    fn with(dim: usize, weight: Vec<f32>, bias: Vec<f32>) -> Self {
+    /// Of these values.
+    pub fn with(dim: usize, weight: Vec<f32>, bias: Vec<f32>) -> Self {
         let (weight_gradient, bias_gradient) = (vec![0.0; weight.len()], vec![0.0; bias.len()]);
         Self { dim, classes: bias.len(), weight, bias, weight_gradient, bias_gradient }
     }
@@ -57,24 +58,32 @@ impl LinearHead {
         rows.flat_map(|row| (0..self.classes).map(move |class| logit(row, class))).collect()
     }
 
-    /// Forms the head's gradients from that of the logits, and adds the features' to `to_features`.
-    pub fn backward(&mut self, features: &[f32], of_logits: &[f32], to_features: &mut [f32]) {
+    /// Forms the head's gradients from that of the logits and what the head `alone` sees of them, and adds the
+    /// features' to `to_features`.
+    pub fn backward(
+        &mut self,
+        features: &[f32],
+        of_logits: &[f32],
+        alone: &[f32],
+        to_features: &mut [f32],
+    ) {
         self.weight_gradient.fill(0.0);
         self.bias_gradient.fill(0.0);
         let rows = features.chunks_exact(self.dim).zip(to_features.chunks_exact_mut(self.dim));
-        for ((row, to), logits) in rows.zip(of_logits.chunks_exact(self.classes)) {
-            for (class, &gradient) in logits.iter().enumerate() {
+        let logits = of_logits.chunks_exact(self.classes).zip(alone.chunks_exact(self.classes));
+        for ((row, to), (logits, alone)) in rows.zip(logits) {
+            for (class, (&gradient, alone)) in logits.iter().zip(alone).enumerate() {
                 let place = class * self.dim..(class + 1) * self.dim;
-                add(&mut self.weight_gradient[place.clone()], gradient, row);
+                add(&mut self.weight_gradient[place.clone()], gradient + alone, row);
                 add(to, gradient, &self.weight[place]);
-                self.bias_gradient[class] += gradient;
+                self.bias_gradient[class] += gradient + alone;
             }
         }
     }
 }
 
 /// Sixteen sums side by side, added in order: quick, and the same bits everywhere.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (a_parts, a_rest) = a.as_chunks::<16>();
     let (b_parts, b_rest) = b.as_chunks::<16>();
     let mut sums = [0.0f32; 16];
@@ -117,7 +126,7 @@ mod tests {
             logits.iter().zip(of_logits).map(|(l, g)| f64::from(l * g)).sum()
         };
         let mut to = vec![1.0; 38];
-        head.backward(&features, &of_logits, &mut to);
+        head.backward(&features, &of_logits, &[0.0; 6], &mut to);
         let step = 1e-2;
         for at in [0, 18, 40] {
             let mut moved = head.clone();
@@ -130,6 +139,12 @@ mod tests {
         let slope = (loss(&head, &moved) - loss(&head, &features)) / f64::from(step);
         assert!((slope + 1.0 - f64::from(to[20])).abs() < 1e-3);
         assert!((head.bias_gradient[0] - 1.5).abs() < 1e-6);
+        // What the head alone sees reaches no feature.
+        let [weight, before] = [head.weight_gradient.clone(), to.clone()];
+        to.fill(1.0);
+        head.backward(&features, &[0.0; 6], &of_logits, &mut to);
+        assert_eq!(head.weight_gradient, weight);
+        assert!(to.iter().all(|&v| v == 1.0) && before != to);
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Learner {
         }
         add(HEAD[0], &self.head.weight_gradient);
         add(HEAD[1], &self.head.bias_gradient);
-        for own in self.regularizers.terms.iter_mut().flat_map(|(_, term)| term.own()) {
+        for own in self.regularizers.own() {
             add(own.key, own.gradient);
         }
     }
@@ -162,9 +162,10 @@ impl Learner {
             let gradient = sums.get(key).map_or(gradient.as_slice(), Vec::as_slice);
             step(key, rate(self.head_group, decays), value, gradient);
         }
-        for own in self.regularizers.terms.iter_mut().flat_map(|(_, term)| term.own()) {
+        for own in self.regularizers.own() {
             let gradient = sums.get(own.key).map_or(own.gradient, Vec::as_slice);
-            step(own.key, rate(self.head_group, own.decays), own.value, gradient);
+            let own_rate = rate(self.head_group, own.decays);
+            step(own.key, Rate { lr: own.rate * own_rate.lr, ..own_rate }, own.value, gradient);
         }
         norm
     }
@@ -185,7 +186,7 @@ impl Learner {
         for (key, gradient) in HEAD.into_iter().zip(own) {
             total += squares(sums.get(key).unwrap_or(gradient));
         }
-        for own in self.regularizers.terms.iter_mut().flat_map(|(_, term)| term.own()) {
+        for own in self.regularizers.own() {
             total += squares(sums.get(own.key).map_or(own.gradient, Vec::as_slice));
         }
         total.sqrt()

@@ -17,7 +17,7 @@ pub mod distill;
 mod faults;
 mod finder;
 mod groups;
-mod head;
+pub(crate) mod head;
 mod inputs;
 mod judge;
 mod learner;
@@ -40,6 +40,7 @@ use offshoot_nn::cpu::train::NormMode;
 use offshoot_nn::{Params, Recipe};
 use offshoot_stats::heads::{Head, Linear};
 
+use crate::align;
 use crate::cache::Cache;
 use crate::extract::Extraction;
 use crate::guard::Guard;
@@ -52,6 +53,7 @@ use crate::run::RunFolder;
 use crate::source::Source;
 use crate::watch::Watch;
 use crate::{Result, TransferError, precision};
+pub use budget::time_until;
 pub use checkpoint::Checkpoint;
 use distill::Teacher;
 use groups::Groups;
@@ -120,6 +122,20 @@ pub struct Job<'a> {
     pub told: &'a [serde_json::Value],
     /// What a larger network says to the samples, where one teaches.
     pub teacher: Option<&'a Teacher>,
+    /// What the network is to be aligned with, where there is such a thing.
+    pub alignment: Option<Alignment<'a>>,
+}
+
+/// Samples of another domain, whose labels nobody looks at, and how they take part.
+///
+/// Each update sees as many of them as labelled ones. The latest weights are kept, whatever validation says: it
+/// is of the source.
+#[derive(Debug, Clone, Copy)]
+pub struct Alignment<'a> {
+    /// Terms of the loss.
+    pub terms: &'a align::Spec,
+    /// Places of the samples among all samples of [`Prepared`].
+    pub target: &'a [usize],
 }
 
 /// Samples of the data that a plan is made for. A rehearsal works on fewer.
@@ -236,6 +252,11 @@ pub fn tune(job: &Job<'_>, watch: &mut Watch<'_>) -> Result<Option<Tuned>> {
 }
 
 impl Job<'_> {
+    /// Places of the samples that the network is aligned with.
+    fn target(&self) -> &[usize] {
+        self.alignment.map_or(&[], |alignment| alignment.target)
+    }
+
     fn network(&self) -> Result<(&Recipe, &Params)> {
         self.source.network.as_ref().map(|(recipe, params)| (recipe, params)).ok_or_else(|| {
             TransferError::usage(
@@ -329,6 +350,12 @@ impl<'a> Setting<'a> {
         }
         if setting.schedule.has_pairs() {
             settings.check_for_pairs()?;
+            if job.alignment.is_some() {
+                return Err(TransferError::usage(
+                    "pairs of labelled samples have no loss beside which others could be aligned",
+                    "`--method lp-ft` or `full` can be aligned with a target",
+                ));
+            }
             if job.teacher.is_some() {
                 return Err(TransferError::usage(
                     "pairs have no probabilities that a teacher could answer for",
@@ -344,7 +371,8 @@ impl<'a> Setting<'a> {
             ("batch", _) | ("auto", Start::Scratch) => NormMode::Batch,
             _ => NormMode::Running,
         };
-        if job.plan.guard != Guard::Off && setting.schedule.start != Start::Scratch {
+        let guards = job.plan.guard != Guard::Off && job.alignment.is_none();
+        if guards && setting.schedule.start != Start::Scratch {
             setting.guarded = setting.recognised_by_probe()?;
         }
         if setting.schedule.softens {
@@ -525,6 +553,24 @@ impl Setting<'_> {
             && !mixed
             && self.job.sizes.train < REFIT_BELOW
             && self.way.is_none()
+            && self.job.alignment.is_none()
+    }
+
+    /// Places of target samples in the order in which training sees them, from the `first` on; empty without.
+    fn target_from(&self, first: u64) -> impl Iterator<Item = usize> {
+        let target = self.job.target();
+        let seed = self.job.plan.seed;
+        let mut now = None;
+        let mut order = Vec::new();
+        (first..).map_while(move |at| {
+            let pass = at.checked_div(target.len() as u64)?;
+            if now != Some(pass) {
+                let n = target.len();
+                order = offshoot_random::permutation(n, seed, "order of target samples", pass);
+                now = Some(pass);
+            }
+            Some(target[order[(at % target.len() as u64) as usize]])
+        })
     }
 
     /// The same, where an epoch was chosen and there is time for it.

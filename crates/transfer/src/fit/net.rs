@@ -23,16 +23,19 @@ impl Brought {
     /// Adds the batch to itself, `copies` times in all.
     pub fn repeat(&mut self, copies: usize) -> Result<()> {
         let one = self.clone();
-        for _ in 1..copies {
-            match (&mut *self, &one) {
-                (Self::Values(all), Self::Values(values)) => all.extend_from_slice(values),
-                (Self::Tokens(all), Self::Tokens(batch)) => all.append(batch),
-                (Self::Rows(all, rows), Self::Rows(batch, own)) => {
-                    all.append(batch);
-                    rows.extend_from_slice(own);
-                }
-                _ => return Err(mixed()),
+        (1..copies).try_for_each(|_| self.append(&one))
+    }
+
+    /// Adds another batch of the same kind after this one.
+    pub fn append(&mut self, other: &Self) -> Result<()> {
+        match (self, other) {
+            (Self::Values(all), Self::Values(values)) => all.extend_from_slice(values),
+            (Self::Tokens(all), Self::Tokens(batch)) => all.append(batch),
+            (Self::Rows(all, rows), Self::Rows(batch, own)) => {
+                all.append(batch);
+                rows.extend_from_slice(own);
             }
+            _ => return Err(mixed()),
         }
         Ok(())
     }

@@ -17,10 +17,13 @@ use super::optimiser::{Optimiser, Rate};
 use super::strategy::{Objective, Phase};
 use super::{Setting, contrast};
 use crate::Result;
-use crate::regularize::{Draw, SourceFacts, Step};
+use crate::regularize::{Draw, Regularizers, SourceFacts, Step};
 
 /// Samples by which the sensitivity of groups is measured.
 const SENSITIVITY_SAMPLES: usize = 64;
+
+/// Tensors that begin at random would stay there at the low rates of a network that is nearly right.
+const FRESH_LR: f64 = 1e-3;
 
 /// A batch on its way.
 #[derive(Clone, Copy)]
@@ -29,10 +32,14 @@ pub struct Batch<'a> {
     pub samples: &'a [usize],
     /// Places among the training samples.
     pub places: &'a [usize],
+    /// Places of samples of a target, among all samples.
+    pub target: &'a [usize],
     /// How they are looked at.
     pub view: View,
     /// Number of the update, which keys its draws.
     pub step: u64,
+    /// Share of training that is done.
+    pub progress: f64,
 }
 
 /// What an update came to.
@@ -89,8 +96,13 @@ impl Setting<'_> {
             classes: self.classes,
             head: (&head.weight, &head.bias),
             last_map: self.last_map(),
+            seed: self.job.plan.seed,
+            fresh: (FRESH_LR / phase.lr.max(f64::MIN_POSITIVE)).clamp(1.0, 100.0),
         };
-        for (_, term) in &mut regularizers.terms {
+        if let Some(alignment) = self.job.alignment {
+            regularizers.alignment = alignment.terms.make();
+        }
+        for (_, term) in regularizers.terms.iter_mut().chain(&mut regularizers.alignment) {
             term.start(&facts)?;
         }
         if let Some(teacher) = self.job.teacher {
@@ -168,9 +180,12 @@ impl Setting<'_> {
         let mut outcome = Outcome::default();
         let parted = batch.samples.chunks(each).zip(batch.places.chunks(each));
         for (number, (samples, places)) in parted.enumerate() {
-            let part = Batch { samples, places, ..*batch };
+            let of_target = |at: usize| at.min(batch.target.len());
+            let first = number * each;
+            let target = &batch.target[of_target(first)..of_target(first + samples.len())];
+            let part = Batch { samples, places, target, ..*batch };
             let share = samples.len() as f64 / batch.samples.len() as f64;
-            self.part(pupil, inputs, &part, number, number * each, share, &mut outcome)?;
+            self.part(pupil, inputs, &part, number, first, share, &mut outcome)?;
             if parts > 1 {
                 pupil.learner.accumulate(share as f32);
             }
@@ -219,7 +234,12 @@ impl Setting<'_> {
                 targets.extend_from_within(..);
             }
         }
-        let n = places.len();
+        if !batch.target.is_empty() {
+            input.append(&inputs.batch(batch.target, batch.view)?)?;
+        }
+        // Labelled samples come first.
+        let labelled = places.len();
+        let n = labelled + batch.target.len();
         let uniform = |branch: usize, sample: usize| -> f32 {
             let key = ((branch as u64) << 32) | (2 * first + sample) as u64;
             generator(seed, "stochastic depth", batch.step, key).random()
@@ -239,10 +259,11 @@ impl Setting<'_> {
         let mut of_logits = vec![0.0; logits.len()];
         let main = self.cross_entropy();
         let share_of_logits = 1.0 / self.softness as f32;
-        let soft: Vec<f32> = logits.iter().map(|logit| share_of_logits * logit).collect();
+        let own = labelled * classes;
+        let soft: Vec<f32> = logits[..own].iter().map(|logit| share_of_logits * logit).collect();
         let mut loss = match &targets {
-            Some(targets) => main.soft_loss(&soft, targets, classes, &mut of_logits),
-            None => main.loss(&soft, &labels, &mut of_logits),
+            Some(targets) => main.soft_loss(&soft, targets, classes, &mut of_logits[..own]),
+            None => main.loss(&soft, &labels, &mut of_logits[..own]),
         };
         of_logits.iter_mut().for_each(|to| *to *= share_of_logits);
         let mut to_features = vec![0.0; seen.len()];
@@ -255,23 +276,30 @@ impl Setting<'_> {
             to_stage.resize(stage.len(), 0.0);
             then = plan.run(&input, n)?;
         }
-        for (name, term) in &mut learner.regularizers.terms {
+        let dim = self.recipe.feature_dim;
+        let mut of_head = vec![0.0; logits.len()];
+        let Regularizers { terms, alignment, .. } = &mut learner.regularizers;
+        let alignment = alignment.iter_mut().filter(|_| labelled < n).map(|term| (term, n));
+        for ((name, term), rows) in terms.iter_mut().map(|term| (term, labelled)).chain(alignment) {
+            let of_stage = stage.len() / n * rows;
             let value = term.add(&mut Step {
                 places: &places,
                 labels: &labels,
-                dim: self.recipe.feature_dim,
-                features: &features,
+                progress: batch.progress,
+                dim,
+                features: &features[..rows * dim],
                 classes,
-                logits: &logits,
-                stage: [&stage, &then],
-                to_features: &mut of_terms,
-                to_logits: &mut of_logits,
-                to_stage: &mut to_stage,
+                logits: &logits[..rows * classes],
+                stage: [&stage[..of_stage], &then[..of_stage]],
+                to_features: &mut of_terms[..rows * dim],
+                to_logits: &mut of_logits[..rows * classes],
+                to_head: &mut of_head[..rows * classes],
+                to_stage: &mut to_stage[..of_stage],
             });
             *outcome.terms.entry((*name).into()).or_default() += share * value;
             loss += value;
         }
-        learner.head.backward(&seen, &of_logits, &mut to_features);
+        learner.head.backward(&seen, &of_logits, &of_head, &mut to_features);
         if let Some(factors) = factors {
             to_features.iter_mut().zip(factors).for_each(|(to, factor)| *to *= factor);
         }
@@ -383,7 +411,8 @@ pub fn sensitivity(setting: &Setting<'_>, supply: &Supply<'_>) -> Result<Vec<f64
     let order = offshoot_random::permutation(setting.train.len(), seed, "sensitivity", 0);
     let places: Vec<usize> = order.into_iter().take(SENSITIVITY_SAMPLES).collect();
     let samples: Vec<usize> = places.iter().map(|&place| setting.train[place]).collect();
-    let batch = Batch { samples: &samples, places: &places, view: View::Plain, step: 0 };
+    let (target, view) = ([].as_slice(), View::Plain);
+    let batch = Batch { samples: &samples, places: &places, target, view, step: 0, progress: 0.0 };
     setting.gradients(&mut pupil, &inputs, &batch)?;
     Ok(pupil.learner.sensitivity())
 }

@@ -144,7 +144,8 @@ fn follow(case: &Case) -> f64 {
         let mut of_logits = vec![0.0; logits.len()];
         let loss = CrossEntropy::PLAIN.loss(&logits, &labels, &mut of_logits);
         let mut to_features = vec![0.0; features.len()];
-        learner.head.backward(&features, &of_logits, &mut to_features);
+        let alone = vec![0.0; of_logits.len()];
+        learner.head.backward(&features, &of_logits, &alone, &mut to_features);
         learner.backward(&to_features, &[]).unwrap();
         let rate = |group: usize, decays: bool| Rate {
             lr: phase.lr * schedule.factor(step) * phase.rates[group],

@@ -41,43 +41,59 @@ impl LossTerm for Bss {
         let eta = self.eta / copies as f64;
         let parts = step.features.chunks_exact(n * step.dim);
         let parts = parts.zip(step.to_features.chunks_exact_mut(n * step.dim));
-        parts.map(|(features, to)| self.shrink(features, step.dim, eta, to)).sum()
+        let (end, k) = (End::Smallest, self.k);
+        parts.map(|(features, to)| shrink(features, step.dim, end, k, eta, to)).sum()
     }
 }
 
-impl Bss {
-    /// `η·Σ of the k smallest σ²` of `features` `[n, dim]`; adds the gradient to `to_features`.
-    fn shrink(&self, features: &[f32], dim: usize, eta: f64, to_features: &mut [f32]) -> f64 {
-        let n = features.len() / dim;
-        let row = |i: usize| &features[i * dim..(i + 1) * dim];
-        // σ² are the eigenvalues of the small Gram matrix F·Fᵀ.
-        let mut gram = vec![0.0; n * n];
-        for i in 0..n {
-            for j in 0..=i {
-                let product = dot(row(i), row(j));
-                gram[i * n + j] = product;
-                gram[j * n + i] = product;
-            }
+/// Which singular values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Smallest,
+    Largest,
+}
+
+/// `η·Σ of the k smallest or largest σ²` of `features` `[n, dim]`; adds the gradient to `to_features`.
+pub(crate) fn shrink(
+    features: &[f32],
+    dim: usize,
+    end: End,
+    k: usize,
+    eta: f64,
+    to_features: &mut [f32],
+) -> f64 {
+    let n = features.len() / dim;
+    let row = |i: usize| &features[i * dim..(i + 1) * dim];
+    // σ² are the eigenvalues of the small Gram matrix F·Fᵀ.
+    let mut gram = vec![0.0; n * n];
+    for i in 0..n {
+        for j in 0..=i {
+            let product = dot(row(i), row(j));
+            gram[i * n + j] = product;
+            gram[j * n + i] = product;
         }
-        let (values, vectors) = symmetric_eigen(gram, n);
-        let mut order: Vec<usize> = (0..n).collect();
-        order.sort_by(|&a, &b| values[a].total_cmp(&values[b]).then(a.cmp(&b)));
-        let mut value = 0.0;
-        for &which in order.iter().take(self.k) {
-            value += values[which].max(0.0);
-            // σ² = uᵀ·F·Fᵀ·u, so ∂σ²/∂F = 2·u·(uᵀ·F) = 2·σ·u·vᵀ.
-            let u = &vectors[which * n..(which + 1) * n];
-            let mut projected = vec![0.0; dim];
-            for (i, &u) in u.iter().enumerate() {
-                projected.iter_mut().zip(row(i)).for_each(|(p, &f)| *p += u * f64::from(f));
-            }
-            for (to, u) in to_features.chunks_exact_mut(dim).zip(u) {
-                let factor = 2.0 * eta * u;
-                to.iter_mut().zip(&projected).for_each(|(to, p)| *to += (factor * p) as f32);
-            }
-        }
-        eta * value
     }
+    let (values, vectors) = symmetric_eigen(gram, n);
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]).then(a.cmp(&b)));
+    if end == End::Largest {
+        order.reverse();
+    }
+    let mut value = 0.0;
+    for &which in order.iter().take(k) {
+        value += values[which].max(0.0);
+        // σ² = uᵀ·F·Fᵀ·u, so ∂σ²/∂F = 2·u·(uᵀ·F) = 2·σ·u·vᵀ.
+        let u = &vectors[which * n..(which + 1) * n];
+        let mut projected = vec![0.0; dim];
+        for (i, &u) in u.iter().enumerate() {
+            projected.iter_mut().zip(row(i)).for_each(|(p, &f)| *p += u * f64::from(f));
+        }
+        for (to, u) in to_features.chunks_exact_mut(dim).zip(u) {
+            let factor = 2.0 * eta * u;
+            to.iter_mut().zip(&projected).for_each(|(to, p)| *to += (factor * p) as f32);
+        }
+    }
+    eta * value
 }
 
 /// Eigenvalues and, in rows, eigenvectors of a symmetric matrix, by Jacobi's rotations.

@@ -136,8 +136,8 @@ impl Classifier {
     pub fn own(&mut self, keys: [&'static str; 2]) -> Vec<Own<'_>> {
         let Self { weight, bias, weight_gradient, bias_gradient } = self;
         vec![
-            Own { key: keys[0], value: weight, gradient: weight_gradient, decays: true },
-            Own { key: keys[1], value: bias, gradient: bias_gradient, decays: false },
+            Own { key: keys[0], value: weight, gradient: weight_gradient, decays: true, rate: 1.0 },
+            Own { key: keys[1], value: bias, gradient: bias_gradient, decays: false, rate: 1.0 },
         ]
     }
 }

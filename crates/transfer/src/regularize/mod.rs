@@ -3,7 +3,7 @@
 //! One file a method. A regulariser is a term of the loss, with its gradient by hand; or mixes samples
 //! before they enter; or pulls weights. Options are written in brackets: `bss(k=1,eta=0.001)`.
 
-mod bss;
+pub(crate) mod bss;
 mod co_tuning;
 mod cutmix;
 mod delta;
@@ -21,11 +21,16 @@ use offshoot_nn::Params;
 use crate::{Result, TransferError};
 
 /// What a loss term sees of one part of a batch. Gradients are added to, never overwritten.
+///
+/// A regulariser sees labelled samples alone. A term of alignment ([`crate::align`]) sees samples of the
+/// target after them: rows that have no place and no label.
 pub struct Step<'a> {
-    /// Places of the samples among the training samples; copies of the batch follow each other.
+    /// Places of the labelled samples among the training samples; copies of the batch follow each other.
     pub places: &'a [usize],
     /// Their labels.
     pub labels: &'a [u32],
+    /// How far training is, from 0 to 1.
+    pub progress: f64,
     /// Values of a feature row.
     pub dim: usize,
     /// `[n, dim]`, before dropout.
@@ -41,6 +46,8 @@ pub struct Step<'a> {
     pub to_features: &'a mut [f32],
     /// With respect to the logits.
     pub to_logits: &'a mut [f32],
+    /// What the head alone learns from in the logits, beyond `to_logits`: what lies below it does not see it.
+    pub to_head: &'a mut [f32],
     /// With respect to what the stage gave.
     pub to_stage: &'a mut [f32],
 }
@@ -61,6 +68,10 @@ pub struct SourceFacts<'a> {
     pub head: (&'a [f32], &'a [f32]),
     /// The stage whose output is pooled to the features, and its channels.
     pub last_map: Option<(String, usize)>,
+    /// Keys random draws.
+    pub seed: u64,
+    /// The learning rate of tensors that begin at random, as a multiple of the head's.
+    pub fresh: f64,
 }
 
 /// A tensor of a loss term that learns with the network.
@@ -73,6 +84,8 @@ pub struct Own<'a> {
     pub gradient: &'a [f32],
     /// Whether weight decay is usual.
     pub decays: bool,
+    /// Its learning rate as a multiple of the head's.
+    pub rate: f64,
 }
 
 /// A term of the loss.
@@ -160,35 +173,45 @@ pub fn all() -> &'static [Regularizer] {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Spec(Vec<(&'static str, Vec<f64>)>);
 
+/// What a user types of an entry, one line about it, and its options.
+type Entry = (&'static str, &'static str, &'static [Choice]);
+
+/// Entries of a registry that a user asked for in a list such as `l2-sp,mixup(alpha=0.2)`, each with the values
+/// of its options. `what` says what they are, `hint` how to write them.
+pub(crate) fn asked(
+    text: &str,
+    what: &str,
+    hint: &str,
+    entries: impl Iterator<Item = Entry> + Clone,
+) -> Result<Vec<(&'static str, Vec<f64>)>> {
+    let calls = wording::calls(text).map_err(|e| TransferError::usage(e, hint))?;
+    let mut spec: Vec<(&'static str, Vec<f64>)> = Vec::new();
+    for call in calls {
+        let found = entries.clone().find(|(name, ..)| *name == call.name);
+        let (name, summary, choices) = found.ok_or_else(|| {
+            let known: Vec<&str> = entries.clone().map(|(name, ..)| name).collect();
+            TransferError::usage(
+                format!("unknown {what} `{}`", call.name),
+                format!("there are {}", known.join(", ")),
+            )
+        })?;
+        let values = call.values(choices).map_err(|e| TransferError::usage(e, summary))?;
+        if spec.iter().any(|(other, _)| *other == name) {
+            return Err(TransferError::usage(
+                format!("{what} `{name}` is asked for twice"),
+                "each can be given once",
+            ));
+        }
+        spec.push((name, values));
+    }
+    Ok(spec)
+}
+
 impl FromStr for Spec {
     type Err = TransferError;
     fn from_str(text: &str) -> Result<Self> {
-        let calls = wording::calls(text)
-            .map_err(|e| TransferError::usage(e, "for instance `l2-sp,mixup(alpha=0.2)`"))?;
-        let one = |call: wording::Call| {
-            let entry = all().iter().find(|entry| entry.name == call.name).ok_or_else(|| {
-                let known: Vec<&str> = all().iter().map(|entry| entry.name).collect();
-                TransferError::usage(
-                    format!("unknown regulariser `{}`", call.name),
-                    format!("there are {}", known.join(", ")),
-                )
-            })?;
-            let values = call.values(entry.choices);
-            let values = values.map_err(|e| TransferError::usage(e, entry.summary))?;
-            Ok::<_, TransferError>((entry.name, values))
-        };
-        let mut spec: Vec<(&'static str, Vec<f64>)> = Vec::new();
-        for call in calls {
-            let made = one(call)?;
-            if spec.iter().any(|(name, _)| *name == made.0) {
-                return Err(TransferError::usage(
-                    format!("regulariser `{}` is asked for twice", made.0),
-                    "each can be given once",
-                ));
-            }
-            spec.push(made);
-        }
-        Ok(Self(spec))
+        let entries = all().iter().map(|entry| (entry.name, entry.summary, entry.choices));
+        asked(text, "regulariser", "for instance `l2-sp,mixup(alpha=0.2)`", entries).map(Self)
     }
 }
 
@@ -204,6 +227,8 @@ impl fmt::Display for Spec {
 pub struct Regularizers {
     /// Terms of the loss with their names.
     pub terms: Vec<(&'static str, Box<dyn LossTerm>)>,
+    /// Terms that align labelled samples with those of a target.
+    pub alignment: Vec<(&'static str, Box<dyn LossTerm>)>,
     /// Mixing of samples: one is drawn for each batch where there are several.
     pub mixing: Vec<Box<dyn Mixing>>,
     /// Strengths with which the network's weights and the head's are pulled.
@@ -245,9 +270,14 @@ impl Regularizers {
         stages
     }
 
+    /// The terms' own tensors.
+    pub fn own(&mut self) -> impl Iterator<Item = Own<'_>> {
+        self.terms.iter_mut().chain(&mut self.alignment).flat_map(|(_, term)| term.own())
+    }
+
     /// The terms' own tensors, for a checkpoint.
     pub fn state(&mut self) -> Params {
-        let own = self.terms.iter_mut().flat_map(|(_, term)| term.own());
+        let own = self.own();
         let array = |own: Own<'_>| {
             let data = own.value.clone();
             (own.key.to_string(), offshoot_nn::Array { shape: vec![data.len()], data })
@@ -260,7 +290,7 @@ impl Regularizers {
     /// # Errors
     /// Where a tensor is missing or has another size.
     pub fn restore(&mut self, state: &Params) -> Result<()> {
-        for own in self.terms.iter_mut().flat_map(|(_, term)| term.own()) {
+        for own in self.own() {
             let found = state.get(own.key).filter(|array| array.data.len() == own.value.len());
             let found = found.ok_or_else(|| {
                 TransferError::ModelRefused(format!("a checkpoint without a fitting `{}`", own.key))
@@ -272,7 +302,7 @@ impl Regularizers {
 }
 
 /// Softmax of a row at a temperature.
-fn softmax(row: &[f32], temperature: f64) -> Vec<f64> {
+pub(crate) fn softmax(row: &[f32], temperature: f64) -> Vec<f64> {
     let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let exps: Vec<f64> =
         row.iter().map(|&v| (f64::from(v - largest) / temperature).exp()).collect();

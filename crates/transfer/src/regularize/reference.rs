@@ -64,6 +64,8 @@ fn values_and_gradients_are_those_of_pytorch() {
         classes,
         head: (&given["head_weight"], &given["head_bias"]),
         last_map: Some(("top".into(), dim)),
+        seed: 0,
+        fresh: 1.0,
     };
     let mut seen: Vec<&str> = Vec::new();
     for case in &terms {
@@ -80,6 +82,7 @@ fn values_and_gradients_are_those_of_pytorch() {
         let value = term.add(&mut Step {
             places: &[0, 1, 2, 3, 4, 5],
             labels: &labels,
+            progress: 0.0,
             dim,
             features: &given["features"],
             classes,
@@ -87,6 +90,7 @@ fn values_and_gradients_are_those_of_pytorch() {
             stage: [&given["map"], &given["source_map"]],
             to_features: &mut to_features,
             to_logits: &mut to_logits,
+            to_head: &mut vec![0.0; given["logits"].len()],
             to_stage: &mut to_stage,
         });
         let text = &case.text;

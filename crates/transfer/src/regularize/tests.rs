@@ -41,6 +41,8 @@ impl Bench {
             classes: CLASSES,
             head: (&head.0, &head.1),
             last_map: Some(("top".into(), DIM)),
+            seed: 0,
+            fresh: 1.0,
         })
         .unwrap();
     }
@@ -61,6 +63,7 @@ impl Bench {
         term.add(&mut Step {
             places: &self.places,
             labels: &self.labels,
+            progress: 0.0,
             dim: DIM,
             features: &self.features,
             classes: CLASSES,
@@ -68,6 +71,7 @@ impl Bench {
             stage: [&self.stage[0], &self.stage[1]],
             to_features,
             to_logits,
+            to_head: &mut vec![0.0; self.logits.len()],
             to_stage,
         })
     }

@@ -58,6 +58,7 @@ pub fn rehearse(
         fitting: probe.seconds,
         told: &[],
         teacher: None,
+        alignment: None,
     };
     let Some(rehearsal) = fit::rehearse(&job, watch)? else { return Ok(None) };
     let mut tuned = source::tuned(source, rehearsal.tuned.params)?;

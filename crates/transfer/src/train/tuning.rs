@@ -90,6 +90,7 @@ pub fn tune(
             fitting: probe.seconds,
             told: &probe.history,
             teacher: given.teacher,
+            alignment: None,
         };
         fit::tune(&job, watch)
     })?;
@@ -193,6 +194,7 @@ pub fn scratch(
             sizes: given.sizes,
             after: given.after,
             teacher: None,
+            alignment: None,
             fitting: frozen.probe.seconds,
             told: &[],
         };

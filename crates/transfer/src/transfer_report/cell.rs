@@ -190,6 +190,7 @@ pub fn run(
                 fitting: probe.seconds,
                 told: &[],
                 teacher: None,
+                alignment: None,
             };
             fit::tune(&job, watch)?
         }

@@ -190,13 +190,12 @@ impl Course<'_, '_, '_> {
         pupil.learner.load(&weights)?;
         let view = inputs.view(self.state.epochs.saturating_sub(1));
         let mut told = Ok(());
-        for (k, places) in batches(self.setting, 0).iter().take(STATISTICS_BATCHES).enumerate() {
+        for (k, drawn) in batches(self.setting, 0).iter().take(STATISTICS_BATCHES).enumerate() {
             told = self.watch.ask();
             if told.is_err() {
                 break;
             }
-            let samples: Vec<usize> =
-                places.iter().map(|&place| self.setting.train[place]).collect();
+            let samples = [drawn.samples.as_slice(), &drawn.target].concat();
             pupil.learner.set_norm_momentum(1.0 / (k + 1) as f64);
             pupil.learner.forward(&inputs.batch(&samples, view)?, samples.len(), None)?;
         }

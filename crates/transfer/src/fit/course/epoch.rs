@@ -7,7 +7,7 @@ use super::{Course, End, Room, batches};
 use crate::fit::averaging::{self, Kind};
 use crate::fit::learner::Learner;
 use crate::fit::schedule::Schedule;
-use crate::fit::step::{Batch, Outcome};
+use crate::fit::step::Outcome;
 use crate::monitor::Record;
 use crate::{Event, Phase, Result, TransferError};
 
@@ -25,7 +25,7 @@ impl Course<'_, '_, '_> {
         }
         let all = batches(setting, self.state.epochs);
         let view = room.inputs.view(self.state.epochs);
-        while let Some(places) = all.get(self.state.batch) {
+        while let Some(drawn) = all.get(self.state.batch) {
             if self.state.updates == Some(self.state.batch) {
                 self.judge_at_end(room, started)?;
                 return Ok(End::Enough(format!(
@@ -35,9 +35,9 @@ impl Course<'_, '_, '_> {
                 )));
             }
             let at = self.state.epoch * all.len() + self.state.batch;
-            let samples: Vec<usize> = places.iter().map(|&place| setting.train[place]).collect();
             let step = self.state.step;
-            let batch = Batch { samples: &samples, places, view, step };
+            let progress = (step as f64 / self.updates_in_all(all.len()) as f64).min(1.0);
+            let batch = drawn.batch(view, step, progress);
             let mut outcome = setting.gradients(&mut room.pupil, &room.inputs, &batch)?;
             let factor = schedule.factor(at) * self.state.lr_scale;
             if outcome.loss.is_finite() {
@@ -50,7 +50,7 @@ impl Course<'_, '_, '_> {
                 self.roll_back(&mut room.pupil.learner, step)?;
                 return Ok(End::Done);
             }
-            self.count(outcome, samples.len(), all.len(), room, room.phase.lr * factor)?;
+            self.count(outcome, drawn.samples.len(), all.len(), room, room.phase.lr * factor)?;
             if self.is_out_of_time() {
                 self.judge_at_end(room, started)?;
                 return Ok(End::Enough(self.used_up()));
@@ -119,7 +119,7 @@ impl Course<'_, '_, '_> {
         }
         let done = self.state.step as usize;
         let planned: usize = self.state.planned.iter().sum();
-        let total = self.state.updates.unwrap_or(batches * planned);
+        let total = self.updates_in_all(batches);
         let told = self.watch.training(&Event::Training {
             epoch,
             epochs: planned,
@@ -136,6 +136,12 @@ impl Course<'_, '_, '_> {
             self.save(&mut room.pupil.learner)?;
         }
         told
+    }
+
+    /// Updates that are planned, of so many an epoch.
+    fn updates_in_all(&self, batches: usize) -> usize {
+        let planned: usize = self.state.planned.iter().sum();
+        self.state.updates.unwrap_or(batches * planned).max(1)
     }
 
     /// Back to the start of the epoch with half the learning rate.

@@ -20,7 +20,7 @@ use super::judge::{self, Judge};
 use super::learner::{head_params, load_head};
 use super::optimiser::Optimiser;
 use super::schedule::Schedule;
-use super::step::Pupil;
+use super::step::{Batch, Pupil};
 use super::strategy::{Phase as Stretch, Start};
 use super::{Setting, Tuned, Way};
 use crate::guard::evidence::Evidence;
@@ -34,17 +34,44 @@ const WORTH_SAVING: f64 = 20.0;
 /// Samples whose frozen part is computed between two looks at the clock, where there is a time budget.
 const BETWEEN_LOOKS: usize = 256;
 
-/// Places of the training samples of each batch of an epoch. A last batch of one sample joins the one
-/// before: batch norms cannot work on it.
-pub fn batches(setting: &Setting<'_>, epoch: u64) -> Vec<Vec<usize>> {
+/// What a batch is made of.
+pub struct Drawn {
+    /// Places among the training samples.
+    places: Vec<usize>,
+    /// The same among all samples.
+    pub samples: Vec<usize>,
+    /// Places of as many samples of the target among all samples, where there is one.
+    pub target: Vec<usize>,
+}
+
+impl Drawn {
+    /// For update number `step`, when the share `progress` of training is done.
+    pub fn batch(&self, view: View, step: u64, progress: f64) -> Batch<'_> {
+        let Self { places, samples, target } = self;
+        Batch { samples, places, target, view, step, progress }
+    }
+}
+
+/// The batches of an epoch. A last batch of one sample joins the one before: batch norms cannot work on it.
+///
+/// Samples of a target come in turn, in another order each time that all of them have been seen; so an epoch
+/// of few labelled samples goes on where the one before left off.
+pub fn batches(setting: &Setting<'_>, epoch: u64) -> Vec<Drawn> {
     let n = setting.train.len();
-    let order = offshoot_random::permutation(n, setting.job.plan.seed, "order of samples", epoch);
+    let seed = setting.job.plan.seed;
+    let order = offshoot_random::permutation(n, seed, "order of samples", epoch);
     let mut batches: Vec<Vec<usize>> = order.chunks(setting.batch).map(<[usize]>::to_vec).collect();
     if batches.len() > 1 && batches.last().is_some_and(|last| last.len() == 1) {
         let single = batches.pop().unwrap_or_default();
         batches.last_mut().into_iter().for_each(|last| last.extend(&single));
     }
-    batches
+    let mut target = setting.target_from(epoch * n as u64);
+    let drawn = |places: Vec<usize>| Drawn {
+        samples: places.iter().map(|&place| setting.train[place]).collect(),
+        target: target.by_ref().take(places.len()).collect(),
+        places,
+    };
+    batches.into_iter().map(drawn).collect()
 }
 
 /// How a stretch of training ended.
@@ -200,7 +227,8 @@ impl<'a, 'w, 'o> Course<'a, 'w, 'o> {
     fn enter(&mut self, phase: &Stretch) -> Result<Room<'a>> {
         let setting = self.setting;
         let boundary = setting.groups.boundary(&phase.learns).map(str::to_string);
-        let inputs = Inputs::new(self.supply, boundary.as_deref(), setting.job.sizes.train)?;
+        let training = setting.job.sizes.train + setting.job.target().len();
+        let inputs = Inputs::new(self.supply, boundary.as_deref(), training)?;
         let samples = &setting.job.prepared.dataset.samples;
         let judge = Judge {
             recipe: setting.recipe,
@@ -235,8 +263,10 @@ impl<'a, 'w, 'o> Course<'a, 'w, 'o> {
                 return Ok(End::Enough("as many epochs as were best".into()));
             }
             let view = room.inputs.view(self.state.epochs);
-            if !self.ensure(&mut room.inputs, &setting.train, view)? {
-                return Ok(End::Enough(self.used_up()));
+            for samples in [setting.train.as_slice(), setting.job.target()] {
+                if !self.ensure(&mut room.inputs, samples, view)? {
+                    return Ok(End::Enough(self.used_up()));
+                }
             }
             if let End::Enough(reason) = self.epoch(schedule, room)? {
                 return Ok(End::Enough(reason));

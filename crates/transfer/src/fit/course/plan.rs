@@ -106,8 +106,10 @@ impl Course<'_, '_, '_> {
             ));
         }
         let view = room.inputs.view(0);
-        if !self.ensure(&mut room.inputs, &setting.train, view)? {
-            return Ok(());
+        for samples in [setting.train.as_slice(), setting.job.target()] {
+            if !self.ensure(&mut room.inputs, samples, view)? {
+                return Ok(());
+            }
         }
         let sweep = finder::sweep(setting, room, steps, self.watch)?;
         self.state.found_lr = sweep.suggestion();

@@ -39,14 +39,17 @@ impl Course<'_, '_, '_> {
         let right = verdict.as_ref().map(|verdict| verdict.right.clone());
         let min_delta = self.setting.settings.min_delta;
         let top = self.state.top.as_ref();
+        let setting = self.setting;
         let best = verdict.as_ref().is_some_and(|new| {
             top.is_none_or(|top| room.judge.is_better(new.judged, top.judged, min_delta))
         });
         // Who stops early asks for the best; else what is as good and later has learnt at lower rates.
         let whole = min_delta == 0.0 && self.setting.settings.patience == 0;
         let as_good = |new: &Verdict| whole && top.is_some_and(|top| new.is_as_good(top));
-        // Without anybody to judge, the last are the best.
-        let keep = best || verdict.as_ref().is_none_or(as_good);
+        // Without anybody to judge, the last are the best. Labelled samples cannot judge what is aligned with
+        // others: it may give away a little of the source for much of the target.
+        let last = setting.job.alignment.is_some();
+        let keep = best || last || verdict.as_ref().is_none_or(as_good);
         self.state.last = judged.map(|judged| judged.metric);
         self.state.stale = if best || judged.is_none() { 0 } else { self.state.stale + 1 };
         if let (true, Some(judged)) = (keep, judged) {
