@@ -1,5 +1,6 @@
 //! Heads, scores, metrics and calibration on plain matrices, in `f64`. No tensor engine.
 
+pub mod adaptation;
 pub mod adapters;
 pub mod calibrate;
 mod check;

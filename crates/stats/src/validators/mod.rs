@@ -10,10 +10,12 @@ mod class_cluster;
 mod clusters;
 mod dev;
 mod devn;
+mod distance;
 mod entropy;
 mod evidence;
 mod infomax;
 mod iwv;
+mod joint;
 mod mutual_information;
 mod ratio;
 mod snd;
@@ -57,9 +59,11 @@ pub fn all() -> &'static [Validator] {
         class_cluster::VALIDATOR,
         dev::VALIDATOR,
         devn::VALIDATOR,
+        distance::VALIDATOR,
         entropy::VALIDATOR,
         infomax::VALIDATOR,
         iwv::VALIDATOR,
+        joint::VALIDATOR,
         snd::VALIDATOR,
     ]
 }

@@ -13,6 +13,7 @@ import pathlib
 import numpy as np
 import sklearn
 from sklearn.cluster import KMeans
+from sklearn.covariance import LedoitWolf
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import adjusted_mutual_info_score, balanced_accuracy_score
 
@@ -21,6 +22,26 @@ HERE = pathlib.Path(__file__).parent
 
 def plogp(p):
     return np.where(p > 0, p * np.log(np.where(p > 0, p, 1)), 0)
+
+
+def distance(case):
+    a, b = case["source_rows"], case["target_rows"]
+    between = np.linalg.norm(a[:, None] - b, axis=2).mean()
+    within = np.linalg.norm(a[:, None] - a, axis=2).mean() + np.linalg.norm(b[:, None] - b, axis=2).mean()
+    return -(2 * between - within) / (2 * between)
+
+
+def joint(case):
+    scale = case["source_rows"].std(0)
+    a, b, answers = case["source_rows"] / scale, case["target_rows"] / scale, case["target"].argmax(1)
+    total = 0
+    for c in np.unique(answers):
+        here, there = a[case["labels"] == c], b[answers == c]
+        apart = lambda x, y: np.linalg.norm(x[:, None] - y, axis=2).sum()
+        across = apart(here, there) / (len(here) * len(there))
+        within = sum(apart(x, x) / max(1, len(x) * (len(x) - 1)) for x in (here, there))
+        total += (answers == c).mean() * (max(0, 1 - within / 2 / across) if len(here) else 1)
+    return -total
 
 
 def entropy(case):
@@ -87,8 +108,6 @@ def circular(case):
     present = np.unique(answers)
     means = np.stack([t[answers == c].mean(0) for c in present])
     centred = t - means[np.searchsorted(present, answers)]
-    from sklearn.covariance import LedoitWolf
-
     covariance = LedoitWolf(assume_centered=True).fit(centred).covariance_
     model = LinearDiscriminantAnalysis(solver="lsqr", covariance_estimator=Fixed(covariance)).fit(t, answers)
     return balanced_accuracy_score(case["labels"], model.predict(scaled(z, x)))
@@ -105,7 +124,8 @@ class Fixed(sklearn.base.BaseEstimator):
 
 
 VALIDATORS = {"bnm": bnm, "circular": circular, "class-cluster": class_cluster, "dev": dev, "devn": devn,
-              "entropy": entropy, "infomax": infomax, "iwv": iwv, "snd": snd}
+              "distance": distance, "entropy": entropy, "infomax": infomax, "iwv": iwv, "joint": joint,
+              "snd": snd}
 
 
 def softmax(scores):
