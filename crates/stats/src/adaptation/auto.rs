@@ -34,6 +34,8 @@ pub struct Auto {
     pub choice: Choice,
     /// What was fitted on a part of the source; the source's head first.
     pub tried: Vec<Tried>,
+    /// Places of the source rows by which was judged; none of `tried` was fitted to them.
+    pub held: Vec<usize>,
     /// Methods that were not fitted, and why.
     pub left_out: Vec<(&'static str, String)>,
     /// The choice, fitted once more on all of the source.
@@ -122,5 +124,5 @@ pub fn auto(problem: &Problem<'_>, options: &AutoOptions) -> Result<Auto> {
     if choice.which.is_none() && choice.candidates.is_empty() && left_out.is_empty() {
         choice.why = format!("nothing was to be tried: {}", prescription.reason);
     }
-    Ok(Auto { prescription, choice, tried, left_out, adapted })
+    Ok(Auto { prescription, choice, tried, held, left_out, adapted })
 }
