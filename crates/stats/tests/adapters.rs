@@ -244,7 +244,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("gfk", "constant features"),
     ("gfk", "a constant target"),
     ("gfk", "a constant source"),
-    ("kmm", "far away"),
     ("sa", "constant features"),
     ("sa", "a constant target"),
     ("sa", "a constant source"),
@@ -294,4 +293,16 @@ fn unusable_input_is_refused_with_its_place() {
             Err(StatsError::NotFinite { row: 7, .. })
         ));
     }
+}
+
+#[test]
+fn weights_that_leave_too_few_samples_are_refused() {
+    let (x, y) = clouds(40, 4, 4, "source");
+    let far = moved(&x, 1e4, 0.0);
+    let problem = Problem::new(x.rows(), &y, 4, far.rows(), 0).unwrap().with_lambda(0.01);
+    let kmm = adapters::find("kmm").unwrap();
+    let refused = kmm.fit(&problem, &Options::default().with("box", 1000.0)).unwrap_err();
+    let expected = "`kmm` would rest on 1.0 of 40 source samples (effective number); the target is too far \
+                    from the source for weights";
+    assert_eq!(refused.to_string(), expected);
 }

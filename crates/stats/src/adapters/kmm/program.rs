@@ -156,16 +156,14 @@ impl<'a> Solver<'a> {
     /// Once more for what rounding left: the identity loses digits where `D` is small.
     fn solve(&self, b: &[f64]) -> Vec<f64> {
         let mut x = self.once(b);
-        for _ in 0..2 {
-            let image = self.factor.expand(&self.factor.project(&x));
-            let left: Vec<f64> = b
-                .iter()
-                .zip(image)
-                .zip(x.iter().zip(&self.inverse))
-                .map(|((b, image), (x, inverse))| b - image - x / inverse)
-                .collect();
-            x.iter_mut().zip(self.once(&left)).for_each(|(x, more)| *x += more);
-        }
+        let image = self.factor.expand(&self.factor.project(&x));
+        let left: Vec<f64> = b
+            .iter()
+            .zip(image)
+            .zip(x.iter().zip(&self.inverse))
+            .map(|((b, image), (x, inverse))| b - image - x / inverse)
+            .collect();
+        x.iter_mut().zip(self.once(&left)).for_each(|(x, more)| *x += more);
         x
     }
 }
