@@ -76,6 +76,7 @@ fn a_planted_gain_is_taken() {
 
 #[test]
 fn planted_harm_is_not() {
+    // Nearly half of the target's rows are moved into one class; alignment answers as often as before.
     let (found, [chosen, before, aligned]) = run(&side(400, 2, 0.0, 0.4));
     println!("{}: {before} to {chosen}, coral {aligned}", found.choice.why);
     assert!(aligned < before - 0.1, "the harm is not there: {aligned} and {before}");
@@ -247,10 +248,9 @@ fn shortlists_follow_the_prescription() {
         shortlist(&prescription).iter().map(|adapter| adapter.family).collect::<Vec<_>>()
     };
     assert!(of(Action::Nothing, &[]).is_empty() && of(Action::FineTune, &[]).is_empty());
-    assert!(of(Action::ReweightLabels, &[]).iter().all(|f| *f == Family::Labels));
-    let align = of(Action::AlignFeatures, &[]);
-    assert!(align.contains(&Family::Align) && !align.contains(&Family::Labels));
-    let both = of(Action::ReweightLabels, &[Action::AlignFeatures]);
-    assert!(both.contains(&Family::Align) && both.contains(&Family::Labels));
+    // Anything else has a turn of every family, what suits best first.
+    let (align, labels) = (of(Action::AlignFeatures, &[]), of(Action::ReweightLabels, &[]));
+    assert_eq!((align[0], labels[0]), (Family::Align, Family::Labels));
+    assert_eq!((align.len(), labels.len()), (adapters::all().len() - 1, adapters::all().len() - 1));
     assert!(ENSEMBLE.iter().all(|name| validators::find(name).is_some()));
 }

@@ -1,10 +1,9 @@
 //! Which adaptation to ship, decided without labels of the target, and whether any.
 //!
-//! Three gates stand before an adaptation. The kind of mismatch says which methods are tried ([`shortlist`]): a
-//! method that aligns features makes things worse where classes are only more or less frequent. What has collapsed is
-//! out ([`vetoes`]). Of the rest, [`choose`] takes the one that several validators put first, if most of them put it
-//! before the source's head as it is. [`auto`] does all of it on matrices; [`choose`] alone serves any model, a tuned
-//! network too.
+//! Three gates stand before an adaptation. Where no mismatch is found, nothing is tried, and its kind says what is
+//! tried first ([`shortlist`]). What has collapsed is out ([`vetoes`]). Of the rest, [`choose`] takes the one that
+//! several validators put first, if most of them put it before the source's head as it is. [`auto`] does all of it on
+//! matrices; [`choose`] alone serves any model, a tuned network too.
 
 mod auto;
 mod choice;
