@@ -34,6 +34,25 @@ pub(crate) fn finite(rows: Rows<'_>) -> Result<()> {
     }
 }
 
+/// Refuses two sides of different width, with fewer than two rows or with values that are not finite; the side is
+/// named.
+pub(crate) fn sides(source: Rows<'_>, target: Rows<'_>) -> Result<()> {
+    width(target, source.d())?;
+    for (what, rows) in [("source", source), ("target", target)] {
+        if rows.n() < 2 || rows.d() == 0 {
+            return Err(StatsError::Unusable(format!(
+                "expected at least 2 samples and 1 feature in the {what}, got {} × {}",
+                rows.n(),
+                rows.d()
+            )));
+        }
+        if let Err(StatsError::NotFinite { row, .. }) = finite(rows) {
+            return Err(StatsError::NotFinite { what, row });
+        }
+    }
+    Ok(())
+}
+
 /// Refuses rows of another width.
 pub(crate) fn width(rows: Rows<'_>, d: usize) -> Result<()> {
     if rows.d() == d {

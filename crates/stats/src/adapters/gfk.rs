@@ -18,7 +18,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
 
 const COMPONENTS: Setting = Setting {
     name: "components",
-    summary: "principal directions that are kept, at most half of the features; 95 % of the variance unless given",
+    summary: "principal directions that are kept, at most half of the features; unless given, as for `sa`",
     default: None,
     range: (1.0, 10_000.0),
     choices: &[5.0, 20.0, 60.0],

@@ -32,19 +32,7 @@ impl<'a> Problem<'a> {
         target: Rows<'a>,
         seed: u64,
     ) -> Result<Self> {
-        check::width(target, source.d())?;
-        for (what, rows) in [("source", source), ("target", target)] {
-            if rows.n() < 2 || rows.d() == 0 {
-                return Err(StatsError::Unusable(format!(
-                    "expected at least 2 samples and 1 feature in the {what}, got {} × {}",
-                    rows.n(),
-                    rows.d()
-                )));
-            }
-            if let Some(at) = rows.data().iter().position(|x| !x.is_finite()) {
-                return Err(StatsError::NotFinite { what, row: at / rows.d() });
-            }
-        }
+        check::sides(source, target)?;
         check::labelled(source, labels, n_classes)?;
         let (lambda, limit, head) = (None, Limit::default(), OnceLock::new());
         Ok(Self { source, labels, n_classes, target, seed, lambda, limit, head })

@@ -16,7 +16,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
 
 const COMPONENTS: Setting = Setting {
     name: "components",
-    summary: "principal directions that are kept; those that explain 95 % of either side's variance unless given",
+    summary: "principal directions that are kept; unless given, as many as have 0.7 of a feature's variance on either side",
     default: None,
     range: (1.0, 10_000.0),
     choices: &[10.0, 30.0, 100.0],

@@ -7,8 +7,10 @@ use crate::product::product;
 use crate::spectrum::spectrum;
 use crate::{Matrix, Result, Rows, StatsError, moments};
 
-/// Variance that the directions should explain, where nobody says how many there are to be.
-const EXPLAINED: f64 = 0.95;
+/// Variance, in a feature's, that a direction must have where nobody says how many there are to be (Jolliffe 1972,
+/// Discarding variables in a principal component analysis). Rows of 256 features that come from 64 had 65 such
+/// directions, and those behind 95 % of the variance, 189, cost subspace alignment 9 points of accuracy.
+const WORTH: f64 = 0.7;
 
 /// One side's features at mean 0 and variance 1, and their principal directions.
 pub(super) struct Subspace {
@@ -50,16 +52,9 @@ impl Subspace {
         Ok(Self { mean, inverse, values, directions })
     }
 
-    /// The first directions that explain 95 % of the variance.
+    /// How many directions have more variance than most of a feature's.
     pub fn enough(&self) -> usize {
-        let total: f64 = self.values.iter().sum();
-        let mut sum = 0.0;
-        let before = self.values.iter().take_while(|v| {
-            let more = sum < EXPLAINED * total;
-            sum += **v;
-            more
-        });
-        before.count()
+        self.values.iter().take_while(|v| **v > WORTH).count().max(1)
     }
 
     /// `Pᵀ Q` of the first `k` directions of both sides, `[k, k]`.

@@ -30,19 +30,7 @@ impl<'a> Pair<'a> {
     /// Sets of different width, fewer than two rows, no features, or a value that is not finite (the
     /// set and the row are named).
     pub fn new(source: Rows<'a>, target: Rows<'a>, options: Options) -> Result<Self> {
-        check::width(target, source.d())?;
-        for (what, rows) in [("source", source), ("target", target)] {
-            if rows.n() < 2 || rows.d() == 0 {
-                return Err(StatsError::Unusable(format!(
-                    "expected at least 2 samples and 1 feature in the {what}, got {} × {}",
-                    rows.n(),
-                    rows.d()
-                )));
-            }
-            if let Err(StatsError::NotFinite { row, .. }) = check::finite(rows) {
-                return Err(StatsError::NotFinite { what, row });
-            }
-        }
+        check::sides(source, target)?;
         let sets = [source, target];
         let cells = Cells::new([source.n(), target.n()], &options);
         let mut centre = vec![0.0; source.d()];
