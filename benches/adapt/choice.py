@@ -10,7 +10,7 @@ script goes on where it was stopped. `--only-sum` measures nothing.
 
 The rule of `auto` (validators, vetoes, thresholds) was chosen on simulated pairs with seeds 0 to 3, half of the rows
 and the nine adapters that there were then, and kept after a look at seeds 5 and 6: simulated figures flatter it, those
-of real pairs, which had no part in it, do not.
+of real pairs, which had no part in it, do not, but for the margins that validators must reach.
 """
 
 import argparse

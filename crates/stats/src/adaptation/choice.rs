@@ -11,6 +11,10 @@ use crate::{Result, StatsError};
 /// and whether each class looks the same on both sides.
 pub const ENSEMBLE: [&str; 5] = ["circular", "class-cluster", "entropy", "iwv", "joint"];
 
+/// By how much each of [`ENSEMBLE`] must put a model before the source's head to count: a point of accuracy, and as
+/// little in the others' units. Where classes form no clusters and answers hardly change, validators differ by noise.
+const MARGINS: [f64; ENSEMBLE.len()] = [0.01, 0.025, 0.01, 0.01, 0.005];
+
 /// Validators of [`ENSEMBLE`] that must put a model before the source's head: more than half.
 const MAJORITY: usize = ENSEMBLE.len() / 2 + 1;
 
@@ -37,7 +41,7 @@ pub struct Judged {
     pub vetoes: Vec<Veto>,
     /// Models that it leaves behind, summed over the validators that decide; a tie is a half. 0 where it is vetoed.
     pub points: f64,
-    /// Validators that decide and put it before the source's head.
+    /// Validators that decide and put it before the source's head by more than noise.
     pub ahead: usize,
 }
 
@@ -60,7 +64,7 @@ pub struct Choice {
 ///
 /// What [`vetoes`] speak against is out. Each validator of [`ENSEMBLE`] orders the rest together with the source's
 /// head; a model gets a point for each that it leaves behind (Borda's count). The one with most points is chosen if a
-/// majority of validators puts it before the source's head, which also wins ties.
+/// majority of validators puts it before the source's head by more than noise; that head also wins ties.
 ///
 /// # Errors
 /// Candidates that answer other rows or classes.
@@ -93,7 +97,7 @@ pub fn choose(source_only: &Evidence<'_>, candidates: &[Candidate<'_>]) -> Resul
         .map(|c| Ok(judge(&c.name, &c.evidence, vetoes(&c.evidence, source_only)?)))
         .collect::<Result<Vec<_>>>()?;
     let able: Vec<usize> = (0..judged.len()).filter(|&i| judged[i].vetoes.is_empty()).collect();
-    for name in ENSEMBLE {
+    for (name, margin) in ENSEMBLE.into_iter().zip(MARGINS) {
         let of = |one: &Judged| one.scores.get(name).copied().unwrap_or(f64::NEG_INFINITY);
         let base = of(&own);
         let scores: Vec<f64> = able.iter().map(|&i| of(&judged[i])).collect();
@@ -112,7 +116,7 @@ pub fn choose(source_only: &Evidence<'_>, candidates: &[Candidate<'_>]) -> Resul
             let others = scores.iter().enumerate().filter(|(other, _)| *other != place);
             judged[i].points += against(scores[place], base)
                 + others.map(|(_, &other)| against(scores[place], other)).sum::<f64>();
-            judged[i].ahead += usize::from(beats(scores[place], base));
+            judged[i].ahead += usize::from(beats(scores[place], base + margin));
         }
     }
     // The first of equals, in the order given.
