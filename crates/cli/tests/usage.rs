@@ -37,6 +37,8 @@ fn mistakes_are_told_in_two_lines() {
         "train photos --model efficientnet-lite-1",
         "check nowhere",
         "train photos --model nothing",
+        "adapt photos",
+        "adapt photos --target-domain b",
     ] {
         let ended = workshop.run(&format!("-q {line}"));
         assert!(ended.stdout.is_empty(), "{line}: {}", ended.stdout);

@@ -3,6 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::adapt::document::AdaptReport;
+use crate::documents::TrainReport;
+
 /// An error of this crate: what was expected, what came, where.
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
@@ -84,7 +87,7 @@ pub enum TransferError {
         /// What the test split gave.
         reached: f64,
         /// Everything that was measured.
-        report: Box<crate::documents::TrainReport>,
+        report: Box<Measured>,
     },
     /// The observer asked to stop; finished work is kept.
     #[error("stopped; what is finished is kept{}", run.as_deref().map(|r| format!(" in {}", r.display())).unwrap_or_default())]
@@ -95,6 +98,15 @@ pub enum TransferError {
     /// A mistake in this program.
     #[error("internal error: {0}")]
     Internal(String),
+}
+
+/// The document of a command whose figures were not what was required.
+#[derive(Debug, Clone)]
+pub enum Measured {
+    /// Of `train`, `eval` or `demo`.
+    Train(TrainReport),
+    /// Of `adapt`.
+    Adapt(AdaptReport),
 }
 
 fn needed(bytes: Option<u64>) -> String {

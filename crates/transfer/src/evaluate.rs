@@ -51,7 +51,7 @@ pub fn evaluate(plan: &EvalPlan, observer: &mut dyn Observer) -> Result<TrainRep
         command: "eval".into(),
         run: plan.run.clone(),
         seconds: watch.seconds(),
-        method: record.report.map_or_else(|| "probe".into(), |r| r.method),
+        method: record.outcome().0.unwrap_or("probe").into(),
         model: source.name.clone(),
         data: dataset.name,
         figures: evaluated.figures,

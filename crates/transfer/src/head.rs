@@ -130,7 +130,7 @@ pub fn fit_with(
 
 /// Rounds a linear head to the precision in which it is written, so that what is evaluated is what
 /// is exported.
-fn exported(head: Head) -> Head {
+pub fn exported(head: Head) -> Head {
     match head {
         Head::Linear(mut linear) => {
             for value in linear.weight.iter_mut().chain(&mut linear.bias) {

@@ -6,6 +6,7 @@
 #[cfg(test)]
 extern crate self as offshoot_transfer;
 
+pub mod adapt;
 pub mod align;
 pub mod cache;
 mod check;
@@ -66,7 +67,7 @@ pub use documents::{
     Baseline, CheckReport, DataProblem, DoctorReport, DryRun, Estimate, ExplainReport, Explanation,
     ExtractReport, Figures, PhaseEstimate, PredictReport, Prediction, TrainReport, TuningEstimate,
 };
-pub use error::TransferError;
+pub use error::{Measured, TransferError};
 pub use estimate::dry_run;
 pub use evaluate::evaluate;
 pub use explain::page::{explanation_page, loudest};

@@ -16,6 +16,12 @@ pub enum Phase {
     Adapt,
     /// Decoding, resizing and running the network.
     Extract,
+    /// Asking how source and target differ.
+    Compare,
+    /// Fitting methods of adaptation, one after the other.
+    Align,
+    /// Asking validators which of them to ship.
+    Choose,
     /// Fitting the head.
     Fit,
     /// Computing what is frozen, once for every sample.
@@ -51,6 +57,9 @@ impl Phase {
             Self::Load => "loading model",
             Self::Adapt => "adapting to texts",
             Self::Extract => "extracting features",
+            Self::Compare => "comparing sides",
+            Self::Align => "trying adaptations",
+            Self::Choose => "choosing",
             Self::Fit => "fitting head",
             Self::Cache => "computing the frozen part",
             Self::Finetune => "fine-tuning",

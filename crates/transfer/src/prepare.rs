@@ -114,18 +114,34 @@ pub fn tuning_val(dataset: &Dataset, test: f64) -> f64 {
 
 /// Reads, checks and splits the data of a run.
 pub fn prepare(plan: &TrainPlan, watch: &mut Watch<'_>) -> Result<Prepared> {
-    let TrainPlan { data, columns, seed, val, test, .. } = plan;
-    let mut dataset = watch.phase(Phase::Read, None, |watch| open(data, columns, watch))?;
+    let TrainPlan { data, columns, .. } = plan;
+    let dataset = watch.phase(Phase::Read, None, |watch| open(data, columns, watch))?;
+    prepare_read(plan, dataset, watch)
+}
+
+/// Lets the doctor look at every sample; refuses data of which too much cannot be read.
+pub fn doctor(dataset: &Dataset, watch: &mut Watch<'_>) -> Result<check::Findings> {
     let total = dataset.samples.len();
     let findings = watch.phase(Phase::Check, Some(total), |watch| {
-        let findings = check::examine(&dataset, true, watch)?;
+        let findings = check::examine(dataset, true, watch)?;
         for problem in &findings.problems {
             watch.log_line(&format!("{}: {}: {}", problem.kind, problem.path, problem.detail));
         }
         Ok(findings)
     })?;
     findings.refuse_if_too_many_unreadable(total)?;
-    let check::Findings { problems, duplicates, .. } = findings;
+    Ok(findings)
+}
+
+/// Checks and splits data that was read already.
+pub fn prepare_read(
+    plan: &TrainPlan,
+    mut dataset: Dataset,
+    watch: &mut Watch<'_>,
+) -> Result<Prepared> {
+    let TrainPlan { seed, val, test, .. } = plan;
+    let total = dataset.samples.len();
+    let check::Findings { problems, duplicates, .. } = doctor(&dataset, watch)?;
     let val = match (val, plan.method == Method::PROBE) {
         (Some(val), _) => *val,
         (None, true) => USUAL_VAL,

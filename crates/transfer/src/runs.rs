@@ -38,7 +38,7 @@ pub struct RunSummary {
     pub model: String,
     /// How it was transferred.
     pub method: Option<String>,
-    /// Test accuracy.
+    /// Test accuracy; of an adaptation, on the target's labels where it has any.
     pub accuracy: Option<f64>,
     /// 95 % interval.
     pub accuracy_ci: Option<[f64; 2]>,
@@ -64,14 +64,14 @@ pub struct Collected {
 }
 
 fn summary(folder: &RunFolder, record: RunRecord) -> RunSummary {
-    let figures = record.report.as_ref().map(|r| &r.figures);
+    let (method, figures) = record.outcome();
     RunSummary {
         name: folder.name(),
         run: folder.path().into(),
         state: record.state,
         seconds: record.usage.seconds,
         bytes: folder.bytes(),
-        method: record.report.as_ref().map(|r| r.method.clone()),
+        method: method.map(String::from),
         accuracy: figures.map(|f| f.accuracy),
         accuracy_ci: figures.map(|f| f.accuracy_ci),
         macro_f1: figures.map(|f| f.macro_f1),

@@ -5,8 +5,9 @@ use std::io::BufReader;
 use std::path::Path;
 
 use offshoot_transfer::report::{self, ReportData, words};
-use offshoot_transfer::{Figures, Result, TrainReport, TransferError};
+use offshoot_transfer::{Figures, Measured, Result, TrainReport, TransferError};
 
+use super::adapt;
 use crate::context::{Context, clean};
 use crate::table::{self, Align};
 
@@ -17,7 +18,10 @@ const PAGE_DATA: &str = "eval/report.json";
 pub fn judged(context: &Context, result: Result<TrainReport>) -> Result<()> {
     match &result {
         Ok(report) => show(context, report)?,
-        Err(TransferError::GateFailed { report, .. }) => show(context, report)?,
+        Err(TransferError::GateFailed { report, .. }) => match report.as_ref() {
+            Measured::Train(report) => show(context, report)?,
+            Measured::Adapt(report) => adapt::show(context, report)?,
+        },
         Err(_) => {}
     }
     result.map(|_| ())

@@ -1,5 +1,6 @@
 //! One file a command: its options, its help, what it prints.
 
+mod adapt;
 mod check;
 mod columns;
 mod completions;
@@ -42,6 +43,7 @@ pub enum Command {
     Rank(rank::Rank),
     Extract(extract::Extract),
     Shift(shift::Shift),
+    Adapt(Box<adapt::Adapt>),
     Train(Box<train::Train>),
     TransferReport(Box<transfer_report::TransferReportArgs>),
     Eval(eval::Eval),
@@ -64,6 +66,7 @@ impl Command {
             Self::Rank(rank) => rank.flags(),
             Self::Extract(extract) => extract.flags(),
             Self::Shift(shift) => shift.flags(),
+            Self::Adapt(adapt) => adapt.flags(),
             Self::Train(train) => train.flags(),
             Self::TransferReport(report) => report.flags(),
             Self::Eval(eval) => eval.flags(),
@@ -106,6 +109,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Command::Rank(rank) => rank.run(&context),
         Command::Extract(extract) => extract.run(&context),
         Command::Shift(shift) => shift.run(&context),
+        Command::Adapt(adapt) => adapt.run(&context),
         Command::Train(train) => train.run(&context),
         Command::TransferReport(report) => report.run(&context),
         Command::Eval(eval) => eval.run(&context),

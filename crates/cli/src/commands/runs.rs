@@ -2,13 +2,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use offshoot_transfer::Result;
+use offshoot_transfer::adapt as adaptation;
 use offshoot_transfer::report::words;
 use offshoot_transfer::run::record::RunState;
 use offshoot_transfer::runs::{self, RunSummary};
 use offshoot_transfer::transfer_report as reports;
 use serde::Serialize;
 
-use super::{figures, nearest, transfer_report};
+use super::{adapt, figures, nearest, transfer_report};
 use crate::context::{Context, clean};
 use crate::table::{self, Align};
 
@@ -91,6 +92,11 @@ impl Runs {
                     let report = reports::resume(&run, &mut observer)?;
                     drop(observer);
                     return transfer_report::show(context, &report);
+                }
+                if adaptation::is_adaptation(&run) {
+                    let report = adaptation::resume(&run, &mut observer);
+                    drop(observer);
+                    return adapt::judged(context, report);
                 }
                 figures::show(context, &runs::resume(&run, &mut observer)?)
             }

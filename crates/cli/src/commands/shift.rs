@@ -104,13 +104,17 @@ impl Shift {
     }
 }
 
-/// A run where there is one of that name or in that folder, else data.
 fn source(runs_dir: &Path, name: &str) -> ShiftSource {
-    let folders = [PathBuf::from(name), runs_dir.join(name)];
-    match folders.into_iter().find(|folder| folder.join("run.json").is_file()) {
+    match run_of(runs_dir, name) {
         Some(folder) => ShiftSource::Run(folder),
         None => ShiftSource::Data(name.into()),
     }
+}
+
+/// The run of that name or in that folder, where there is one; else it is data.
+pub fn run_of(runs_dir: &Path, name: &str) -> Option<PathBuf> {
+    let folders = [PathBuf::from(name), runs_dir.join(name)];
+    folders.into_iter().find(|folder| folder.join("run.json").is_file())
 }
 
 fn written(r: &ShiftReport) -> String {

@@ -7,7 +7,7 @@ mod answer;
 mod base64;
 pub mod data;
 mod page;
-mod plots;
+pub(crate) mod plots;
 pub(crate) mod svg;
 pub mod words;
 

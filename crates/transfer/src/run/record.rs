@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::documents::{Estimate, SCHEMA, TrainReport};
+use crate::adapt::document::AdaptReport;
+use crate::documents::{Estimate, Figures, SCHEMA, TrainReport};
 use crate::encoder::EncoderFacts;
 use crate::{Phase, machine};
 
@@ -100,7 +101,7 @@ pub struct RunRecord {
     pub name: String,
     /// How far it is.
     pub state: RunState,
-    /// `train` or `demo`.
+    /// `train`, `demo`, `adapt` or `transfer-report`.
     pub command: String,
     /// UTC, RFC 3339.
     pub created: String,
@@ -135,9 +136,26 @@ pub struct RunRecord {
     pub files: BTreeMap<String, String>,
     /// The document that the command printed.
     pub report: Option<TrainReport>,
+    /// The same, of a run that adapts to a target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adaptation: Option<AdaptReport>,
 }
 
 impl RunRecord {
+    /// Whether a classifier can be loaded from the run.
+    pub fn has_classifier(&self) -> bool {
+        self.report.is_some() || self.adaptation.is_some()
+    }
+
+    /// How its model was transferred, and figures of what it was judged on, where there are any.
+    pub fn outcome(&self) -> (Option<&str>, Option<&Figures>) {
+        match (&self.report, &self.adaptation) {
+            (Some(report), _) => (Some(&report.method), Some(&report.figures)),
+            (None, Some(report)) => (Some(&report.method), report.target_figures.as_ref()),
+            (None, None) => (None, None),
+        }
+    }
+
     /// Of a run that begins now.
     pub fn begun(
         name: String,
@@ -167,6 +185,7 @@ impl RunRecord {
             usage: Usage::default(),
             files: BTreeMap::new(),
             report: None,
+            adaptation: None,
         }
     }
 }

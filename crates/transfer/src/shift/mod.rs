@@ -6,7 +6,7 @@
 pub mod document;
 mod page;
 mod properties;
-mod sides;
+pub(crate) mod sides;
 mod words;
 
 use std::collections::BTreeMap;
@@ -23,6 +23,7 @@ use crate::plan::CachePlan;
 use crate::precision::Precision;
 use crate::watch::Watch;
 use crate::{Observer, Phase, Result, TransferError, durable};
+pub(crate) use words::sentence;
 pub use words::size as size_in_words;
 
 use document::{
@@ -134,7 +135,7 @@ pub fn shift(plan: &ShiftPlan, observer: &mut dyn Observer) -> Result<ShiftRepor
     report.target = side(&target, &of_target, &target_labels, findings.used[1]);
     report.properties = properties;
     report.warnings.clone_from(&watch.warnings);
-    report.sentence = words::sentence(&report);
+    report.sentence = sentence(&report);
     report.seconds = watch.seconds();
     if let Some(path) = &plan.out {
         durable::write(path, page::render(&report)?.as_bytes())?;
@@ -157,7 +158,7 @@ fn readable<'d>(
 }
 
 /// The findings, with names for classes; what is not in them is left empty.
-fn document(found: &Findings, classes: &[String]) -> ShiftReport {
+pub(crate) fn document(found: &Findings, classes: &[String]) -> ShiftReport {
     let name = |class: usize| classes.get(class).cloned().unwrap_or_else(|| class.to_string());
     let known = |value: f64| Some(value).filter(|v| v.is_finite());
     let labels = found.labels.as_ref();

@@ -45,6 +45,9 @@ pub fn redraw(run: &Path) -> Result<PathBuf> {
     if record.command == crate::transfer_report::COMMAND {
         return crate::transfer_report::redraw(run);
     }
+    if record.command == crate::adapt::COMMAND {
+        return crate::adapt::redraw(run);
+    }
     let path = folder.file(DATA);
     if !path.is_file() {
         let name = folder.name();

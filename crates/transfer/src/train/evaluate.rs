@@ -11,7 +11,7 @@ use crate::guard::Guard;
 use crate::trained::Trained;
 use crate::trust::PROMISED;
 use crate::trust::document::{AlarmFigures, SetFigures};
-use crate::{Result, TransferError, figures};
+use crate::{Result, TransferError, error, figures};
 
 /// Highest-is-best metrics first, then lowest-is-best.
 const HIGHER: [&str; 2] = ["accuracy", "macro_f1"];
@@ -143,7 +143,7 @@ pub fn require(require: &BTreeMap<String, f64>, report: &TrainReport) -> Result<
             metric: format!("{NO_HARM}: a negative-transfer gap of at most"),
             required: 0.0,
             reached: guard.nt_gap.map_or(f64::NAN, |gap| gap.value),
-            report: Box::new(report.clone()),
+            report: Box::new(error::Measured::Train(report.clone())),
         });
     }
     for (metric, &required) in require {
@@ -158,7 +158,7 @@ pub fn require(require: &BTreeMap<String, f64>, report: &TrainReport) -> Result<
                 metric: metric.clone(),
                 required,
                 reached,
-                report: Box::new(report.clone()),
+                report: Box::new(error::Measured::Train(report.clone())),
             });
         }
     }

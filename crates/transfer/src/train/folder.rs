@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
+use offshoot_data::Dataset;
 use offshoot_stats::calibrate::reliability;
 use offshoot_stats::metrics::Confusion;
 
 use crate::digest::Sha;
-use crate::documents::TrainReport;
+use crate::documents::{DataProblem, TrainReport};
 use crate::durable::Lines;
 use crate::extract::Extraction;
 use crate::monitor::{History, line, tensorboard};
@@ -22,7 +23,7 @@ use super::baselines::Measured;
 use super::evaluate::Evaluated;
 use super::probe::Probe;
 
-const MANIFEST: &str = "data/manifest.csv";
+pub const MANIFEST: &str = "data/manifest.csv";
 /// One line for each thing that training told.
 pub const METRICS: &str = "metrics.jsonl";
 /// TensorBoard looks for names of this form; the last part is usually the machine's name, which is
@@ -44,29 +45,39 @@ pub struct Everything<'a> {
 
 /// Writes `data/`.
 pub fn write_data(folder: &RunFolder, prepared: &Prepared, extraction: &Extraction) -> Result<()> {
-    let dataset = &prepared.dataset;
-    let class = |label: Option<u32>| {
-        label.and_then(|l| dataset.classes.get(l as usize)).cloned().unwrap_or_default()
-    };
-    let rows = dataset.samples.iter().zip(&extraction.keys).map(|(s, key)| {
-        [
-            s.id.clone(),
-            class(s.label),
-            s.split.map(split_name).unwrap_or_default().to_string(),
-            s.domain.clone().unwrap_or_default(),
-            s.group.clone().unwrap_or_default(),
-            key.as_ref().map(Sha::to_string).unwrap_or_default(),
-        ]
+    write_sides(folder, &[(&prepared.dataset, extraction)], &prepared.problems)
+}
+
+/// Writes `data/` of one data set, or of several with the same classes.
+pub fn write_sides(
+    folder: &RunFolder,
+    sides: &[(&Dataset, &Extraction)],
+    problems: &[DataProblem],
+) -> Result<()> {
+    let rows = sides.iter().flat_map(|(dataset, extraction)| {
+        let class = |label: Option<u32>| {
+            label.and_then(|l| dataset.classes.get(l as usize)).cloned().unwrap_or_default()
+        };
+        dataset.samples.iter().zip(&extraction.keys).map(move |(s, key)| {
+            [
+                s.id.clone(),
+                class(s.label),
+                s.split.map(split_name).unwrap_or_default().to_string(),
+                s.domain.clone().unwrap_or_default(),
+                s.group.clone().unwrap_or_default(),
+                key.as_ref().map(Sha::to_string).unwrap_or_default(),
+            ]
+        })
     });
     let header = ["path", "label", "split", "domain", "group", "sha256"];
     folder.write(MANIFEST, &table::csv(&header, rows)?)?;
-    let problems = prepared
-        .problems
+    let problems = problems
         .iter()
         .map(|p| [p.path.clone(), p.kind.clone(), p.severity.clone(), p.detail.clone()]);
     let header = ["path", "kind", "severity", "detail"];
     folder.write("data/problems.csv", &table::csv(&header, problems)?)?;
-    folder.write_json("data/classes.json", &dataset.classes)
+    let classes = sides.first().map(|(dataset, _)| dataset.classes.as_slice());
+    folder.write_json("data/classes.json", &classes.unwrap_or_default())
 }
 
 /// Writes `eval/`, `export/`, the report and `run.json`. Returns the finished document.
@@ -106,7 +117,7 @@ pub fn write_results(
     Ok(report)
 }
 
-fn finish_record(folder: &RunFolder, record: &mut RunRecord, watch: &Watch<'_>) {
+pub fn finish_record(folder: &RunFolder, record: &mut RunRecord, watch: &Watch<'_>) {
     record.phases.clone_from(&watch.phases);
     record.usage = Usage {
         memory_bytes: machine::peak_resident_bytes(),
@@ -141,7 +152,21 @@ pub fn write_eval(
     let header =
         ["path", "label", "predicted", "probability", "label_probability", "correct", "distance"];
     folder.write("eval/predictions.csv", &table::csv(&header, predictions)?)?;
+    write_judged(folder, classes, evaluated)?;
+    folder.write_json(
+        "eval/metrics.json",
+        &serde_json::json!({
+            "test": report.figures,
+            "baselines": report.baselines,
+            "domains": report.domains,
+            "guard": report.guard,
+        }),
+    )
+}
 
+/// Who is taken for whom, and how far confidence can be trusted.
+pub fn write_judged(folder: &RunFolder, classes: &[String], evaluated: &Evaluated) -> Result<()> {
+    let name = |label: usize| classes.get(label).cloned().unwrap_or_default();
     let confusion = Confusion::of(&evaluated.probabilities, &evaluated.labels);
     let header: Vec<String> = std::iter::once("label \\ predicted".into())
         .chain(classes.iter().map(|c| table::neutral(c)))
@@ -158,16 +183,7 @@ pub fn write_eval(
         [b.count.to_string(), format!("{:.6}", b.confidence), format!("{:.6}", b.accuracy)]
     });
     let header = ["samples", "mean_confidence", "accuracy"];
-    folder.write("eval/calibration.csv", &table::csv(&header, rows)?)?;
-    folder.write_json(
-        "eval/metrics.json",
-        &serde_json::json!({
-            "test": report.figures,
-            "baselines": report.baselines,
-            "domains": report.domains,
-            "guard": report.guard,
-        }),
-    )
+    folder.write("eval/calibration.csv", &table::csv(&header, rows)?)
 }
 
 /// The whole of `metrics.jsonl`: what tuning told is there already and stays where it is.

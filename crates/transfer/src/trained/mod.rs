@@ -187,7 +187,7 @@ impl Trained {
         folder: &RunFolder,
         record: &crate::run::record::RunRecord,
     ) -> Result<(Self, Source)> {
-        if record.report.is_none() {
+        if !record.has_classifier() {
             return Err(TransferError::usage(
                 format!("run `{}` is not complete", record.name),
                 format!("`offshoot runs resume {}` goes on with it", record.name),

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot make its data fails")]
 
+mod adapt;
 mod adaptation;
 mod data;
 mod distillation;

@@ -9,11 +9,11 @@ use super::super::words::{counted, percent, shortened};
 const MOST_COLOURS: usize = 10;
 /// A file with more becomes slow to open; every k-th is shown.
 const MOST_POINTS: usize = 3000;
-const WIDTH: f64 = 440.0;
-const HEIGHT: f64 = 360.0;
+pub const WIDTH: f64 = 440.0;
+pub const HEIGHT: f64 = 360.0;
 const MARGIN: f64 = 10.0;
-const COLUMNS: usize = 3;
-const LEGEND_ROW: f64 = 20.0;
+pub const COLUMNS: usize = 3;
+pub const LEGEND_ROW: f64 = 20.0;
 
 pub fn draw(map: &FeatureMap, classes: &[ClassFigures]) -> Option<Drawing> {
     let finite = |p: &&MapPoint| p.x.is_finite() && p.y.is_finite();
@@ -96,7 +96,7 @@ pub fn draw(map: &FeatureMap, classes: &[ClassFigures]) -> Option<Drawing> {
 }
 
 /// Classes that get a colour: all, or where there are too many those with most wrong answers.
-fn coloured(points: &[&MapPoint], n: usize) -> Vec<usize> {
+pub fn coloured(points: &[&MapPoint], n: usize) -> Vec<usize> {
     if n <= MOST_COLOURS {
         return (0..n).collect();
     }
@@ -115,7 +115,7 @@ fn coloured(points: &[&MapPoint], n: usize) -> Vec<usize> {
 }
 
 /// Keeps the aspect ratio, because distances are what the map shows.
-fn scale(points: &[&MapPoint]) -> impl Fn(&MapPoint) -> (f64, f64) {
+pub fn scale(points: &[&MapPoint]) -> impl Fn(&MapPoint) -> (f64, f64) {
     let range = |of: fn(&MapPoint) -> f32| {
         let values = points.iter().map(|p| f64::from(of(p)));
         let (low, high) =
@@ -134,7 +134,13 @@ fn scale(points: &[&MapPoint]) -> impl Fn(&MapPoint) -> (f64, f64) {
 }
 
 /// Shapes repeat after four, colours do not.
-fn mark(drawing: &mut Drawing, class: &str, colour: Option<usize>, (x, y): (f64, f64), tip: &str) {
+pub fn mark(
+    drawing: &mut Drawing,
+    class: &str,
+    colour: Option<usize>,
+    (x, y): (f64, f64),
+    tip: &str,
+) {
     let path = |d: [(f64, f64); 4]| {
         let [a, b, c, e] = d.map(|(dx, dy)| format!("{:.1} {:.1}", x + dx, y + dy));
         format!("M{a}L{b}L{c}L{e}Z")

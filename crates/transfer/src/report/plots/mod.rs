@@ -2,7 +2,7 @@
 
 mod accuracy;
 mod confusion;
-mod feature_map;
+pub mod feature_map;
 mod guard;
 mod learning;
 mod lengths;

@@ -1,0 +1,226 @@
+//! Everything that might be shipped: fitted, and asked about both sides.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use offshoot_data::Split;
+use offshoot_stats::adapters::{Adapted, Adapter, Family, Options, Problem};
+use offshoot_stats::heads::{Head, Limit, Linear};
+use offshoot_stats::validators::Evidence;
+use offshoot_stats::{Matrix, Probabilities, Rows};
+
+use super::course::Features;
+use super::sides::Sides;
+use crate::extract::Extraction;
+use crate::source::Source;
+use crate::trust::calibrate::Labelled;
+use crate::{Result, TransferError};
+
+/// Feature rows of both sides in one network, gathered once.
+pub struct Matrices {
+    /// What methods are fitted to.
+    pub train: Labelled,
+    /// What the choice is made on.
+    pub val: Labelled,
+    /// Target samples that are adapted to, without labels.
+    pub target: Matrix,
+}
+
+impl Matrices {
+    /// `target` are the readable samples that are adapted to.
+    pub fn gather(
+        sides: &Sides,
+        of_source: &Extraction,
+        of_target: &Extraction,
+        target: &[usize],
+    ) -> Result<Self> {
+        let samples = &sides.prepared.dataset.samples;
+        let labelled = |split: Split| -> Result<Labelled> {
+            let places = sides.prepared.of(split);
+            let labels = places.iter().filter_map(|&i| samples[i].label).collect();
+            Ok(Labelled { rows: of_source.gather(&places)?, labels })
+        };
+        let [train, val] = [labelled(Split::Train)?, labelled(Split::Val)?];
+        Ok(Self { train, val, target: of_target.gather(target)? })
+    }
+
+    /// Training and validation rows together.
+    pub fn both(&self) -> Result<Labelled> {
+        let (train, val) = (self.train.rows.rows(), self.val.rows.rows());
+        let data = [train.data(), val.data()].concat();
+        let rows = Matrix::new(train.n() + val.n(), train.d(), data)
+            .ok_or_else(|| TransferError::Internal("source rows of two widths".into()))?;
+        Ok(Labelled { rows, labels: [self.train.labels.as_slice(), &self.val.labels].concat() })
+    }
+}
+
+/// How a candidate came about.
+pub enum Made {
+    /// By a method on the features that there are.
+    Shallow { adapter: &'static Adapter, adapted: Box<Adapted> },
+    /// By tuning the network, whose features are others.
+    Network(Box<Tuned>),
+}
+
+/// A tuned network and its features of both sides.
+pub struct Tuned {
+    pub source: Source,
+    pub of_source: Extraction,
+    pub of_target: Extraction,
+}
+
+/// A fitted method and what it says of both sides.
+pub struct Candidate {
+    pub name: String,
+    pub summary: String,
+    pub made: Made,
+    /// On raw source features of its network.
+    pub of_source: Head,
+    /// On raw target features of its network.
+    pub of_target: Head,
+    /// Answers for held-out source samples.
+    pub source: Probabilities,
+    /// Answers for target samples.
+    pub target: Probabilities,
+    /// What its last layer sees of them.
+    rows: [Matrix; 2],
+    pub facts: BTreeMap<String, f64>,
+    pub seconds: f64,
+}
+
+impl Candidate {
+    /// Fits a shallow method and asks it. `lambda` is that of the source's head.
+    pub fn shallow(
+        adapter: &'static Adapter,
+        matrices: &Matrices,
+        n_classes: usize,
+        lambda: Option<f64>,
+        seed: u64,
+        limit: Limit,
+    ) -> Result<Self> {
+        let begun = Instant::now();
+        let Matrices { train, val, target } = matrices;
+        let adapted = fit(adapter, train, n_classes, target.rows(), lambda, seed, limit)?;
+        let (of_source, of_target) = (adapted.of_source(), adapted.of_target());
+        let (source, said) =
+            (of_source.predict(val.rows.rows())?, of_target.predict(target.rows())?);
+        let rows = [adapted.source.apply(val.rows.rows())?, adapted.target.apply(target.rows())?];
+        let facts = adapted.facts.clone();
+        Ok(Self {
+            name: adapter.name.into(),
+            summary: adapter.summary.into(),
+            made: Made::Shallow { adapter, adapted: Box::new(adapted) },
+            of_source,
+            of_target,
+            source,
+            target: said,
+            rows,
+            facts,
+            seconds: begun.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// A tuned network with its head, asked about the samples that others are asked about.
+    pub fn network(
+        name: &str,
+        tuned: Tuned,
+        head: Linear,
+        facts: BTreeMap<String, f64>,
+        seconds: f64,
+        sides: &Sides,
+        features: &Features,
+    ) -> Result<Self> {
+        let val = tuned.of_source.gather(&sides.prepared.of(Split::Val))?;
+        let target = tuned.of_target.gather(&features.adapting)?;
+        let head = Head::Linear(head);
+        let summary = crate::align::all().iter().find(|term| term.name == name).map_or_else(
+            || "the network is tuned with several terms of alignment".to_string(),
+            |term| term.summary.to_string(),
+        );
+        Ok(Self {
+            name: name.into(),
+            summary,
+            source: head.predict(val.rows())?,
+            target: head.predict(target.rows())?,
+            rows: [val, target],
+            of_source: head.clone(),
+            of_target: head,
+            made: Made::Network(Box::new(tuned)),
+            facts,
+            seconds,
+        })
+    }
+
+    /// The network and the features of both sides on which its heads work.
+    pub fn place<'a>(
+        &'a self,
+        features: &'a Features,
+    ) -> (&'a Source, &'a Extraction, &'a Extraction) {
+        match &self.made {
+            Made::Network(tuned) => (&tuned.source, &tuned.of_source, &tuned.of_target),
+            Made::Shallow { .. } => (&features.source, &features.of_source, &features.of_target),
+        }
+    }
+
+    /// The strength of its head, where it has one.
+    pub fn lambda(&self) -> Option<f64> {
+        self.facts.get("lambda").copied()
+    }
+
+    /// `nothing`, `align`, `reweight`, `labels`, `transport` or `network`.
+    pub fn family(&self) -> &'static str {
+        match &self.made {
+            Made::Network(_) => "network",
+            Made::Shallow { adapter, .. } => match adapter.family {
+                Family::Nothing => "nothing",
+                Family::Align => "align",
+                Family::Reweight => "reweight",
+                Family::Labels => "labels",
+                Family::Transport => "transport",
+            },
+        }
+    }
+
+    /// What validators and vetoes look at. `ratio` is the density ratio of the held-out source samples in the
+    /// features that all candidates begin with, so that all are weighed alike.
+    pub fn evidence<'a>(
+        &'a self,
+        labels: &'a [u32],
+        ratio: &'a [f64],
+        seed: u64,
+    ) -> Result<Evidence<'a>> {
+        let rows = self.rows.each_ref().map(Matrix::rows);
+        let evidence = Evidence::new(&self.source, labels, &self.target, rows, seed)?;
+        Ok(evidence.with_ratio(ratio)?)
+    }
+
+    /// Share of rows that get another answer than from `other`.
+    pub fn changed(&self, other: &Probabilities) -> f64 {
+        changed(&self.target, other)
+    }
+}
+
+/// Fits a method to these rows.
+pub fn fit(
+    adapter: &Adapter,
+    source: &Labelled,
+    n_classes: usize,
+    target: Rows<'_>,
+    lambda: Option<f64>,
+    seed: u64,
+    limit: Limit,
+) -> Result<Adapted> {
+    let problem = Problem::new(source.rows.rows(), &source.labels, n_classes, target, seed)?;
+    let problem = problem.with_limit(limit);
+    let problem = match lambda {
+        Some(lambda) => problem.with_lambda(lambda),
+        None => problem,
+    };
+    Ok(adapter.fit(&problem, &Options::default())?)
+}
+
+/// Share of rows whose most probable class differs.
+pub fn changed(a: &Probabilities, b: &Probabilities) -> f64 {
+    let differ = (0..a.n().min(b.n())).filter(|&i| a.predicted(i) != b.predicted(i)).count();
+    differ as f64 / a.n().max(1) as f64
+}

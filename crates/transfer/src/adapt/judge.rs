@@ -1,0 +1,98 @@
+//! The target's labels, looked at once everything has been chosen.
+
+use offshoot_stats::{Probabilities, metrics};
+
+use super::course::{Features, Outcome, home_samples};
+use super::sides::Sides;
+use crate::documents::Figures;
+use crate::extract::Extraction;
+use crate::guard::document::{ClassGap, Gap};
+use crate::guard::gap::{by_class, gap};
+use crate::train::evaluate::{Evaluated, evaluate};
+use crate::trained::Trained;
+use crate::{Result, figures};
+
+/// What the target's labels say.
+pub struct Judged {
+    /// Of what is shipped.
+    pub shipped: Evaluated,
+    /// Of the source's classifier as it is.
+    pub source_only: Evaluated,
+    /// Error of the first minus error of the second.
+    pub gap: Gap,
+    pub by_class: Vec<ClassGap>,
+    /// Accuracy of every candidate, as it was when the choice was made.
+    pub candidates: Vec<f64>,
+    /// Of the run's own classifier.
+    pub run: Option<f64>,
+}
+
+/// Judges by the target's labels; `None` where none is known.
+pub fn judge(sides: &Sides, outcome: &Outcome, seed: u64) -> Result<Option<Judged>> {
+    let Features { of_target, judging, .. } = &outcome.features;
+    if judging.is_empty() {
+        return Ok(None);
+    }
+    let dataset = &sides.target.dataset;
+    let of = |trained, rows| evaluate(trained, dataset, rows, judging.clone(), seed);
+    let shipped = of(&outcome.shipped.trained, outcome.place().2)?;
+    let source_only = of(&outcome.source_only.trained, of_target)?;
+    let labels = &shipped.labels;
+    let [with, without] = [&shipped, &source_only].map(|e| &e.probabilities);
+    let accuracy = |said: &Probabilities| share_right(said, labels);
+    let candidates = outcome
+        .candidates
+        .iter()
+        .map(|candidate| {
+            let rows = candidate.place(&outcome.features).2.gather(judging)?;
+            Ok(accuracy(&candidate.of_target.predict(rows.rows())?))
+        })
+        .collect::<Result<Vec<f64>>>()?;
+    let run = match &outcome.own {
+        Some(own) => Some(accuracy(&own.head.predict(of_target.gather(judging)?.rows())?)),
+        None => None,
+    };
+    Ok(Some(Judged {
+        gap: gap(with, without, labels, seed)?,
+        by_class: by_class(with, without, labels, &dataset.classes, seed)?,
+        candidates,
+        run,
+        shipped,
+        source_only,
+    }))
+}
+
+/// Figures of what is shipped on source samples that took no part; `None` without any.
+pub fn at_home(sides: &Sides, outcome: &Outcome, seed: u64) -> Result<Option<Figures>> {
+    let samples = home_samples(sides);
+    if samples.is_empty() {
+        return Ok(None);
+    }
+    let rows = outcome.place().1.gather(&samples)?;
+    let dataset = &sides.prepared.dataset;
+    let labels: Vec<u32> = samples.iter().filter_map(|&i| dataset.samples[i].label).collect();
+    let said = outcome.shipped.answers_at_home(&rows)?;
+    figures::figures(&said, &labels, seed).map(Some)
+}
+
+/// Calibrated answers of what is shipped and of the source's classifier for these target samples.
+pub fn answers(outcome: &Outcome, samples: &[usize]) -> Result<[Probabilities; 2]> {
+    let of = |trained: &Trained, rows: &Extraction| -> Result<Probabilities> {
+        trained.probabilities(rows.gather(samples)?.rows())
+    };
+    Ok([
+        of(&outcome.shipped.trained, outcome.place().2)?,
+        of(&outcome.source_only.trained, &outcome.features.of_target)?,
+    ])
+}
+
+/// Recall of every class; `None` where it has no sample.
+pub fn recalls(evaluated: &Evaluated) -> Vec<Option<f64>> {
+    let confusion = metrics::Confusion::of(&evaluated.probabilities, &evaluated.labels);
+    confusion.by_class().into_iter().map(|f| (f.support > 0).then_some(f.recall)).collect()
+}
+
+fn share_right(said: &Probabilities, labels: &[u32]) -> f64 {
+    let right = labels.iter().enumerate().filter(|&(i, &y)| said.predicted(i) == y).count();
+    right as f64 / labels.len().max(1) as f64
+}

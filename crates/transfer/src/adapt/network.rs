@@ -1,0 +1,156 @@
+//! Candidates whose network learns, too: tuned with a term of alignment ([`crate::align`]).
+
+use std::time::Instant;
+
+use offshoot_data::Sample;
+use offshoot_stats::adaptation;
+use offshoot_stats::adapters::Family;
+use offshoot_stats::heads::Head;
+use offshoot_stats::shift::Prescription;
+
+use super::candidate::{Candidate, Tuned};
+use super::course::{Features, TRYING};
+use super::document::LeftOut;
+use super::method::tunes;
+use super::mismatch::Found;
+use super::plan::AdaptPlan;
+use super::sides::Sides;
+use crate::align::{self, Start};
+use crate::cache::Cache;
+use crate::extract::{Extraction, extract};
+use crate::run::RunFolder;
+use crate::watch::Watch;
+use crate::{Phase, Result, TransferError, precision, source};
+
+/// Terms that `auto` tries where it has time, the cheapest and surest first.
+pub const SHORT: [&str; 3] = ["mcc", "deep-coral", "dann"];
+
+/// Seconds below which no network is tuned.
+const LEAST_SECONDS: f64 = 5.0;
+
+/// Tunes the network by the terms that are asked for, or that there is time for.
+pub fn try_all(
+    place: (&RunFolder, &AdaptPlan, &Cache),
+    sides: &Sides,
+    features: &Features,
+    found: &Found,
+    candidates: &mut Vec<Candidate>,
+    left_out: &mut Vec<LeftOut>,
+    watch: &mut Watch<'_>,
+) -> Result<()> {
+    let plan = place.1;
+    let terms = match (plan.is_auto(), tunes(&plan.method)) {
+        (true, _) => shortlist(plan, features, &found.prescribed),
+        (false, true) => vec![plan.method.as_str()],
+        _ => return Ok(()),
+    };
+    if !plan.is_auto() && features.source.network.is_none() {
+        return Err(TransferError::usage(
+            format!("`{}` tunes a network, and there is none", plan.method),
+            "other methods work on features as they are: `coral`, `ot` or `auto`",
+        ));
+    }
+    let mut left = terms.len() as f64;
+    for term in terms {
+        // What is left is divided evenly among those that are still to come.
+        let seconds = plan.time.map(|time| (TRYING * time - watch.spent()) / left);
+        left -= 1.0;
+        if seconds.is_some_and(|seconds| seconds < LEAST_SECONDS) {
+            left_out.push(LeftOut { name: term.into(), reason: "out of time".into() });
+            continue;
+        }
+        let tuned = watch.phase(Phase::Finetune, None, |watch| {
+            tune(term, place, sides, features, &candidates[0], seconds, watch)
+        });
+        match tuned {
+            Ok(tuned) if tuned.is_empty() => {
+                let reason = "nothing was learnt in its time".into();
+                left_out.push(LeftOut { name: term.into(), reason });
+            }
+            Ok(tuned) => candidates.extend(tuned),
+            // A network that diverges or has no time is no reason to end; the others still stand.
+            Err(
+                error @ (TransferError::Diverged(_)
+                | TransferError::TooLittleTime { .. }
+                | TransferError::Stats(_)),
+            ) => left_out.push(LeftOut { name: term.into(), reason: error.to_string() }),
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(())
+}
+
+/// Tunes the network with `terms` and asks every state that this leaves about both sides.
+fn tune(
+    terms: &str,
+    place: (&RunFolder, &AdaptPlan, &Cache),
+    sides: &Sides,
+    features: &Features,
+    base: &Candidate,
+    seconds: Option<f64>,
+    watch: &mut Watch<'_>,
+) -> Result<Vec<Candidate>> {
+    let (folder, plan, cache) = place;
+    let Head::Linear(head) = &base.of_source else {
+        return Err(TransferError::Internal("the source's head is not linear".into()));
+    };
+    let begun = Instant::now();
+    let inside: String =
+        terms.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let folder = folder.within(&format!("adapt/{inside}"))?;
+    let all = sides.target.unlabelled();
+    let target: Vec<Sample> = features.adapting.iter().map(|&i| all[i].clone()).collect();
+    let part = features.of_target.part(&features.source, cache, &features.adapting)?;
+    let start = Start {
+        folder: &folder,
+        plan: &plan.training,
+        prepared: &sides.prepared,
+        target: &target,
+        source: &features.source,
+        cache,
+        of_source: &features.of_source,
+        of_target: part.as_ref().unwrap_or(&features.of_target),
+        head,
+        seconds,
+    };
+    let mut candidates = Vec::new();
+    let (batch, samples) = (plan.training.batch, &sides.prepared.dataset.samples);
+    for state in align::tune(terms, &start, watch)? {
+        let mut network = source::tuned(&features.source, state.params)?;
+        precision::settle(&mut network, plan.training.precision, samples, watch)?;
+        // Nobody else will ask for the features of these weights.
+        let own = Cache::temporary()?;
+        let mut rows = |samples: &[Sample]| -> Result<Extraction> {
+            extract(samples, &network, &own, batch, Phase::Extract, watch)
+        };
+        let (of_source, of_target) = (rows(samples)?, rows(&all)?);
+        let alike = of_source.readable() == features.of_source.readable()
+            && of_target.readable() == features.of_target.readable();
+        if !alike {
+            return Err(TransferError::BadData(
+                "files changed while the run worked on them".into(),
+            ));
+        }
+        let mut facts = state.facts;
+        facts.insert("updates".into(), state.updates as f64);
+        let tuned = Tuned { source: network, of_source, of_target };
+        let seconds = begun.elapsed().as_secs_f64();
+        candidates
+            .push(Candidate::network(terms, tuned, state.head, facts, seconds, sides, features)?);
+    }
+    Ok(candidates)
+}
+
+/// Which terms `auto` tries: none without a time that allows it, or where no network could learn.
+fn shortlist(
+    plan: &AdaptPlan,
+    features: &Features,
+    prescription: &Prescription,
+) -> Vec<&'static str> {
+    let aligned =
+        adaptation::shortlist(prescription).iter().any(|adapter| adapter.family == Family::Align);
+    match aligned && plan.time.is_some() && features.source.network.is_some() {
+        true => SHORT.to_vec(),
+        false => Vec::new(),
+    }
+}

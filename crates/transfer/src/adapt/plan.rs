@@ -1,0 +1,108 @@
+//! What a user asks of `adapt`, as data; also `plan.toml` of its folder.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::method::{AUTO, check_method};
+use crate::plan::TrainPlan;
+use crate::train::{absolute, check_plan};
+use crate::{Result, TransferError};
+
+/// Share of the source's samples on which the choice is made, where the data names no validation split.
+pub const VAL: f64 = 0.2;
+/// Share of the source's samples that only say how right the classifier is at home.
+pub const TEST: f64 = 0.1;
+
+/// Of [`AdaptPlan::require`]: by how much accuracy must exceed that of the source's classifier.
+pub const GAIN: &str = "gain";
+/// Of [`AdaptPlan::require`]: what is shipped is not worse than the source's classifier, beyond chance.
+pub const NO_HARM: &str = crate::train::evaluate::NO_HARM;
+const HIGHER: [&str; 3] = ["accuracy", "macro_f1", GAIN];
+const LOWER: [&str; 2] = ["log_loss", "ece"];
+
+/// `offshoot adapt`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdaptPlan {
+    /// A finished run whose network and data are the source; `None` where [`TrainPlan::data`] of `training` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_run: Option<PathBuf>,
+    /// Data of the target; `None` where the source's own data holds it as a domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<PathBuf>,
+    /// The domain of the source's data that is the target; all others are the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_domain: Option<String>,
+    /// `auto`, or the name of a method.
+    pub method: String,
+    /// Seconds after which no further candidate is begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<f64>,
+    /// Lowest acceptable figures on the target's labels by name (`accuracy`, `macro_f1`, `gain`), or highest
+    /// (`log_loss`, `ece`), or `no-harm`.
+    #[serde(default)]
+    pub require: BTreeMap<String, f64>,
+    /// The source's data and network, and how networks are tuned.
+    pub training: TrainPlan,
+}
+
+impl AdaptPlan {
+    /// Refuses a plan that cannot be carried out, before any work.
+    ///
+    /// # Errors
+    /// Wrong usage.
+    pub fn check(&self) -> Result<()> {
+        check_plan(&self.training)?;
+        check_method(&self.method)?;
+        match (&self.target, &self.target_domain) {
+            (None, None) => Err(TransferError::usage(
+                "no target: neither `--target` nor `--target-domain` is given",
+                "`--target DATA`, or `--target-domain NAME` where the data names domains",
+            )),
+            (Some(_), Some(_)) => Err(TransferError::usage(
+                "both `--target` and `--target-domain` are given",
+                "`--target DATA` for data of its own, `--target-domain NAME` for a domain of the source's data",
+            )),
+            _ if self.source_run.is_some() && self.target_domain.is_some() => {
+                Err(TransferError::usage(
+                    "`--target-domain` takes a domain of the source's data, and the source is a run",
+                    "name the data itself, or `--target DATA`",
+                ))
+            }
+            _ => self.check_required(),
+        }
+    }
+
+    fn check_required(&self) -> Result<()> {
+        let known = [&HIGHER[..], &LOWER, &[NO_HARM]].concat();
+        match self.require.keys().find(|key| !known.contains(&key.as_str())) {
+            None => Ok(()),
+            Some(name) => Err(TransferError::usage(
+                format!("unknown metric `{name}`"),
+                format!("there are {}", known.join(", ")),
+            )),
+        }
+    }
+
+    /// Whether a figure meets what is required of it.
+    pub(super) fn meets(metric: &str, reached: f64, required: f64) -> bool {
+        if LOWER.contains(&metric) { reached <= required } else { reached >= required }
+    }
+
+    /// Whether the method is left to the choice.
+    pub fn is_auto(&self) -> bool {
+        self.method == AUTO
+    }
+
+    /// The plan as it is kept: whoever resumes it elsewhere finds what it names.
+    pub(super) fn resumable(&self, name: String) -> Self {
+        let mut plan = self.clone();
+        plan.training.name = Some(name);
+        plan.training.data = absolute(&plan.training.data);
+        plan.source_run = plan.source_run.as_deref().map(absolute);
+        plan.target = plan.target.as_deref().map(absolute);
+        plan
+    }
+}

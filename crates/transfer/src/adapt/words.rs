@@ -1,0 +1,193 @@
+//! The answer in plain language.
+
+use super::document::AdaptReport;
+use super::method::SOURCE_ONLY;
+use crate::report::words::{count, counted, percent, percent_range, points, points_range};
+use offshoot_stats::shift::Action;
+
+/// Classes that are named, at most.
+const NAMED: usize = 4;
+
+/// What a hurried reader takes away: a figure, and what it is.
+pub fn headline(report: &AdaptReport) -> (String, String) {
+    match (&report.target_figures, report.fell_back || report.method == SOURCE_ONLY) {
+        (Some(figures), _) => (
+            percent(figures.accuracy),
+            format!(
+                "right ({}) on {} of the target, whose labels took part in no choice",
+                percent_range(figures.accuracy_ci),
+                counted(figures.n, "sample", "samples")
+            ),
+        ),
+        (None, true) => (
+            "unchanged".into(),
+            "the source's classifier is shipped as it is; no label of the target tells how right it is".into(),
+        ),
+        (None, false) => (
+            report.method.clone(),
+            format!(
+                "was chosen and answers {} of {} otherwise; no label of the target tells how right it is",
+                percent(report.changed),
+                counted(report.target.used, "target sample", "target samples")
+            ),
+        ),
+    }
+}
+
+/// Full sentences, the most important first.
+pub fn sentences(report: &AdaptReport) -> Vec<String> {
+    let (figure, headline) = headline(report);
+    let mut out = vec![format!("{figure} {headline}.")];
+    out.extend(judged(report));
+    out.push(chosen(report));
+    out.push(format!("{} {}", report.mismatch.sentence, size(report)));
+    out.extend(by_class(report));
+    out.extend(home(report));
+    out.extend(run(report));
+    out
+}
+
+fn judged(report: &AdaptReport) -> Option<String> {
+    let (gap, before) = (report.gap?, report.source_only_accuracy?);
+    let range = format!("{} ({})", points(-gap.value), points_range([-gap.ci[1], -gap.ci[0]]));
+    let before = format!("The source's classifier as it is gets {}", percent(before));
+    if report.method == SOURCE_ONLY {
+        return Some(format!("{before}, and that is what is shipped."));
+    }
+    Some(match report.verdict.as_str() {
+        "helps" => format!("{before}, so adapting by {} bought {range}.", report.method),
+        "hurts" => format!(
+            "{before}: adapting by {} cost {range}, which nothing told without labels. Use the source's \
+             classifier, or label a few target samples.",
+            report.method
+        ),
+        _ => format!(
+            "{before}. The difference of {range} is too small for these labels to tell from none."
+        ),
+    })
+}
+
+fn chosen(report: &AdaptReport) -> String {
+    let tried = report.candidates.len().saturating_sub(1);
+    let tried = counted(tried, "method was", "methods were");
+    match (report.fell_back, report.method == SOURCE_ONLY) {
+        (true, _) => format!("{tried} tried and none is shipped: {}.", report.reason),
+        (false, true) => format!("Nothing is adapted: {}.", report.reason),
+        _ => format!("{tried} tried; {} is shipped: {}.", report.method, report.reason),
+    }
+}
+
+fn size(report: &AdaptReport) -> String {
+    let Some(accuracy) = report.mismatch.told_apart else { return String::new() };
+    format!(
+        "The mismatch is {}: a linear classifier tells source from target in {} of cases.",
+        report.mismatch.size.word(),
+        percent(accuracy.max(0.5))
+    )
+}
+
+fn by_class(report: &AdaptReport) -> Option<String> {
+    let named = |harm: bool| -> Vec<String> {
+        let touched = report.by_class.iter().filter(|c| {
+            c.adjusted_p < crate::guard::gap::LEVEL
+                && if harm { c.gap.hurts() } else { c.gap.helps() }
+        });
+        touched.map(|c| format!("“{}” ({})", c.class, points(-c.gap.value))).collect()
+    };
+    let told = |names: Vec<String>, what: &str| {
+        (!names.is_empty()).then(|| {
+            let rest = names.len().saturating_sub(NAMED);
+            let more = if rest > 0 {
+                format!(" and {}", counted(rest, "more", "more"))
+            } else {
+                String::new()
+            };
+            let names: Vec<String> = names.into_iter().take(NAMED).collect();
+            format!("{what} {}{more}", names.join(", "))
+        })
+    };
+    let parts: Vec<String> =
+        [told(named(false), "better recognised than before:"), told(named(true), "worse:")]
+            .into_iter()
+            .flatten()
+            .collect();
+    (!parts.is_empty()).then(|| format!("Beyond chance, classes are {}.", parts.join("; ")))
+}
+
+fn home(report: &AdaptReport) -> Option<String> {
+    let figures = report.home_figures.as_ref()?;
+    Some(format!(
+        "On {} of the source that took no part it is right in {} ({}).",
+        counted(figures.n, "sample", "samples"),
+        percent(figures.accuracy),
+        percent_range(figures.accuracy_ci)
+    ))
+}
+
+fn run(report: &AdaptReport) -> Option<String> {
+    let accuracy = report.run_accuracy?;
+    Some(format!("The run's own classifier gets {} on the target.", percent(accuracy)))
+}
+
+/// Which part the target's labels had.
+pub fn labels(judging: usize, transductive: bool) -> String {
+    match (judging, transductive) {
+        (0, _) => {
+            "the target has no labels that could judge; nothing here says how right the answers are"
+                .into()
+        }
+        (n, true) => format!(
+            "{} judge; no choice, fit or threshold saw any of them, and their inputs were adapted to",
+            counted(n, "label of the target", "labels of the target")
+        ),
+        (n, false) => format!(
+            "{} of the target's test split judge; neither they nor their inputs were seen before",
+            counted(n, "label", "labels")
+        ),
+    }
+}
+
+/// What to do next.
+pub fn next(report: &AdaptReport) -> Vec<String> {
+    let mut out = Vec::new();
+    let target = &report.target;
+    let unmeasured = report.target_figures.is_none();
+    if unmeasured {
+        out.push(format!(
+            "Label about 100 of the {} target samples, drawn at random, and run `offshoot eval` with them: \
+             no score without labels is a measurement.",
+            count(target.samples)
+        ));
+    }
+    if report.verdict == "hurts" {
+        out.push("Ship the source's classifier: `--method source-only`.".into());
+    }
+    let poor = report
+        .accuracy
+        .is_some_and(|a| report.home_figures.as_ref().is_some_and(|home| a < home.accuracy - 0.1));
+    if poor || (unmeasured && report.fell_back) {
+        out.push(
+            "Train on a few target labels (`offshoot train` on them, with the same model): a hundred labels often \
+             do more than any adaptation."
+                .into(),
+        );
+    }
+    if poor {
+        out.push(
+            "Try another source of features (`offshoot rank` on the labelled target samples): features that look \
+             alike on both sides need no adaptation."
+                .into(),
+        );
+    }
+    if report.prescription.then.contains(&Action::CollectLabels)
+        && report.prescription.action == Action::ReweightLabels
+    {
+        out.push("Classes differ in frequency as well as in looks: check the shares of answers below against what is known of the target.".into());
+    }
+    if out.is_empty() {
+        out.push(
+            "Watch the answers' shares of classes in use: where they move, adapt again.".into(),
+        );
+    }
+    out
+}
