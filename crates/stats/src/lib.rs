@@ -16,6 +16,7 @@ pub mod label_shift;
 mod matrix;
 pub mod metrics;
 pub mod moments;
+pub mod multi_source;
 pub mod ood;
 mod pca;
 mod probabilities;

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use offshoot_stats::heads::{self, FitOptions};
-use offshoot_stats::{Matrix, Probabilities, StatsError, conformal, metrics, ood};
+use offshoot_stats::{Matrix, Probabilities, StatsError, conformal, metrics, multi_source, ood};
 use proptest::prelude::*;
 
 /// `n` samples of `classes` well-separated clouds in `d` features, classes in turn.
@@ -31,6 +31,7 @@ fn the_word_typed_is_the_file_opened() {
         ("metrics", metrics::all().iter().map(|m| m.name).collect()),
         ("conformal", conformal::all().iter().map(|s| s.name).collect()),
         ("ood", ood::all().iter().map(|e| e.name).collect()),
+        ("multi_source", multi_source::all().iter().map(|w| w.name).collect()),
     ] {
         assert!(names.is_sorted());
         for name in names {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::guard::document::GuardReport;
+use crate::train::sources::document::SourceReport;
 use crate::trust::document::{AlarmFigures, SetFigures};
 
 /// Version of all documents; a changed or removed key raises it.
@@ -109,6 +110,9 @@ pub struct TrainReport {
     /// to guard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<GuardReport>,
+    /// What each of several sources is worth; absent for one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceReport>,
     /// Everything else worth telling.
     pub warnings: Vec<String>,
 }

@@ -56,7 +56,7 @@ impl Engine for TextPlan {
     fn refuses(&self, input: &Ready) -> Option<String> {
         match input {
             Ready::Tokens(_) => None,
-            Ready::Values(_) => Some("a picture or a vector, where texts are read".into()),
+            _ => Some("a picture or a vector, where texts are read".into()),
         }
     }
     fn run(&self, inputs: &[&Ready], features: &mut [f32]) -> Result<()> {
@@ -109,7 +109,7 @@ fn wrong_length(input: &Ready, expected: usize) -> Option<String> {
         Ready::Values(values) => {
             Some(format!("{} values, the run was trained on {expected}", values.len()))
         }
-        Ready::Tokens(_) => Some("a text, where pictures are read".into()),
+        _ => Some("a text, where pictures are read".into()),
     }
 }
 

@@ -31,6 +31,8 @@ const FIT_SPEED: f64 = 4e9;
 /// Square matrices of `f64` that are alive while folds are fitted side by side: between the five of
 /// their moments and the ten with factors.
 const FOLD_MATRICES: u64 = 7;
+/// What asking for the worth of one of several sources takes, as a share of choosing a head's strength.
+const ASKING: f64 = 0.17;
 /// Batches of input that are read, normalised, or in the network at one time.
 const BATCHES_ON_THEIR_WAY: usize = 4;
 /// What the guard's own features and head take, as a share of what others of that size would.
@@ -54,15 +56,20 @@ pub fn estimate(
 ) -> Result<Estimate> {
     let samples = &prepared.dataset.samples;
     let dim = source.engine.dim();
-    let rows = cache.rows(&source.scope, dim)?;
-    // Looking drops what is damaged, so that nobody else would tell.
-    extract::warn_of_damage(&rows, watch)?;
+    let mut stores = Vec::new();
+    for source in source.each() {
+        let rows = cache.rows(&source.scope, source.engine.dim())?;
+        // Looking drops what is damaged, so that nobody else would tell.
+        extract::warn_of_damage(&rows, watch)?;
+        stores.push(rows);
+    }
     let step = samples.len().div_ceil(LOOKED_UP).max(1);
     let (mut looked, mut hits) = (0usize, 0usize);
     for sample in samples.iter().step_by(step) {
         looked += 1;
         if let Ok(content) = source.inputs.read(&sample.input) {
-            hits += usize::from(rows.contains(&content.sha()));
+            let key = content.sha();
+            hits += usize::from(stores.iter().all(|rows| rows.contains(&key)));
         }
     }
     let cached = (samples.len() * hits).checked_div(looked).unwrap_or(0);
@@ -85,6 +92,10 @@ pub fn estimate(
     // Values a sample of each kind of features that is computed, kept and fitted.
     let mut widths = vec![dim];
     let mut seconds = network_seconds + fit_seconds(dim);
+    if !source.parts.is_empty() {
+        // One strength on all folds, with all sources and without each.
+        seconds += ASKING * (source.parts.len() + 1) as f64 * fit_seconds(dim);
+    }
     let mut second_network = 0;
     let side = train::baselines::side(plan, dim);
     let pixels = 3 * side * side;

@@ -63,6 +63,7 @@ pub fn evaluate(plan: &EvalPlan, observer: &mut dyn Observer) -> Result<TrainRep
         sets: evaluated.sets,
         alarms: evaluated.alarms,
         guard: None,
+        sources: Vec::new(),
         unreadable: extraction.unreadable.len(),
         warnings: watch.warnings.clone(),
     };

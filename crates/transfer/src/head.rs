@@ -20,6 +20,8 @@ pub struct Request<'a> {
     pub seed: u64,
     /// Regularisation strength; `None` lets cross-validation choose.
     pub lambda: Option<f64>,
+    /// Widths of the blocks of features, where they come from several sources.
+    pub blocks: &'a [usize],
     /// Ends the fit early.
     pub limit: Limit,
 }
@@ -44,18 +46,20 @@ pub struct Fitted {
 const BRIEF_TOLERANCE: f64 = 1e-4;
 
 /// With how much care cross-validation chooses a strength.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Care {
     /// All strengths, all folds.
     Whole,
     /// Three strengths on two folds, or one of many samples: a sixth of the fits, or less.
     Brief,
+    /// This strength, all folds.
+    At(f64),
 }
 
 impl Care {
     fn held(self, samples: usize) -> usize {
         match (self, samples) {
-            (Self::Whole, _) => usize::MAX,
+            (Self::Whole | Self::At(_), _) => usize::MAX,
             (_, 0..2_000) => 2,
             _ => 1,
         }
@@ -67,6 +71,7 @@ impl Care {
         match self {
             Self::Whole => usual,
             Self::Brief => usual.into_iter().step_by(2).take(3).collect(),
+            Self::At(strength) => vec![strength],
         }
     }
 }
@@ -102,6 +107,7 @@ pub fn fit_with(
     let options = FitOptions {
         lambda: request.lambda,
         balanced: request.class_weights,
+        blocks: request.blocks.to_vec(),
         seed: request.seed,
         limit: request.limit.clone(),
         held: care.held(labels.len()),

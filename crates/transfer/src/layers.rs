@@ -438,6 +438,7 @@ impl Wide<'_> {
             class_weights: plan.class_weights,
             seed: plan.seed,
             lambda: None,
+            blocks: &[],
             limit: Limit::default(),
         };
         let dim = self.facts.features;

@@ -89,6 +89,7 @@ pub use precision::Precision;
 pub use predict::{PredictInput, predict};
 pub use rank::{RankPlan, RankReport, rank};
 pub use show::redraw;
+pub use train::sources::document::SourceReport;
 pub use train::train;
 pub use transfer_report::{transfer_report, transfer_report_dry_run};
 pub use trust::document::{AlarmFigures, ClassCoverage, SetFigures};

@@ -22,6 +22,8 @@ pub enum Phase {
     Align,
     /// Asking validators which of them to ship.
     Choose,
+    /// Asking what each of several sources is worth.
+    Weigh,
     /// Fitting the head.
     Fit,
     /// Computing what is frozen, once for every sample.
@@ -60,6 +62,7 @@ impl Phase {
             Self::Compare => "comparing sides",
             Self::Align => "trying adaptations",
             Self::Choose => "choosing",
+            Self::Weigh => "weighing sources",
             Self::Fit => "fitting head",
             Self::Cache => "computing the frozen part",
             Self::Finetune => "fine-tuning",

@@ -15,6 +15,7 @@ use crate::digest::Sha;
 const DECODER: u32 = 1;
 
 /// A sample's content in memory.
+#[derive(Clone)]
 pub enum Content {
     /// An encoded image.
     Encoded(Arc<[u8]>),

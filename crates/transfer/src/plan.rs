@@ -76,8 +76,11 @@ pub struct TrainPlan {
     pub data: PathBuf,
     /// Columns of a table of texts; those that are not named are guessed.
     pub columns: ColumnNames,
-    /// See [`crate::source`]; `auto` for the first of a ranking ([`crate::rank()`]).
+    /// See [`crate::source`]; `auto` for the first of a ranking ([`crate::rank()`]); several with commas between
+    /// them are put side by side.
     pub model: String,
+    /// How much each of several sources counts: an entry of [`offshoot_stats::multi_source::all`].
+    pub weighting: String,
     /// Why this model, where a ranking chose it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_chosen: Option<String>,
@@ -141,6 +144,7 @@ impl Default for TrainPlan {
             data: PathBuf::new(),
             columns: ColumnNames::default(),
             model: crate::source::DEFAULT.into(),
+            weighting: "cv".into(),
             model_chosen: None,
             size: None,
             layer: None,

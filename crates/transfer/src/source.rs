@@ -7,6 +7,8 @@
 //! table of words beside its tokenizer), or by `pixels` (no network at all). Data that holds feature
 //! vectors needs no source: its rows are taken as they are.
 
+mod several;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,6 +27,8 @@ use crate::run::record::ModelFacts;
 use crate::store::{Store, Stored};
 use crate::texts::Texts;
 use crate::{Result, TransferError, durable};
+
+pub use several::{Part, join, names, part_folder};
 
 /// The embedded source.
 pub const DEFAULT: &str = "efficientnet_lite0";
@@ -72,6 +76,8 @@ pub struct Source {
     pub engine: Box<dyn Engine>,
     /// The network and its weights, where there is one.
     pub network: Option<(Recipe, Params)>,
+    /// What stands side by side in this source; empty where it is one.
+    pub parts: Arc<[Part]>,
 }
 
 impl Source {
@@ -80,9 +86,9 @@ impl Source {
     /// # Errors
     /// Wrong usage for a text encoder.
     pub fn pictures(&self) -> Result<&Pictures> {
-        match &self.inputs {
+        match self.inputs.first() {
             Inputs::Pictures(pictures) => Ok(pictures),
-            Inputs::Texts(_) => Err(TransferError::usage(
+            _ => Err(TransferError::usage(
                 format!("`{}` is a text encoder, which does not read pictures", self.name),
                 "`offshoot models list` shows sources for pictures",
             )),
@@ -93,8 +99,19 @@ impl Source {
 impl Source {
     /// What makes a text encoder of a network's weights; `None` for other sources.
     pub fn texts(&self) -> Option<(EncoderFacts, Arc<Texts>)> {
+        if let Some(first) = self.parts.first() {
+            return first.source.texts();
+        }
         let Inputs::Texts(texts) = &self.inputs else { return None };
         Some((self.facts.encoder.clone()?, Arc::clone(texts)))
+    }
+
+    /// The sources that stand side by side in this one, or itself.
+    pub fn each(&self) -> Vec<&Self> {
+        match self.parts.is_empty() {
+            true => vec![self],
+            false => self.parts.iter().map(|part| part.source.as_ref()).collect(),
+        }
     }
 }
 
@@ -402,10 +419,12 @@ fn network(name: &str, weights: Weights) -> Result<Source> {
         size,
         tuned_from_sha256: None,
         encoder,
+        parts: Vec::new(),
     };
     let network = Some((recipe, params));
     let name = name.into();
-    Ok(Source { name, scope, facts, notes, origin, trained_on, inputs, engine, network })
+    let parts = Arc::from([]);
+    Ok(Source { name, scope, facts, notes, origin, trained_on, inputs, engine, network, parts })
 }
 
 fn needs_tokenizer(name: &str) -> TransferError {
@@ -529,6 +548,7 @@ fn identity(name: &str, dim: usize, pictures: Pictures, preprocessing: String) -
         size: None,
         tuned_from_sha256: None,
         encoder: None,
+        parts: Vec::new(),
     };
     let engine = Box::new(Identity(dim));
     Source {
@@ -541,12 +561,16 @@ fn identity(name: &str, dim: usize, pictures: Pictures, preprocessing: String) -
         inputs: Inputs::Pictures(pictures),
         engine,
         network: None,
+        parts: Arc::from([]),
     }
 }
 
 /// Opens the source that a run was trained on: by its name, else from the weights that the run
 /// carries. Weights other than the run's are refused.
 pub fn reopen(facts: &ModelFacts, seed: u64, carried: &Path) -> Result<Source> {
+    if !facts.parts.is_empty() {
+        return several::reopen(facts, seed, carried);
+    }
     if facts.name == "vectors" {
         return Ok(vectors(facts.dim));
     }

@@ -9,7 +9,9 @@ use crate::context::{Context, clean};
 const EXPORT: &str = "\
 Temperature and standardisation go into the last layer, so that a softmax over the outputs gives the
 run's probabilities. The folder holds config.json, model.safetensors, preprocessor_config.json,
-README.md (model card) and selftest.json, which `offshoot verify FOLDER` replays.
+README.md (model card) and selftest.json, which `offshoot verify FOLDER` replays. trust.json holds
+prediction sets and the alarm for what is unfamiliar: thresholds of every class, and rules in words
+for using them with the network's outputs and features; its arrays are in trust.safetensors.
 
   hf            names of timm: timm.create_model(\"local-dir:FOLDER\"), EfficientNet, MobileNetV2,
                 ResNet and ResNeXt

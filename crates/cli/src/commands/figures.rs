@@ -55,7 +55,10 @@ pub fn show(context: &Context, report: &TrainReport) -> Result<()> {
     if report.command != "eval" {
         let name = report.run.file_name().unwrap_or_default().to_string_lossy();
         // A run on texts carries its tokenizer.
-        let (before, after) = match report.run.join("export/tokenizer.json").is_file() {
+        let tokenizer = ["export", "export/sources/0"]
+            .iter()
+            .any(|folder| report.run.join(folder).join("tokenizer.json").is_file());
+        let (before, after) = match tokenizer {
             true => ("echo TEXT | ", "-"),
             false => ("", "PICTURE..."),
         };

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::Args;
 use offshoot_transfer::rank::{Ranked, Verified, score_names};
 use offshoot_transfer::report::words;
-use offshoot_transfer::{Precision, RankPlan, RankReport, Result, TransferError, rank};
+use offshoot_transfer::{Method, Precision, RankPlan, RankReport, Result, TransferError, rank};
 
 use super::columns::Columns;
 use crate::context::{Context, clean};
@@ -31,6 +31,7 @@ Examples:
   offshoot rank photos/                              everything in the store
   offshoot rank photos/ --models efficientnet_lite0,resnet18 --score all
   offshoot rank photos/ --time 2m --verify 3         and probe the first three
+  offshoot rank photos/ --verify 2 --verify-method lp-ft   tune the first two whole
   offshoot rank photos/ --sizes 96,160,224           at which size of pictures?
   offshoot rank reviews.csv --layers                 which layer and pooling of text encoders?
   offshoot train photos/ --model auto                train on the first of the ranking";
@@ -67,9 +68,13 @@ pub struct Rank {
     /// Halves of the samples behind each interval
     #[arg(long, value_name = "N", default_value_t = RankPlan::default().resamples)]
     resamples: usize,
-    /// Probe the first K, judge them on validation samples, and say how well that agrees
+    /// Probe or tune the first K, judge them on validation samples, and say how well that agrees
     #[arg(long, value_name = "K", default_value_t = 0, hide_default_value = true)]
     verify: usize,
+    /// How they are transferred for that: probe, or a method of `train` that tunes (`lp-ft`, `full`, ...), by the
+    /// `finetune` settings
+    #[arg(long, value_name = "METHOD", default_value = "probe", hide_default_value = true)]
+    verify_method: String,
     /// As in `train`
     #[arg(long, value_name = "PRECISION", value_parser = ["auto", "f32", "bf16x3", "bf16"])]
     precision: Option<String>,
@@ -105,6 +110,8 @@ impl Rank {
             limit: self.limit,
             resamples: self.resamples,
             verify: self.verify,
+            verify_method: Method::find(&self.verify_method)?,
+            finetune: settings.finetune.clone(),
             precision: Precision::from_name(&settings.precision)?,
             val: settings.train.val,
             test: settings.train.test,
@@ -251,8 +258,12 @@ fn truth(verified: &Verified) -> String {
             ]
         })
         .collect();
+    let how = match verified.method.as_str() {
+        "probe" => "probed".into(),
+        method => format!("tuned by {method}"),
+    };
     let header = [
-        ("probed", Align::Left),
+        (how.as_str(), Align::Left),
         ("accuracy", Align::Right),
         ("log-loss", Align::Right),
         ("time", Align::Right),

@@ -44,6 +44,11 @@ held out of training it is decided what is shipped: where the source is behind, 
 The test split then says by how much the source helps or hurts (the negative-transfer gap). While a
 network learns, a run that is provably worse than the probe is stopped.
 
+Several sources (--model A,B,C) make one row of features, each scaled to a common variance. The
+same head without each of them says whether it harms; one that surely does is named and left out,
+decided on held-out training and validation samples. --weighting says how the others count. They
+stay frozen.
+
 Examples:
   offshoot train photos/ --name photos               for `offshoot predict photos new.jpg`
   offshoot train photos/ --baselines                 was transfer worth it?
@@ -51,6 +56,7 @@ Examples:
   offshoot train photos/ --method lp-ft --time 5m    tune everything, in five minutes at most
   offshoot train texts.csv --layer 2 --method full --distill-from big --distill-data more.txt
                                                      a small network learns what run `big` says
+  offshoot train photos/ --model efficientnet_lite0,mobilenet_v2   is each of two sources worth it?
   offshoot train photos/ --dry-run                   what it would take
   offshoot train photos/ --require accuracy=0.9      exit code 7 where it is not reached
   offshoot train photos/ --guard full --require no-harm  exit code 7 where the source hurts";
@@ -63,9 +69,13 @@ pub struct Train {
     #[arg(value_name = "DATA")]
     data: PathBuf,
     /// Source of the features: a name of `offshoot models list`, a checkpoint, random:RECIPE, or `auto` for the
-    /// first of `offshoot rank DATA`
+    /// first of `offshoot rank DATA`; A,B,C puts several sources side by side
     #[arg(short, long, value_name = "MODEL")]
     model: Option<String>,
+    /// How much each of several sources counts: `cv` finds weights by leaving samples out, `alignment` asks how
+    /// far each agrees with the labels, `equal` takes all alike
+    #[arg(long, value_name = "HOW", value_parser = ["alignment", "cv", "equal"])]
+    weighting: Option<String>,
     /// Layer of a text encoder that features are taken from: a number from 1, `last-K` for the mean of the
     /// last K, or `auto` for what is best on validation; by default the last
     #[arg(long, value_name = "LAYER")]
@@ -169,6 +179,7 @@ impl Train {
             ("train.method", &self.method),
             ("train.guard", &self.guard),
             ("train.head", &self.head),
+            ("train.weighting", &self.weighting),
             ("train.val", &self.val),
             ("train.test", &self.test),
             ("batch", &self.batch),
@@ -208,6 +219,7 @@ impl Train {
             data: self.data,
             columns: settings.columns.clone(),
             model: settings.model.clone(),
+            weighting: train.weighting.clone(),
             model_chosen: None,
             size: settings.size,
             layer: self.layer,

@@ -348,6 +348,13 @@ pub const KEYS: &[Key] = &[
         "",
         "share of the rest for validation; 0.1, or more of few where a network is tuned",
     ),
+    key(
+        "train.weighting",
+        "OFFSHOOT_TRAIN_WEIGHTING",
+        Kind::Text,
+        "cv",
+        "how much each of several sources counts: alignment, cv, equal",
+    ),
 ];
 
 /// The setting called `path`; the error suggests the nearest one.

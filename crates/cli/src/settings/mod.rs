@@ -83,6 +83,8 @@ pub struct Train {
     /// Share of the rest for validation.
     #[serde(default)]
     pub val: Option<f64>,
+    /// How much each of several sources counts.
+    pub weighting: String,
 }
 
 /// A setting that cannot be.
@@ -281,11 +283,11 @@ mod tests {
         let settings = Layers::read(&Surroundings::default(), &none).unwrap().settings().unwrap();
         assert_eq!(settings.model, offshoot_transfer::source::DEFAULT);
         let plan = offshoot_transfer::TrainPlan::default();
-        let Train { baselines, class_weights, guard, head, method, refit, test, val } =
+        let Train { baselines, class_weights, guard, head, method, refit, test, val, weighting } =
             settings.train;
         assert_eq!((val, test, refit), (plan.val, plan.test, plan.refit));
         assert_eq!((baselines, class_weights), (plan.baselines, plan.class_weights));
-        assert_eq!(guard, plan.guard.name());
+        assert_eq!((guard.as_str(), weighting), (plan.guard.name(), plan.weighting));
         assert_eq!((head.as_str(), method.as_str()), (plan.head.as_str(), plan.method.name()));
         assert_eq!(settings.cache, plan.cache);
         assert_eq!(settings.finetune, plan.finetune);

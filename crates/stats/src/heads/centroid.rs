@@ -53,7 +53,7 @@ impl Centroids {
 }
 
 fn fit(rows: Rows<'_>, labels: &[u32], n_classes: usize, options: &FitOptions) -> Result<Fitted> {
-    let scaling = Scaling::of(rows, options.standardise);
+    let scaling = Scaling::of(rows, options.standardise, &options.blocks);
     let scaled = scaling.apply(rows);
     let (n, d) = (rows.n(), rows.d());
     let counts = check::counts(labels, n_classes);

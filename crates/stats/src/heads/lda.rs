@@ -16,7 +16,7 @@ pub(super) const ENTRY: Entry = Entry {
 
 /// Scores `xᵀΣ⁻¹μ_c − ½μ_cᵀΣ⁻¹μ_c + ln π_c`, Σ the Ledoit–Wolf covariance of `x − μ_y`.
 fn fit(rows: Rows<'_>, labels: &[u32], n_classes: usize, options: &FitOptions) -> Result<Fitted> {
-    let scaling = Scaling::of(rows, options.standardise);
+    let scaling = Scaling::of(rows, options.standardise, &options.blocks);
     let scaled = scaling.apply(rows);
     let (n, d) = (rows.n(), rows.d());
     let rows = Rows::new(n, d, &scaled).unwrap_or(rows);

@@ -61,28 +61,42 @@ const DAMPING: f64 = 0.3;
 /// Means and reciprocal scales `√((1 + δ) / (var + δ·mean var))` of the features; 0 and 1 when
 /// `standardise` is off. Features of equal variance get their reciprocal standard deviation.
 ///
-/// A constant feature gets reciprocal 0: it says nothing, and must not be blown up.
-pub(super) struct Scaling {
+/// A constant feature gets reciprocal 0: it says nothing, and must not be blown up. Each of several blocks has a
+/// mean variance of its own, and is then stretched so that its share of all variance is what it was.
+pub(crate) struct Scaling {
     pub mean: Vec<f64>,
     pub inverse: Vec<f64>,
 }
 
 impl Scaling {
-    pub fn of(rows: Rows<'_>, standardise: bool) -> Self {
+    pub fn of(rows: Rows<'_>, standardise: bool, blocks: &[usize]) -> Self {
         if !standardise {
             return Self { mean: vec![0.0; rows.d()], inverse: vec![1.0; rows.d()] };
         }
         let mean = crate::moments::means(rows);
         let squares = crate::moments::mean_squares(rows, &mean);
-        let damping = DAMPING * squares.iter().sum::<f64>() / squares.len().max(1) as f64;
-        let inverse = squares
-            .iter()
-            .zip(&mean)
-            .map(|(&var, mean)| {
-                let rounding = 1e-14 * mean * mean;
-                if var > rounding { ((1.0 + DAMPING) / (var + damping)).sqrt() } else { 0.0 }
-            })
-            .collect();
+        let mut inverse = Vec::with_capacity(squares.len());
+        // Of each block: its variance before and after.
+        let mut traces = Vec::new();
+        let whole = [rows.d()];
+        let blocks = if blocks.iter().sum::<usize>() == rows.d() { blocks } else { &whole };
+        for &width in blocks {
+            let at = inverse.len();
+            let (squares, mean) = (&squares[at..at + width], &mean[at..at + width]);
+            inverse.extend(damped(squares, mean));
+            let after = squares.iter().zip(&inverse[at..]).map(|(var, i)| var * i * i);
+            traces.push((width, squares.iter().sum::<f64>(), after.sum::<f64>()));
+        }
+        if traces.len() > 1 {
+            let [before, after] = traces.iter().fold([0.0; 2], |[b, a], t| [b + t.1, a + t.2]);
+            let mut at = 0;
+            for (width, own, scaled) in traces {
+                let wanted = own / before.max(f64::MIN_POSITIVE) * after;
+                let factor = if scaled > 0.0 { (wanted / scaled).sqrt() } else { 0.0 };
+                inverse[at..at + width].iter_mut().for_each(|i| *i *= factor);
+                at += width;
+            }
+        }
         Self { mean, inverse }
     }
 
@@ -106,5 +120,44 @@ impl Scaling {
             }
         }
         Linear { d, weight, bias }
+    }
+}
+
+/// Reciprocal scales of one block.
+fn damped(squares: &[f64], mean: &[f64]) -> Vec<f64> {
+    let damping = DAMPING * squares.iter().sum::<f64>() / squares.len().max(1) as f64;
+    let one = |(&var, mean): (&f64, &f64)| {
+        let rounding = 1e-14 * mean * mean;
+        if var > rounding { ((1.0 + DAMPING) / (var + damping)).sqrt() } else { 0.0 }
+    };
+    squares.iter().zip(mean).map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_keep_their_share_of_the_variance() {
+        let values: Vec<f32> = (0..60)
+            .map(|i| match i % 3 {
+                0 => (i * 7 % 11) as f32,
+                1 => 0.01 * (i * 5 % 13) as f32,
+                _ => 0.5 * (i * 3 % 17) as f32,
+            })
+            .collect();
+        let rows = Rows::new(20, 3, &values).unwrap();
+        let variances = |blocks: &[usize]| {
+            let scaled = Scaling::of(rows, true, blocks).apply(rows);
+            let scaled = Rows::new(20, 3, &scaled).unwrap();
+            crate::moments::mean_squares(scaled, &crate::moments::means(scaled))
+        };
+        let raw = crate::moments::mean_squares(rows, &crate::moments::means(rows));
+        let scaled = variances(&[2, 1]);
+        let share = |v: &[f64]| v[2] / v.iter().sum::<f64>();
+        assert!((share(&scaled) - share(&raw)).abs() < 1e-6, "{raw:?} {scaled:?}");
+        // Inside a block the damped scale goes on.
+        assert!(scaled[1] / scaled[0] > 5.0 * raw[1] / raw[0]);
+        assert_eq!(variances(&[]), variances(&[3]));
     }
 }

@@ -21,6 +21,7 @@ pub(crate) use lda::class_means;
 pub(crate) use lda::ledoit_wolf;
 pub use limit::Limit;
 pub use linear::Linear;
+pub(crate) use linear::Scaling;
 pub use logistic::Targets;
 pub(crate) use logistic::cross_validated;
 pub use viewed::Viewed;
@@ -45,6 +46,9 @@ pub struct FitOptions {
     /// Fit on features of mean 0 and like variance (damped, so that what hardly varies is not blown up);
     /// folded back, so that the head takes raw features.
     pub standardise: bool,
+    /// Widths of blocks of features that come from several sources: each block is scaled by itself and keeps its
+    /// share of the total variance, so that weights of sources have a say. Empty for one block.
+    pub blocks: Vec<usize>,
     /// Keys every random draw.
     pub seed: u64,
     /// Ends an iterative fit early.
@@ -61,6 +65,7 @@ impl Default for FitOptions {
             tolerance: 1e-6,
             balanced: false,
             standardise: true,
+            blocks: Vec::new(),
             seed: 0,
             limit: Limit::default(),
         }

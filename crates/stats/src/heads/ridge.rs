@@ -87,7 +87,7 @@ struct Solver {
 
 impl Solver {
     fn new(rows: Rows<'_>, labels: &[u32], n_classes: usize, options: &FitOptions) -> Self {
-        let scaling = Scaling::of(rows, options.standardise);
+        let scaling = Scaling::of(rows, options.standardise, &options.blocks);
         let scaled = scaling.apply(rows);
         let (n, d) = (rows.n(), rows.d());
         let rows = Rows::new(n, d, &scaled).unwrap_or(rows);

@@ -11,16 +11,18 @@ mod tests;
 mod texts;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use offshoot_data::{ColumnNames, Sample};
 use offshoot_stats::Rows;
 
 use crate::documents::{ExplainReport, Explanation, SCHEMA};
 use crate::inputs::{Inputs, Ready};
-use crate::pictures::Unreadable;
+use crate::pictures::{Pictures, Unreadable};
 use crate::predict::{Feed, PredictInput};
 use crate::run::RunFolder;
 use crate::source::Source;
+use crate::texts::Texts;
 use crate::trained::Trained;
 use crate::watch::Watch;
 use crate::{Observer, Phase, Result, TransferError};
@@ -69,7 +71,7 @@ pub fn explain(
     let (folder, record) = RunFolder::open(&plan.run)?;
     let (trained, source) = watch.phase(Phase::Load, None, |_| Trained::load(&folder, &record))?;
     let class = plan.class.as_deref().map(|name| class_named(name, &trained)).transpose()?;
-    if source.network.is_none() {
+    if source.network.is_none() && source.parts.is_empty() {
         return Err(TransferError::usage(
             "the run was trained on vectors of features, whose parts mean nothing by themselves",
             "runs on pictures and texts can be explained",
@@ -87,7 +89,7 @@ pub fn explain(
         answers: 0,
     };
     watch.phase(Phase::Explain, None, |watch| {
-        let columns = matches!(source.inputs, Inputs::Texts(_)).then(|| plan.columns.clone());
+        let columns = source.inputs.texts().map(|_| plan.columns.clone());
         let mut feed = Feed::open(input, columns, plan.batch)?;
         let mut done = 0;
         loop {
@@ -120,6 +122,28 @@ pub fn explain(
     Ok(report)
 }
 
+fn pictures_of(inputs: &[Inputs]) -> Vec<&Pictures> {
+    let mut all = Vec::new();
+    for inputs in inputs {
+        if let Inputs::Pictures(pictures) = inputs {
+            all.push(pictures);
+        }
+    }
+    all
+}
+
+fn texts_of(inputs: &[Inputs]) -> Vec<&Texts> {
+    inputs.iter().filter_map(|inputs| inputs.texts().map(Arc::as_ref)).collect()
+}
+
+/// What one source reads, or several side by side.
+fn together(mut each: Vec<Ready>) -> Ready {
+    match each.pop() {
+        Some(only) if each.is_empty() => only,
+        last => Ready::Several(each.into_iter().chain(last).collect()),
+    }
+}
+
 fn class_named(name: &str, trained: &Trained) -> Result<usize> {
     trained.classes.iter().position(|class| class == name).ok_or_else(|| {
         let classes: Vec<&str> = trained.classes.iter().take(12).map(String::as_str).collect();
@@ -148,9 +172,13 @@ impl Occlusion<'_> {
         sample: &Sample,
         class: Option<usize>,
     ) -> Result<std::result::Result<(Explanation, usize), Unreadable>> {
-        match &self.source.inputs {
-            Inputs::Texts(texts) => self.explain_text(texts, sample, class),
-            Inputs::Pictures(pictures) => self.explain_picture(pictures, sample, class),
+        let each = match &self.source.inputs {
+            Inputs::Several(each) => each.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        match self.source.inputs.first() {
+            Inputs::Pictures(_) => self.explain_picture(&pictures_of(each), sample, class),
+            _ => self.explain_text(&texts_of(each), sample, class),
         }
     }
 

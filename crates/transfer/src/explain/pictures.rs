@@ -1,8 +1,8 @@
 //! Pictures: one patch of a grid at a time is painted in the mean colour.
 
-use offshoot_data::{Input, Sample};
+use offshoot_data::{Input, Picture, Sample};
 
-use super::{Occlusion, contribution};
+use super::{Occlusion, contribution, together};
 use crate::Result;
 use crate::documents::{Explanation, Patches};
 use crate::inputs::Ready;
@@ -14,39 +14,63 @@ const SIDE: usize = 8;
 /// Pixels a side that a patch has at least.
 const LEAST: usize = 2;
 
+/// A picture as one source sees it.
+struct View<'a> {
+    pictures: &'a Pictures,
+    seen: Picture,
+    /// Normalised.
+    whole: Vec<f32>,
+}
+
+impl<'a> View<'a> {
+    fn of(pictures: &'a Pictures, input: &Input) -> std::result::Result<Self, Unreadable> {
+        let seen = match pictures.read(input)? {
+            Content::Encoded(bytes) => pictures.seen(&Input::Encoded(bytes)),
+            Content::Pixels(store, index) => pictures.seen(&Input::Pixels { store, index }),
+            _ => Err(Unreadable::no_picture()),
+        }?;
+        let whole = pictures.normalise(&seen.pixels);
+        Ok(Self { pictures, seen, whole })
+    }
+
+    /// With one patch of a grid in the mean colour.
+    fn without(&self, index: usize, side: usize) -> Vec<f32> {
+        let Picture { width, height, channels, .. } = self.seen;
+        let grey = self.pictures.mean_colour();
+        let mut values = self.whole.clone();
+        for (y, line) in values.chunks_exact_mut(width * channels).enumerate() {
+            for (x, pixel) in line.chunks_exact_mut(channels).enumerate() {
+                if y * side / height * side + x * side / width == index {
+                    pixel.copy_from_slice(&grey);
+                }
+            }
+        }
+        values
+    }
+}
+
 impl Occlusion<'_> {
     pub(super) fn explain_picture(
         &self,
-        pictures: &Pictures,
+        all: &[&Pictures],
         sample: &Sample,
         class: Option<usize>,
     ) -> Result<std::result::Result<(Explanation, usize), Unreadable>> {
-        let seen = match pictures.read(&sample.input) {
-            Ok(Content::Encoded(bytes)) => pictures.seen(&Input::Encoded(bytes)),
-            Ok(Content::Pixels(store, index)) => pictures.seen(&Input::Pixels { store, index }),
-            Ok(_) => Err(Unreadable::no_picture()),
-            Err(reason) => Err(reason),
-        };
-        let seen = match seen {
-            Ok(seen) => seen,
-            Err(reason) => return Ok(Err(reason)),
-        };
-        let whole = pictures.normalise(&seen.pixels);
-        let side = SIDE.min(self.answers.isqrt()).min(seen.width / LEAST).max(1);
-        let grey = pictures.mean_colour();
-        let patch = |index: usize| {
-            let mut values = whole.clone();
-            for (y, line) in values.chunks_exact_mut(seen.width * seen.channels).enumerate() {
-                for (x, pixel) in line.chunks_exact_mut(seen.channels).enumerate() {
-                    let at = y * side / seen.height * side + x * side / seen.width;
-                    if at == index {
-                        pixel.copy_from_slice(&grey);
-                    }
-                }
+        let mut views = Vec::with_capacity(all.len());
+        for &pictures in all {
+            match View::of(pictures, &sample.input) {
+                Ok(view) => views.push(view),
+                Err(reason) => return Ok(Err(reason)),
             }
-            Ready::Values(values)
+        }
+        let Some(first) = views.first() else { return Ok(Err(Unreadable::no_picture())) };
+        let narrowest = views.iter().map(|view| view.seen.width).min().unwrap_or(LEAST);
+        let side = SIDE.min(self.answers.isqrt()).min(narrowest / LEAST).max(1);
+        // Several sources lose the same part of the picture.
+        let patch = |index: usize| {
+            together(views.iter().map(|view| Ready::Values(view.without(index, side))).collect())
         };
-        let ready = Ready::Values(whole.clone());
+        let ready = together(views.iter().map(|view| Ready::Values(view.whole.clone())).collect());
         if let Some(reason) = self.refuses(&ready) {
             return Ok(Err(reason));
         }
@@ -59,7 +83,7 @@ impl Occlusion<'_> {
             contributions: probabilities.iter().map(|&p| contribution(whole, p)).collect(),
             probabilities,
         });
-        explanation.picture = png::encode(&seen).unwrap_or_default();
+        explanation.picture = png::encode(&first.seen).unwrap_or_default();
         Ok(Ok((explanation, 1 + side * side)))
     }
 }

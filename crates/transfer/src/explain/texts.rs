@@ -3,7 +3,7 @@
 use offshoot_data::Sample;
 use offshoot_tokens::{Pieces, Word};
 
-use super::{Occlusion, contribution};
+use super::{Occlusion, contribution, together};
 use crate::Result;
 use crate::documents::{Explanation, Part};
 use crate::inputs::Ready;
@@ -13,28 +13,44 @@ use crate::texts::Texts;
 impl Occlusion<'_> {
     pub(super) fn explain_text(
         &self,
-        texts: &Texts,
+        all: &[&Texts],
         sample: &Sample,
         class: Option<usize>,
     ) -> Result<std::result::Result<(Explanation, usize), Unreadable>> {
+        let Some(texts) = all.first() else { return Ok(Err(Unreadable::no_text())) };
         let text = match texts.read(&sample.input) {
             Ok(Content::Text(text)) => text,
             Ok(_) => return Ok(Err(Unreadable::no_text())),
             Err(reason) => return Ok(Err(reason)),
         };
-        let pieces = match texts.pieces(&text) {
-            Ok(pieces) => pieces,
-            Err(reason) => return Ok(Err(reason)),
-        };
+        let mut cut = Vec::with_capacity(all.len());
+        for texts in all {
+            match texts.pieces(&text) {
+                Ok(pieces) => cut.push(pieces),
+                Err(reason) => return Ok(Err(reason)),
+            }
+        }
+        let [pieces, others @ ..] = cut.as_slice() else { return Ok(Err(Unreadable::no_text())) };
         let both = [&*text.text, text.pair.as_deref().unwrap_or_default()];
         let words = pieces.words(both);
         let windows: Vec<&[Word]> = windows(&words, self.answers).collect();
-        let whole = Ready::Tokens(pieces.encoded.clone());
+        let whole = together(cut.iter().map(|p| Ready::Tokens(p.encoded.clone())).collect());
+        let others: Vec<(&Pieces, Vec<Word>)> = others.iter().map(|p| (p, p.words(both))).collect();
+        let part = |window: &&[Word]| {
+            let other = |(pieces, words): &(&Pieces, Vec<Word>)| {
+                without(
+                    pieces,
+                    &words.iter().filter(|word| touches(word, window)).collect::<Vec<_>>(),
+                )
+            };
+            let first = without(pieces, &window.iter().collect::<Vec<_>>());
+            together(std::iter::once(first).chain(others.iter().map(other)).collect())
+        };
         if let Some(reason) = self.refuses(&whole) {
             return Ok(Err(reason));
         }
         let (mut explanation, class) = self.asked_about(&sample.id, &whole, class)?;
-        let parts: Vec<Ready> = windows.iter().map(|window| without(&pieces, window)).collect();
+        let parts: Vec<Ready> = windows.iter().map(part).collect();
         let answers = self.answers(&parts, class)?;
         let of = |part: usize| if part == 0 { "text" } else { "pair" };
         explanation.words = windows
@@ -66,7 +82,18 @@ fn windows(words: &[Word], most: usize) -> impl Iterator<Item = &[Word]> {
     words.chunk_by(|a, b| a.span.part == b.span.part).flat_map(move |part| part.chunks(each))
 }
 
-fn without(pieces: &Pieces, window: &[Word]) -> Ready {
+/// Whether a word of another tokenizer shares letters with a window.
+fn touches(word: &Word, window: &[Word]) -> bool {
+    let span = &word.span;
+    window.iter().any(|other| {
+        let other = &other.span;
+        other.part == span.part
+            && other.bytes.start < span.bytes.end
+            && span.bytes.start < other.bytes.end
+    })
+}
+
+fn without(pieces: &Pieces, window: &[&Word]) -> Ready {
     let inside = |token: usize| window.iter().any(|word| word.tokens.contains(&token));
     Ready::Tokens(pieces.encoded.without(inside))
 }

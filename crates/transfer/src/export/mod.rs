@@ -2,6 +2,7 @@
 //! `verify`, which replays the self-test of what was exported.
 
 mod texts;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -153,7 +154,8 @@ struct Own {
 }
 
 /// Writes the classifier of a run: temperature and standardisation are inside its last layer, so a
-/// softmax over its outputs gives the run's probabilities.
+/// softmax over its outputs gives the run's probabilities. Prediction sets and the alarm lie beside it, in
+/// `trust.json` and `trust.safetensors`.
 ///
 /// # Errors
 /// Wrong usage for runs without a network or with a head that is not linear, for recipes that the other
@@ -170,6 +172,17 @@ pub fn export(plan: &ExportPlan, observer: &mut dyn Observer) -> Result<ExportRe
             ModelInput::Picture(_) => Box::new(Plan::new(recipe, params, &options)?),
             ModelInput::Text(_) => Box::new(TextPlan::new(recipe, params, &options)?),
         };
+    }
+    if !source.parts.is_empty() {
+        return Err(TransferError::usage(
+            format!(
+                "run `{}` rests on {} sources side by side, for which other libraries have no network",
+                record.name,
+                source.parts.len()
+            ),
+            "`predict`, `eval` and `explain` use the run as it is, and its `export` folder holds every source, the head and \
+             a self-test; for one network, train with one --model",
+        ));
     }
     let Some((recipe, params)) = &source.network else {
         return Err(TransferError::usage(
@@ -232,6 +245,7 @@ pub fn export(plan: &ExportPlan, observer: &mut dyn Observer) -> Result<ExportRe
             }
         }
         durable::write_json(&file(SELFTEST), &SelfTest::record(&trained, &source)?)?;
+        trust::write(&plan.out, &trained)?;
         let card = folder.file("export/README.md");
         let card = fs::read(&card).map_err(|e| TransferError::io(card, e))?;
         durable::write(&file("README.md"), &card)
@@ -417,7 +431,11 @@ fn replay(folder: &Path) -> Result<String> {
     let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = logits.iter().map(|l| (l - largest).exp()).sum();
     let probabilities: Vec<f64> = logits.iter().map(|l| (l - largest).exp() / sum).collect();
-    SelfTest::read(&folder.join(SELFTEST))?.agrees(&probabilities)?;
+    let test = SelfTest::read(&folder.join(SELFTEST))?;
+    test.agrees(&probabilities)?;
+    if let Some(trained) = trust::open(folder, &weight, &bias, features.len())? {
+        test.trusts(&trained, &features)?;
+    }
     Ok(own.recipe)
 }
 

@@ -7,8 +7,10 @@ mod command;
 mod file;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use offshoot_data::{Input, Sample};
+use offshoot_stats::Matrix;
 use rayon::prelude::*;
 
 use crate::cache::{Cache, RowStore};
@@ -17,7 +19,7 @@ use crate::documents::DataProblem;
 use crate::inputs::Ready;
 use crate::pictures::Unreadable;
 use crate::report::words::percent;
-use crate::source::Source;
+use crate::source::{Part, Source};
 use crate::watch::Watch;
 use crate::{Phase, Result, TransferError};
 pub use command::extract as extract_command;
@@ -27,9 +29,9 @@ pub use file::write as write_features;
 pub const ALLOWED_PERCENT: usize = 20;
 
 /// Where the feature row of every sample is.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Extraction {
-    rows: RowStore,
+    columns: Vec<Columns>,
     /// sha256 of each sample's content, in the samples' order; `None` where it is unreadable.
     pub keys: Vec<Option<Sha>>,
     /// What could not be read.
@@ -44,20 +46,94 @@ pub struct Extraction {
     pub tokens: [usize; 2],
 }
 
+/// The features of one source, and what they are multiplied by.
+#[derive(Debug, Clone)]
+struct Columns {
+    rows: Arc<RowStore>,
+    scale: f32,
+}
+
+impl Columns {
+    fn of(rows: RowStore) -> Vec<Self> {
+        vec![Self { rows: Arc::new(rows), scale: 1.0 }]
+    }
+}
+
 impl Extraction {
     /// Values a row.
     pub fn dim(&self) -> usize {
-        self.rows.dim()
+        self.columns.iter().map(|columns| columns.rows.dim()).sum()
+    }
+
+    /// Values that each source adds to a row.
+    pub fn widths(&self) -> Vec<usize> {
+        self.columns.iter().map(|columns| columns.rows.dim()).collect()
+    }
+
+    /// The same where there are several sources; empty for one.
+    pub fn blocks(&self) -> Vec<usize> {
+        if self.columns.len() > 1 { self.widths() } else { Vec::new() }
     }
 
     /// The rows of these samples. All of them must be readable.
-    pub fn gather(&self, samples: &[usize]) -> Result<offshoot_stats::Matrix> {
-        self.rows.gather(&self.keys_of(samples)?)
+    pub fn gather(&self, samples: &[usize]) -> Result<Matrix> {
+        let mut data = vec![0.0; samples.len() * self.dim()];
+        self.read(samples, &mut data)?;
+        Matrix::new(samples.len(), self.dim(), data)
+            .ok_or_else(|| TransferError::Internal("feature rows do not form a matrix".into()))
     }
 
     /// Copies the rows of these samples into `out`, `[samples, dim]`.
     pub fn read(&self, samples: &[usize], out: &mut [f32]) -> Result<()> {
-        self.rows.read(&self.keys_of(samples)?, out)
+        let keys = self.keys_of(samples)?;
+        if let [Columns { rows, scale: 1.0 }] = self.columns.as_slice() {
+            return rows.read(&keys, out);
+        }
+        let mut at = 0;
+        for Columns { rows, scale } in &self.columns {
+            let own = rows.gather(&keys)?;
+            let own = own.rows();
+            for (out, own) in out.chunks_exact_mut(self.dim()).zip(own.data().chunks(own.d())) {
+                let out = &mut out[at..at + own.len()];
+                out.iter_mut().zip(own).for_each(|(out, value)| *out = scale * value);
+            }
+            at += own.d();
+        }
+        Ok(())
+    }
+
+    /// The features of some of the sources, multiplied by `scales`.
+    pub fn select(&self, sources: &[usize], scales: &[f32]) -> Self {
+        let columns = sources.iter().zip(scales);
+        let columns =
+            columns.map(|(&at, &scale)| Columns { scale, ..self.columns[at].clone() }).collect();
+        Self { columns, keys: self.keys.clone(), unreadable: self.unreadable.clone(), ..*self }
+    }
+
+    /// Features of several sources side by side, of the samples that all of them can read.
+    fn joined(each: Vec<Self>, parts: &[Part]) -> Self {
+        let mut joined = Self::default();
+        for (own, part) in each.into_iter().zip(parts) {
+            joined.columns.extend(
+                own.columns.into_iter().map(|columns| Columns { scale: part.scale, ..columns }),
+            );
+            if joined.keys.is_empty() {
+                joined.keys = own.keys;
+            } else {
+                let pairs = joined.keys.iter_mut().zip(own.keys);
+                pairs.filter(|(_, own)| own.is_none()).for_each(|(key, _)| *key = None);
+            }
+            for problem in own.unreadable {
+                if !joined.unreadable.iter().any(|p| p.path == problem.path) {
+                    joined.unreadable.push(problem);
+                }
+            }
+            joined.cached += own.cached;
+            joined.computed += own.computed;
+            joined.cut += own.cut;
+            joined.tokens = [0, 1].map(|k| joined.tokens[k] + own.tokens[k]);
+        }
+        joined
     }
 
     /// The same of some of the samples, all of them readable; `None` where a row is not in the cache any more.
@@ -68,7 +144,7 @@ impl Extraction {
             return Ok(None);
         }
         Ok(Some(Self {
-            rows,
+            columns: Columns::of(rows),
             cached: keys.len(),
             keys: keys.into_iter().map(Some).collect(),
             unreadable: Vec::new(),
@@ -117,24 +193,23 @@ pub fn extract(
     phase: Phase,
     watch: &mut Watch<'_>,
 ) -> Result<Extraction> {
+    if !source.parts.is_empty() {
+        let one = |part: &Part| extract(samples, &part.source, cache, batch, phase, watch);
+        let each = source.parts.iter().map(one).collect::<Result<Vec<_>>>()?;
+        return Ok(Extraction::joined(each, &source.parts));
+    }
     source.inputs.refuse_others(&source.name, samples)?;
-    let rows = cache.rows(&source.scope, source.engine.dim())?;
-    let mut extraction = Extraction {
-        rows,
-        keys: Vec::with_capacity(samples.len()),
-        unreadable: Vec::new(),
-        cached: 0,
-        computed: 0,
-        cut: 0,
-        tokens: [0; 2],
-    };
-    let result =
-        run(samples, source, cache, source.engine.step(batch), phase, watch, &mut extraction);
+    let mut rows = cache.rows(&source.scope, source.engine.dim())?;
+    let mut extraction =
+        Extraction { keys: Vec::with_capacity(samples.len()), ..Extraction::default() };
+    let step = source.engine.step(batch);
+    let result = run(samples, source, cache, step, phase, watch, (&mut rows, &mut extraction));
     // Whatever ended the loop, finished rows are kept.
-    let flushed = extraction.rows.flush();
-    warn_of_damage(&extraction.rows, watch)?;
+    let flushed = rows.flush();
+    warn_of_damage(&rows, watch)?;
     result?;
     flushed?;
+    extraction.columns = Columns::of(rows);
     cache.evict();
     watch.note(&format!(
         "{}: {} rows computed, {} from the cache, {} unreadable",
@@ -172,11 +247,11 @@ fn run(
     batch: usize,
     phase: Phase,
     watch: &mut Watch<'_>,
-    extraction: &mut Extraction,
+    (rows, extraction): (&mut RowStore, &mut Extraction),
 ) -> Result<()> {
     let mut batches = samples.chunks(batch);
     let mut current = match batches.next() {
-        Some(first) => prepare(first, source, &extraction.rows),
+        Some(first) => prepare(first, source, rows),
         None => return Ok(()),
     };
     let mut next = batches.next();
@@ -191,13 +266,13 @@ fn run(
         }
         // The network's work and the next batch's reading and decoding share the pool.
         let (prepared, features) = rayon::join(
-            || next.map(|samples| prepare(samples, source, &extraction.rows)),
+            || next.map(|samples| prepare(samples, source, rows)),
             || compute(source, &inputs),
         );
         record(extraction, samples, start, &current);
         start += current.len();
         extraction.computed += keys.len();
-        if extraction.rows.push(&keys, &features?)? {
+        if rows.push(&keys, &features?)? {
             cache.evict();
         }
         refuse_if_too_many(extraction, samples.len())?;

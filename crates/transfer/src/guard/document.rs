@@ -24,6 +24,9 @@ pub struct GuardReport {
     pub nt_gap: Option<Gap>,
     /// The same within each class.
     pub by_class: Vec<ClassGap>,
+    /// Of several sources: test error of all of them minus that without this one, each with the weight 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_source: Vec<SourceGap>,
     /// Test error of what was asked for minus that of each other candidate, by its name.
     pub gaps: BTreeMap<String, Gap>,
     /// The same of what is shipped: an interval above 0 would mean that something better was at hand.
@@ -69,6 +72,16 @@ pub struct ClassGap {
     pub gap: Gap,
     /// `p`, held against as many classes as there are.
     pub adjusted_p: f64,
+}
+
+/// The gap of one of several sources.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceGap {
+    /// As `--model` names it.
+    pub source: String,
+    /// Above 0 it hurts.
+    #[serde(flatten)]
+    pub gap: Gap,
 }
 
 /// Something that might have been shipped.

@@ -40,11 +40,24 @@ impl Lead {
 impl Evidence {
     /// How far `self` is ahead of `other`.
     pub fn lead(&self, other: &Self) -> Lead {
+        let number = |right: bool| f64::from(u8::from(right));
+        Lead::of(self.pairs(other).map(|(a, b)| number(a) - number(b)))
+    }
+
+    /// Both answers to every sample that both answered.
+    fn pairs<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (bool, bool)> + 'a {
         let train = self.train.iter().zip(&other.train);
         let train = train.filter_map(|(a, b)| Some(((*a)?, (*b)?)));
-        let val = self.val.iter().copied().zip(other.val.iter().copied());
-        let number = |right: bool| f64::from(u8::from(right));
-        Lead::of(train.chain(val).map(|(a, b)| number(a) - number(b)))
+        train.chain(self.val.iter().copied().zip(other.val.iter().copied()))
+    }
+
+    /// On how many of these samples only `self` is right, and on how many only `other`.
+    pub fn disagreements(&self, other: &Self) -> (usize, usize) {
+        self.pairs(other).fold((0, 0), |(won, lost), pair| match pair {
+            (true, false) => (won + 1, lost),
+            (false, true) => (won, lost + 1),
+            _ => (won, lost),
+        })
     }
 
     /// The same by way of a third candidate. A tuned network resembles the probe that it began with, so that
@@ -79,6 +92,7 @@ mod tests {
         let lead = a.lead(&b);
         assert_eq!((lead.n, lead.share), (3, 1.0 / 3.0));
         assert_eq!(b.lead(&a).share, -lead.share);
+        assert_eq!((a.disagreements(&b), b.disagreements(&a)), ((1, 0), (0, 1)));
         assert_eq!(a.lead(&Evidence::default()).error, f64::INFINITY);
         assert_eq!(a.share(), Some((0.75, 4)));
     }

@@ -9,7 +9,7 @@ use offshoot_stats::{Rows, calibrate};
 use rayon::prelude::*;
 
 use crate::documents::{PredictReport, Prediction, SCHEMA};
-use crate::inputs::{Inputs, Ready};
+use crate::inputs::Ready;
 use crate::pictures::Unreadable;
 use crate::plan::PredictPlan;
 use crate::run::RunFolder;
@@ -59,7 +59,7 @@ pub fn predict(
     report.sets = asked.thresholds.is_some();
     watch.phase(Phase::Predict, None, |watch| {
         let batch = source.engine.step(plan.batch);
-        let columns = matches!(source.inputs, Inputs::Texts(_)).then(|| plan.columns.clone());
+        let columns = source.inputs.texts().map(|_| plan.columns.clone());
         let mut feed = Feed::open(input, columns, batch)?;
         let mut done = 0;
         let mut samples = feed.next(batch, || watch.progress(Phase::Predict, 0, 0, 0))?;

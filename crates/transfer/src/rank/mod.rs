@@ -25,7 +25,8 @@ pub use document::{Agreement, LeftOut, RankReport, Ranked, Verified, VerifiedMod
 
 use crate::cache::Cache;
 use crate::documents::SCHEMA;
-use crate::plan::{CachePlan, TrainPlan};
+use crate::fit::Finetune;
+use crate::plan::{CachePlan, Method, TrainPlan};
 use crate::precision::Precision;
 use crate::prepare::{self, Prepared};
 use crate::watch::Watch;
@@ -65,8 +66,12 @@ pub struct RankPlan {
     pub limit: usize,
     /// Halves of the samples behind each interval.
     pub resamples: usize,
-    /// The first so many are probed, and judged on validation.
+    /// The first so many are probed or tuned, and judged on validation.
     pub verify: usize,
+    /// How they are transferred for that.
+    pub verify_method: Method,
+    /// How they are tuned, where the method tunes.
+    pub finetune: Finetune,
     /// As in [`TrainPlan::precision`].
     pub precision: Precision,
     /// As in [`TrainPlan::val`].
@@ -96,6 +101,8 @@ impl Default for RankPlan {
             limit: 1_000,
             resamples: 40,
             verify: 0,
+            verify_method: Method::PROBE,
+            finetune: Finetune::default(),
             precision,
             val: None,
             test,
@@ -201,7 +208,7 @@ pub fn rank_prepared(
     let deadline = plan.time.map(|seconds| {
         Instant::now() + Duration::from_secs_f64((seconds - watch.seconds()).max(0.0))
     });
-    let Outcome { mut lines, samples, left_out, mut notes } =
+    let Outcome { lines, samples, left_out, mut notes } =
         rounds::run(&setting, &asked, entrants, deadline, watch)?;
     if lines.is_empty() {
         let first = left_out.first();
@@ -253,7 +260,10 @@ pub fn rank_prepared(
     let agreement = agreements(&lines[..whole], &asked);
     let verified = match plan.verify {
         0 => None,
-        k => Some(verify::verify(&setting, &mut lines[..whole], &among_whole, k, &labels, watch)?),
+        k => {
+            let (first, drawn) = ((&among_whole[..], k), (&samples[..], &labels[..]));
+            Some(verify::verify(&setting, &lines[..whole], first, drawn, watch)?)
+        }
     };
     Ok(RankReport {
         schema: SCHEMA,

@@ -2,6 +2,7 @@
 
 use super::data::{Gain, ReportData};
 use super::plots::wrong_pairs;
+use super::sources;
 use super::words::{count, counted, percent, percent_range, points, points_range, shortened};
 use crate::documents::Baseline;
 use crate::guard::document::Gap;
@@ -42,6 +43,7 @@ impl Answer {
         );
         let sentences = [
             guarded(report),
+            sources::sentence(report),
             bought(report),
             shift(report),
             weakest(report),

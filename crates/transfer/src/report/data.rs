@@ -8,6 +8,7 @@ use crate::documents::{Baseline, DataProblem, Figures};
 use crate::explain::shades::Shade;
 use crate::guard::document::GuardReport;
 use crate::run::record::PhaseSeconds;
+use crate::train::sources::document::SourceReport;
 use crate::trust::document::{AlarmFigures, SetFigures};
 
 /// One report. Nothing in it needs to be escaped or shortened beforehand: the page does both.
@@ -54,6 +55,9 @@ pub struct ReportData {
     /// What the guard against negative transfer found, where it looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<GuardReport>,
+    /// What each of several sources is worth; empty for one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceReport>,
     /// How the network was tuned, where it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<TrainingCurves>,

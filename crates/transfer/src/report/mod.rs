@@ -8,6 +8,7 @@ mod base64;
 pub mod data;
 mod page;
 pub(crate) mod plots;
+mod sources;
 pub(crate) mod svg;
 pub mod words;
 

@@ -8,6 +8,7 @@ use super::answer::Answer;
 use super::base64;
 use super::data::{ClassCount, ClassFigures, Gain, Lengths, Mistake, ReportData};
 use super::plots::{Plots, wrong_pairs};
+use super::sources::{self, SourceRow};
 use super::svg;
 use super::words;
 use crate::documents::Figures;
@@ -34,6 +35,7 @@ pub struct Page<'a> {
     misread: Vec<&'a Mistake>,
     length_line: String,
     guard_line: String,
+    sources: Vec<SourceRow<'a>>,
     /// Classes in which the source hurts, beyond chance.
     harmed: Vec<&'a ClassGap>,
     confusions: Vec<(&'a str, &'a str, usize)>,
@@ -88,6 +90,7 @@ impl<'a> Page<'a> {
                 .map(|told| Shown { told, image: base64::png_uri(&told.thumbnail) })
                 .collect(),
             guard_line: report.guard.as_ref().map(guard_line).unwrap_or_default(),
+            sources: sources::rows(report),
             harmed: report.guard.as_ref().map(harmed).unwrap_or_default(),
             confusions: confusions(report),
             data_line: data_line(report),

@@ -2,13 +2,15 @@ use std::collections::BTreeMap;
 
 use super::data::*;
 use super::*;
-use crate::Phase;
 use crate::documents::{Baseline, DataProblem, Figures};
 use crate::explain::shades::Shade;
-use crate::guard::document::{CandidateReport, ClassGap, Gap as NtGap, GuardReport, Watched};
+use crate::guard::document::{
+    CandidateReport, ClassGap, Gap as NtGap, GuardReport, SourceGap, Watched,
+};
 use crate::run::record::PhaseSeconds;
 use crate::trust::HeldOut;
 use crate::trust::document::{AlarmFigures, ClassCoverage, SetFigures};
+use crate::{Phase, SourceReport};
 
 fn figures(n: usize, accuracy: f64) -> Figures {
     let around = |v: f64| [v - 0.03, v + 0.03];
@@ -49,6 +51,7 @@ fn guard(text: &str) -> GuardReport {
         without: Some("pixels".into()),
         nt_gap: Some(gap(-0.531, 1e-9)),
         by_class: vec![ClassGap { class: t(), gap: gap(0.3, 0.01), adjusted_p: 0.02 }],
+        by_source: vec![SourceGap { source: t(), gap: gap(0.04, 0.03) }],
         gaps: BTreeMap::from([("pixels".into(), gap(-0.531, 1e-9))]),
         shipped_gaps: BTreeMap::from([("pixels".into(), gap(-0.531, 1e-9))]),
         candidates: vec![candidate("probe", true, 0.941), candidate("pixels", false, 0.41)],
@@ -175,6 +178,22 @@ fn report(text: &str) -> ReportData {
             points: vec![point(None), point(Some(true)), point(Some(false))],
         }),
         guard: Some(guard(text)),
+        sources: vec![
+            SourceReport {
+                harm: Some(-0.02),
+                harm_ci: Some([-0.03, -0.01]),
+                ..SourceReport::new(text)
+            },
+            SourceReport {
+                weight: 0.0,
+                harm: Some(0.05),
+                harm_ci: Some([0.02, 0.08]),
+                harm_p: Some(0.004),
+                harm_samples: 400,
+                left_out: Some("harm".into()),
+                ..SourceReport::new(text)
+            },
+        ],
         training: None,
         phases: vec![PhaseSeconds { phase: Phase::Extract, seconds: 2.0 }],
         warnings: vec![t()],
@@ -184,6 +203,20 @@ fn report(text: &str) -> ReportData {
 /// Tags of a document, each as it stands between `<` and `>`.
 fn tags(document: &str) -> Vec<&str> {
     document.split('<').skip(1).map(|rest| rest.split('>').next().unwrap()).collect()
+}
+
+#[test]
+fn a_source_that_harms_is_named() {
+    let page = render(&report("x")).unwrap().replace('\u{202f}', " ");
+    for said in ["What each source is worth", "left out: it harms", "harmful and left out: “x”"]
+    {
+        assert!(page.contains(said), "{said}");
+    }
+    let mut helpful = report("x");
+    helpful.sources.pop();
+    assert!(render(&helpful).unwrap().contains("most is owed to “x”"));
+    helpful.sources.clear();
+    assert!(!render(&helpful).unwrap().contains("What each source is worth"));
 }
 
 #[test]
@@ -212,6 +245,8 @@ fn the_answer_comes_first_and_in_words() {
     assert_eq!(
         said,
         "94.1 % right (91–97 %) on 120 test pictures it never saw\n\
+         Of 2 sources, harmful and left out: “twitter” (+5.0 points of 400 held-out samples are right \
+         without it).\n\
          The same head on raw pixels gets 41.0 %, so transfer bought +53.1 points (+47 to +59).\n\
          On twitter it is right in 70.0 % (67–73 %) of 80 cases: −24.1 points.\n\
          The hardest class is “twitter”: 50.0 % of its 2 test samples were recognised, most often \
@@ -225,7 +260,7 @@ fn the_answer_comes_first_and_in_words() {
 #[test]
 fn harm_and_doubt_are_said() {
     let with = |accuracy, ci| {
-        let mut report = report("x");
+        let mut report = ReportData { sources: Vec::new(), ..report("x") };
         report.gains.insert("pixels".into(), Gain { accuracy, ci });
         summary(&report)[1].clone()
     };

@@ -65,6 +65,30 @@ pub struct ModelFacts {
     /// What there is to know of a text encoder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder: Option<EncoderFacts>,
+    /// What stands side by side, where there are several sources.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartFacts>,
+}
+
+impl ModelFacts {
+    /// The architecture in a word, or those of several sources.
+    pub fn architecture(&self) -> String {
+        match self.parts.as_slice() {
+            [] => self.recipe.clone(),
+            parts => {
+                parts.iter().map(|part| part.model.recipe.as_str()).collect::<Vec<_>>().join(" + ")
+            }
+        }
+    }
+}
+
+/// One of several sources.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PartFacts {
+    /// As of a source by itself.
+    pub model: ModelFacts,
+    /// What its features are multiplied by.
+    pub scale: f32,
 }
 
 /// What runs computed in before they could choose.

@@ -103,7 +103,8 @@ fn collect(record: &RunRecord, everything: &Everything<'_>) -> Result<ReportData
             memory_bytes: record.usage.memory_bytes,
             version: record.version.clone(),
             platform: record.platform.clone(),
-            isa: source.network.as_ref().map(|_| Isa::detect().name().into()),
+            isa: (source.network.is_some() || !source.parts.is_empty())
+                .then(|| Isa::detect().name().into()),
             threads: record.threads,
             seed: record.seed,
             method: plan.method.name().into(),
@@ -123,7 +124,7 @@ fn collect(record: &RunRecord, everything: &Everything<'_>) -> Result<ReportData
         },
         model: ModelCard {
             name: record.model.name.clone(),
-            recipe: record.model.recipe.clone(),
+            recipe: record.model.architecture(),
             origin: source.origin.clone(),
             trained_on: source.trained_on.clone(),
             licence: record.model.licence.clone(),
@@ -145,6 +146,7 @@ fn collect(record: &RunRecord, everything: &Everything<'_>) -> Result<ReportData
         lengths: texts::lengths(everything),
         map: map(everything)?,
         guard: report.guard.clone(),
+        sources: report.sources.clone(),
         training: report.tuning.as_ref().zip(everything.history).map(|(t, h)| curves(h, t)),
         phases: record.phases.clone(),
         warnings: report.warnings.clone(),

@@ -8,7 +8,6 @@ use rayon::prelude::*;
 use crate::Result;
 use crate::explain::Occlusion;
 use crate::explain::shades::{Shade, excerpt, shades};
-use crate::inputs::{Inputs, Ready};
 use crate::report::data::{Example, LengthBin, Lengths};
 use crate::train::folder::Everything;
 
@@ -28,14 +27,9 @@ const MEASURED: usize = 2000;
 /// sample is no text.
 pub fn highlighted(everything: &Everything<'_>, sample: &Sample, class: u32) -> Result<Vec<Shade>> {
     let Everything { plan, source, probe, .. } = everything;
-    let Inputs::Texts(_) = &source.inputs else { return Ok(Vec::new()) };
-    let Ok(ready @ Ready::Tokens(_)) = source.inputs.prepare(&sample.input) else {
-        return Ok(Vec::new());
-    };
-    let length = match &ready {
-        Ready::Tokens(tokens) => tokens.ids.len().max(1),
-        Ready::Values(_) => 1,
-    };
+    let Ok(ready) = source.inputs.prepare(&sample.input) else { return Ok(Vec::new()) };
+    let Some(tokens) = ready.tokens() else { return Ok(Vec::new()) };
+    let length = tokens.ids.len().max(1);
     let asked = Occlusion {
         trained: &probe.trained,
         source,
@@ -60,7 +54,7 @@ pub fn highlighted(everything: &Everything<'_>, sample: &Sample, class: u32) -> 
 /// One right answer of each class, neither the surest nor the least sure of it.
 pub fn examples(everything: &Everything<'_>) -> Result<Vec<Example>> {
     let Everything { prepared, evaluated, source, .. } = everything;
-    if !matches!(source.inputs, Inputs::Texts(_)) {
+    if source.inputs.texts().is_none() {
         return Ok(Vec::new());
     }
     let p = &evaluated.probabilities;
@@ -93,16 +87,16 @@ pub fn examples(everything: &Everything<'_>) -> Result<Vec<Example>> {
 /// Tokens of the texts of all splits, or of texts spread evenly among them where there are many.
 pub fn lengths(everything: &Everything<'_>) -> Option<Lengths> {
     let Everything { prepared, source, .. } = everything;
-    let Inputs::Texts(texts) = &source.inputs else { return None };
+    let texts = source.inputs.texts()?;
     let samples: Vec<&Sample> =
         prepared.dataset.samples.iter().filter(|s| s.split.is_some()).collect();
     let step = samples.len().div_ceil(MEASURED).max(1);
     let measured: Vec<&Sample> = samples.iter().copied().step_by(step).collect();
-    let length = |sample: &&Sample| match source.inputs.prepare(&sample.input) {
-        Ok(Ready::Tokens(tokens)) => {
-            Some((tokens.ids.len() + tokens.left, tokens.left, sample.split == Some(Split::Test)))
-        }
-        _ => None,
+    let first = source.inputs.first();
+    let length = |sample: &&Sample| {
+        let ready = first.prepare(&sample.input).ok()?;
+        let tokens = ready.tokens()?;
+        Some((tokens.ids.len() + tokens.left, tokens.left, sample.split == Some(Split::Test)))
     };
     let found: Vec<(usize, usize, bool)> = measured.par_iter().filter_map(length).collect();
     let mut sorted: Vec<usize> = found.iter().map(|(tokens, ..)| *tokens).collect();

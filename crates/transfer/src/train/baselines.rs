@@ -58,7 +58,7 @@ struct Wanted {
 /// The guard of a plan, where there is a source to guard against: vectors, pixels and a network from
 /// scratch are transferred from nothing.
 pub fn guard(plan: &TrainPlan, prepared: &Prepared, source: &Source) -> Result<Guard> {
-    let nothing = source.network.is_none()
+    let nothing = (source.network.is_none() && source.parts.is_empty())
         || plan.method.name() == "scratch"
         || vector_length(&prepared.dataset.samples)?.is_some();
     Ok(if nothing { Guard::Off } else { plan.guard })

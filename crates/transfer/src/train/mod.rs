@@ -12,12 +12,14 @@ pub mod folder;
 pub mod probe;
 pub mod rehearse;
 mod shipping;
+pub mod sources;
 mod teacher;
-mod tuning;
+pub mod tuning;
 mod unlabelled;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use offshoot_data::Split;
 use offshoot_nn::NnError;
@@ -88,8 +90,9 @@ pub fn wish(plan: &TrainPlan, prepared: &Prepared) -> String {
         return "demo".into();
     }
     // A model that was named by a path is called by its last part.
-    let model = plan.model.rsplit(['/', '\\', '@']).next().unwrap_or(&plan.model);
-    format!("{}-{}", prepared.dataset.name, model.replace(':', "-"))
+    let last = |name: &&str| name.rsplit(['/', '\\', '@']).next().unwrap_or(name).replace(':', "-");
+    let models: Vec<String> = source::names(&plan.model).iter().map(last).collect();
+    format!("{}-{}", prepared.dataset.name, models.join("-"))
 }
 
 /// The plan as it is kept: whoever resumes it elsewhere finds what it names.
@@ -133,6 +136,7 @@ pub fn check_plan(plan: &TrainPlan) -> Result<()> {
         }
     }
     layers::Asked::new(plan.layer.as_deref(), plan.pooling.as_deref())?;
+    sources::check_plan(plan)?;
     let val = plan.val.unwrap_or(USUAL_VAL);
     let shares = [val, plan.test];
     if shares.iter().any(|s| !(0.0..1.0).contains(s)) {
@@ -195,18 +199,29 @@ fn new_record(folder: &RunFolder, plan: &TrainPlan, prepared: &Prepared) -> RunR
 /// Opens the source of a plan; data that holds vectors brings its own.
 pub fn source_of(plan: &TrainPlan, prepared: &Prepared, watch: &mut Watch<'_>) -> Result<Source> {
     watch.phase(Phase::Load, None, |watch| {
-        let mut source = match vector_length(&prepared.dataset.samples)? {
+        let mut opened = match vector_length(&prepared.dataset.samples)? {
             Some(dim) => {
                 watch.note("the data holds feature vectors; they are used as they are")?;
-                source::vectors(dim)
+                vec![source::vectors(dim)]
             }
-            None => source::open_at(&plan.model, plan.size, plan.seed)?,
+            None => {
+                let open = |name: &&str| source::open_at(name, plan.size, plan.seed);
+                source::names(&plan.model).iter().map(open).collect::<Result<_>>()?
+            }
         };
-        for note in &source.notes {
-            watch.note(note)?;
+        for source in &mut opened {
+            for note in &source.notes {
+                watch.note(note)?;
+            }
+            precision::settle(source, plan.precision, &prepared.dataset.samples, watch)?;
         }
-        precision::settle(&mut source, plan.precision, &prepared.dataset.samples, watch)?;
-        Ok(source)
+        match opened.pop() {
+            Some(only) if opened.is_empty() => Ok(only),
+            last => {
+                let part = |source| source::Part { source: Arc::new(source), scale: 1.0 };
+                source::join(opened.into_iter().chain(last).map(part).collect())
+            }
+        }
     })
 }
 
@@ -239,6 +254,8 @@ fn run(
     drop_unreadable(&mut prepared, &extraction, watch)?;
     folder::write_data(folder, &prepared, &extraction)?;
 
+    let (source, extraction, mut told) =
+        sources::weigh(plan, &prepared, source, extraction, watch)?;
     let after = budget::after(plan, &prepared, &source, &extraction, watch)?;
     let until = budget::head_until(plan, after, watch);
     let probe = Probe::fit(plan, &prepared, &extraction, until, watch)?;
@@ -254,9 +271,12 @@ fn run(
     let candidates = shipping::Candidates { asked, probe: unfrozen, looks };
     let place = shipping::Place { folder, plan, prepared: &prepared, cache: &cache, given };
     let shipped = shipping::ship(&place, candidates, watch)?;
-    let shipping::Shipped { frozen, mut evaluated, baselines, guard } = shipped;
+    let shipping::Shipped { frozen, mut evaluated, baselines, mut guard } = shipped;
     let tuning::Frozen { source, extraction, mut probe } = frozen;
     record.model = source.facts.clone();
+    if let (Some(guard), Some(told)) = (&mut guard, &mut told) {
+        guard.by_source = told.judge(plan, &prepared, watch)?;
+    }
     let domains = other_domains(plan, &prepared, &source, &cache, &probe, watch)?;
     let mut history = None;
     let tuning = tuned.map(|tuned| {
@@ -285,6 +305,7 @@ fn run(
         sets: evaluated.sets.clone(),
         alarms: evaluated.alarms.clone(),
         guard,
+        sources: told.map(|told| told.reports).unwrap_or_default(),
         warnings: watch.warnings.clone(),
     };
     record.data.splits = report.splits.clone();

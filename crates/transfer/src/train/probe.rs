@@ -102,7 +102,7 @@ impl Probe {
     ) -> Result<Self> {
         let [train, val, test] = [Split::Train, Split::Val, Split::Test].map(|s| prepared.of(s));
         let classes = prepared.dataset.classes.clone();
-        let dim = extraction.dim();
+        let (dim, blocks) = (extraction.dim(), extraction.blocks());
         let labels = |samples: &[usize]| -> Vec<u32> {
             samples.iter().filter_map(|&i| prepared.dataset.samples[i].label).collect()
         };
@@ -116,6 +116,7 @@ impl Probe {
             class_weights: plan.class_weights,
             seed: plan.seed,
             lambda,
+            blocks: &blocks,
             limit: Limit { stop: Some(Arc::clone(stop)), until: until.map(|u| part(u, share)) },
         };
         let share = if refit { FIRST } else { 1.0 };
@@ -228,7 +229,7 @@ impl Probe {
             let labels = places.iter().filter_map(|&i| samples[i].label).collect();
             Ok(Labelled { rows: extraction.gather(places)?, labels })
         };
-        let n_classes = prepared.dataset.classes.len();
+        let (n_classes, blocks) = (prepared.dataset.classes.len(), extraction.blocks());
         let mut shipped = train.clone();
         if self.refitted {
             shipped.extend(&val);
@@ -253,6 +254,7 @@ impl Probe {
                             class_weights: plan.class_weights,
                             seed: plan.seed,
                             lambda: self.lambda,
+                            blocks: &blocks,
                             limit: Limit { stop: Some(Arc::clone(stop)), until: None },
                         };
                         calibrate::Evidence::of_folds(

@@ -274,6 +274,7 @@ fn document(
         without: choice.without.map(name),
         nt_gap,
         by_class,
+        by_source: Vec::new(),
         gaps: gaps_of(0)?,
         shipped_gaps: gaps_of(choice.shipped)?,
         candidates: candidates.iter().zip(evaluated).map(report).collect(),

@@ -7,6 +7,7 @@
 mod selftest;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use offshoot_nn::{Array, InputSpec, Interpolation, Params};
 use offshoot_stats::calibrate;
@@ -29,8 +30,10 @@ const CARRIED_BYTES: u64 = 64 << 20;
 const CONFIG: &str = "export/config.json";
 const MODEL: &str = "export/model.safetensors";
 const HEAD: &str = "export/head.json";
-const BACKBONE: &str = "export/backbone.safetensors";
-const PREPROCESSOR: &str = "export/preprocessor_config.json";
+/// Inside `export/`.
+const CARRIED: &str = "backbone.safetensors";
+/// Inside `export/`.
+const PREPROCESSOR: &str = "preprocessor_config.json";
 const SELFTEST: &str = "export/selftest.json";
 
 /// A head on raw features, ready to use.
@@ -119,13 +122,7 @@ impl Trained {
 
     /// Writes `export/`.
     pub fn save(&self, folder: &RunFolder, source: &Source, head: &str, seed: u64) -> Result<()> {
-        durable::create_dir(&folder.file("export"))?;
-        // Tuned weights are nowhere else.
-        let tuned = source.facts.tuned_from_sha256.is_some();
-        let found = [source::DEFAULT, source::WORDS].contains(&source.name.as_str())
-            || source.name.starts_with("random:");
-        let limit = if tuned { u64::MAX } else { CARRIED_BYTES };
-        let carried = (tuned || !found) && source::carry(source, &folder.file(BACKBONE), limit)?;
+        let carried = save_source(source, &folder.file("export"))?;
         let names = || self.classes.iter().enumerate();
         let (stored, mut params) = match &self.trust {
             Some(trust) => {
@@ -142,7 +139,7 @@ impl Trained {
                 head: head.into(),
                 seed,
                 backbone: source.facts.clone(),
-                backbone_file: carried.then(|| "backbone.safetensors".into()),
+                backbone_file: carried.then(|| CARRIED.into()),
                 id2label: names().map(|(i, name)| (i.to_string(), name.clone())).collect(),
                 label2id: names().map(|(i, name)| (name.clone(), i as u32)).collect(),
                 temperature: self.temperature,
@@ -150,15 +147,6 @@ impl Trained {
                 unfamiliar_above: None,
             },
         )?;
-        match &source.inputs {
-            Inputs::Pictures(pictures) => {
-                folder.write_json(PREPROCESSOR, &Preprocessor::new(pictures.spec()))?;
-            }
-            Inputs::Texts(texts) => {
-                let path = format!("export/{}", source::TOKENIZER);
-                folder.write(&path, texts.tokenizer().json().as_bytes())?;
-            }
-        }
         let array = |rows: usize, data: &[f32]| Array {
             shape: if rows == 0 { vec![data.len()] } else { vec![rows, data.len() / rows] },
             data: data.to_vec(),
@@ -238,7 +226,8 @@ impl Trained {
         };
         let trust = trust.ok_or_else(|| refused("`trust` and its arrays do not fit".into()))?;
         let trained = Self { dim, head, temperature: config.temperature, trust, classes };
-        let source = source::reopen(&config.backbone, config.seed, &folder.file(BACKBONE))?;
+        let carried = folder.file("export").join(CARRIED);
+        let source = source::reopen(&config.backbone, config.seed, &carried)?;
         SelfTest::read(&folder.file(SELFTEST))?.check(
             &trained,
             &source,
@@ -246,6 +235,35 @@ impl Trained {
         )?;
         Ok((trained, source))
     }
+}
+
+/// Writes what a source needs besides the program, into the folder `export`: its weights where nobody else has
+/// them, and how samples become its input. Each of several sources has a folder of its own. Returns whether the
+/// weights of one source are there.
+fn save_source(source: &Source, export: &Path) -> Result<bool> {
+    durable::create_dir(export)?;
+    match &source.inputs {
+        Inputs::Pictures(pictures) => {
+            let preprocessor = Preprocessor::new(pictures.spec());
+            durable::write_json(&export.join(PREPROCESSOR), &preprocessor)?;
+        }
+        Inputs::Texts(texts) => {
+            let json = texts.tokenizer().json();
+            durable::write(&export.join(source::TOKENIZER), json.as_bytes())?;
+        }
+        Inputs::Several(_) => {
+            for (i, part) in source.parts.iter().enumerate() {
+                save_source(&part.source, &source::part_folder(export, i))?;
+            }
+            return Ok(false);
+        }
+    }
+    // Tuned weights are nowhere else.
+    let tuned = source.facts.tuned_from_sha256.is_some();
+    let found = [source::DEFAULT, source::WORDS].contains(&source.name.as_str())
+        || source.name.starts_with("random:");
+    let limit = if tuned { u64::MAX } else { CARRIED_BYTES };
+    Ok((tuned || !found) && source::carry(source, &export.join(CARRIED), limit)?)
 }
 
 #[cfg(test)]

@@ -78,10 +78,7 @@ impl TrustTest {
 impl SelfTest {
     /// Runs the classifier on the made input.
     pub fn record(trained: &Trained, source: &Source) -> Result<Self> {
-        let input = match &source.inputs {
-            Inputs::Pictures(_) => PIXELS,
-            Inputs::Texts(_) => TEXT,
-        };
+        let input = if source.inputs.texts().is_some() { TEXT } else { PIXELS };
         let mut features = Self::features(source, trained.dim)?;
         let rows = Rows::new(1, trained.dim, &features).ok_or_else(|| {
             TransferError::Internal("self-test features do not form a row".into())
@@ -94,7 +91,14 @@ impl SelfTest {
 
     /// What `source` makes of the made input: `dim` features.
     pub fn features(source: &Source, dim: usize) -> Result<Vec<f32>> {
-        let made = match &source.inputs {
+        let mut features = vec![0.0; dim];
+        source.engine.run(&[&Self::made(source, dim)?], &mut features)?;
+        Ok(features)
+    }
+
+    /// The made input, as `source` reads it.
+    fn made(source: &Source, dim: usize) -> Result<Ready> {
+        Ok(match &source.inputs {
             Inputs::Pictures(pictures) => {
                 // A source of vectors has no pixels, but as many values as features.
                 let n = if source.network.is_some() { pictures.len() } else { dim };
@@ -104,10 +108,12 @@ impl SelfTest {
                 let tokens = texts.tokens(&TEXT.into());
                 Ready::Tokens(tokens.map_err(|e| TransferError::ModelRefused(e.detail))?)
             }
-        };
-        let mut features = vec![0.0; dim];
-        source.engine.run(&[&made], &mut features)?;
-        Ok(features)
+            Inputs::Several(_) => {
+                let each =
+                    source.parts.iter().map(|p| Self::made(&p.source, p.source.engine.dim()));
+                Ready::Several(each.collect::<Result<_>>()?)
+            }
+        })
     }
 
     /// The made input of `n` values.
@@ -129,6 +135,20 @@ impl SelfTest {
             "the self-test gives another answer than when it was written: weights or program differ"
                 .into(),
         ))
+    }
+
+    /// Refuses another prediction set or alarm than the recorded ones; `features` are of the made input.
+    pub fn trusts(&self, trained: &Trained, features: &[f32]) -> Result<()> {
+        let rows = Rows::new(1, features.len(), features).ok_or_else(|| {
+            TransferError::Internal("self-test features do not form a row".into())
+        })?;
+        match (&self.trust, TrustTest::of(trained, rows)?) {
+            (Some(then), Some(now)) if then.agrees(&now, TOLERANCE) => Ok(()),
+            _ => Err(TransferError::ModelRefused(
+                "the self-test gives another prediction set or alarm than when it was written"
+                    .into(),
+            )),
+        }
     }
 
     /// Reads what a run wrote.

@@ -10,6 +10,7 @@ mod extraction;
 mod guard;
 mod prediction;
 mod ranking;
+mod sources;
 mod texts;
 mod training;
 mod transfer_report;

@@ -51,6 +51,36 @@ fn files_folders_lists_and_bytes_get_the_same_answer() {
     assert_eq!(answers(&by_csv), answers(&by_file));
 }
 
+#[test]
+fn what_is_exported_keeps_its_promises() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 20, 0);
+    let plan = TrainPlan { model: "random:mobilenet_v2".into(), size: Some(32), ..place.plan() };
+    let run = train(&plan, &mut ()).unwrap().run;
+    let out = place.path("out");
+    export(&ExportPlan { run: run.clone(), form: Form::Hf, out: out.clone() }, &mut ()).unwrap();
+    verify(&out, &mut ()).unwrap();
+    let read = |path: PathBuf| -> serde_json::Value {
+        serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+    };
+    let (trust, config) = (read(out.join("trust.json")), read(run.join("export/config.json")));
+    assert_eq!(
+        (&trust["trust"], &trust["temperature"]),
+        (&config["trust"], &config["temperature"])
+    );
+    // The thresholds are those by which the run itself forms sets.
+    let test = read(run.join("export/selftest.json"));
+    assert_eq!(trust["thresholds"]["0.9"], test["trust"]["thresholds"]);
+    assert_eq!(trust["classes"].as_array().unwrap().len(), 3);
+    assert!(trust["rules"].as_array().unwrap().len() >= 3, "{}", trust["rules"]);
+    // A threshold that somebody moved is found: an alarm is worth what its numbers are.
+    let path = out.join("trust.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(verify(&out, &mut ()).unwrap_err().exit_code(), 4);
+}
+
 /// A run on pictures of another size is tuned, read back, exported and verified at that size.
 #[test]
 fn the_size_of_pictures_stays_with_the_run() {

@@ -1,6 +1,7 @@
 use std::fs;
 
-use offshoot_transfer::{Event, RankPlan, RankReport, TransferError, rank};
+use offshoot_transfer::rank::Verified;
+use offshoot_transfer::{Event, Finetune, Method, RankPlan, RankReport, TransferError, rank};
 
 use super::data::*;
 
@@ -53,6 +54,32 @@ fn sources_are_ranked_and_one_that_cannot_be_is_told() {
     // The same again, from the cache and on one thread.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     assert_eq!(said(&report), said(&pool.install(|| rank(&all, &mut ())).unwrap()));
+}
+
+#[test]
+fn a_ranking_is_verified_by_tuning_too() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 20, 0);
+    let finetune = Finetune { epochs: Some(2), batch: Some(8), ..Finetune::default() };
+    let verify_method = Method::find("lp-ft").unwrap();
+    let tuned = RankPlan { verify: 3, verify_method, finetune, ..plan(&place) };
+    let report = rank(&tuned, &mut ()).unwrap();
+    let verified = report.verified.as_ref().unwrap();
+    assert_eq!((verified.method.as_str(), verified.models.len()), ("lp-ft", 3));
+    assert!(verified.models.iter().all(|m| (0.0..=1.0).contains(&m.accuracy)), "{verified:?}");
+    let probed = rank(&RankPlan { verify: 3, ..plan(&place) }, &mut ()).unwrap().verified.unwrap();
+    let loss = |verified: &Verified, model: &str| {
+        verified.models.iter().find(|m| m.model == model).unwrap().log_loss
+    };
+    // Pixels have nothing to tune.
+    let pixels = [verified, &probed].map(|verified| loss(verified, "pixels"));
+    assert!((pixels[0] - pixels[1]).abs() < 0.2, "{pixels:?}");
+    // The same again from one thread, and it leaves nothing behind.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let again = pool.install(|| rank(&tuned, &mut ())).unwrap().verified.unwrap();
+    let said = |v: &Verified| v.models.iter().map(|m| (m.accuracy, m.log_loss)).collect::<Vec<_>>();
+    assert_eq!(said(&again), said(verified));
+    assert!(!place.path("runs").exists());
 }
 
 #[test]

@@ -133,7 +133,7 @@ fn fit_present(
     options: &FitOptions,
     solve: impl FnOnce(&Problem<'_>) -> Result<Choice>,
 ) -> Result<Fitted> {
-    let scaling = Scaling::of(rows, options.standardise);
+    let scaling = Scaling::of(rows, options.standardise, &options.blocks);
     let scaled;
     let rows = if options.standardise {
         scaled = scaling.apply(rows);
@@ -213,7 +213,7 @@ pub(crate) fn cross_validated(
     grid: &[f64],
     tolerance: f64,
 ) -> Result<Vec<f64>> {
-    let scaled = Scaling::of(rows, true).apply(rows);
+    let scaled = Scaling::of(rows, true, &[]).apply(rows);
     let rows = Rows::new(labels.len(), rows.d(), &scaled).unwrap_or(rows);
     let (present, labels) = compact(labels, n_classes);
     let rotated = if rows.n() < rows.d() { Rotated::new(rows)? } else { None };

@@ -109,6 +109,7 @@ impl Course<'_, '_, '_> {
                 class_weights: setting.job.plan.class_weights,
                 seed: setting.job.plan.seed,
                 lambda: None,
+                blocks: &[],
                 limit: Limit { stop: Some(stop.clone()), until: None },
             };
             head::fit(&request, rows, &setting.labels)

@@ -122,9 +122,7 @@ impl<'a> TextInputs<'a> {
             let known = &self.supply.samples[sample];
             match self.supply.source.inputs.prepare(&known.input) {
                 Ok(Ready::Tokens(tokens)) => Ok(place.get_or_init(|| tokens)),
-                Ok(Ready::Values(_)) => {
-                    Err(TransferError::Internal("an encoder was given no text".into()))
-                }
+                Ok(_) => Err(TransferError::Internal("an encoder was given no text".into())),
                 Err(error) => Err(TransferError::BadData(format!(
                     "{}: {} (it changed during the run)",
                     known.id, error.detail
