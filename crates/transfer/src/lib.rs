@@ -50,6 +50,7 @@ pub mod runs;
 pub mod shift;
 mod show;
 pub mod source;
+pub mod source_free;
 pub mod store;
 mod table;
 mod texts;

@@ -11,6 +11,7 @@ mod guard;
 mod prediction;
 mod ranking;
 mod sources;
+mod source_free;
 mod texts;
 mod training;
 mod transfer_report;

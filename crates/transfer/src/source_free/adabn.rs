@@ -1,0 +1,71 @@
+//! AdaBN: norms take their statistics from the target instead of the source. Nothing learns.
+
+use super::collapse::sorted;
+use super::pupil::{self, Learns, Pupil};
+use super::{Course, Method, Order, Outcome};
+use crate::watch::Watch;
+use crate::{Phase, Result, TransferError};
+
+pub(super) const METHOD: Method = Method {
+    name: "adabn",
+    summary: "statistics of batch norms from the target; nothing learns",
+    paper: "Li et al. 2016, arXiv:1603.04779; Schneider et al. 2020, arXiv:2006.16971",
+    run,
+};
+
+fn run(course: &Course<'_>, watch: &mut Watch<'_>) -> Result<Outcome> {
+    let mut outcome = Outcome::default();
+    if let Some(warning) = in_sequence(course)? {
+        outcome.warnings.push(warning);
+        return Ok(outcome);
+    }
+    let mut pupil = Pupil::new(course, Learns::Norms, "adamw")?;
+    if !pupil.has_statistics() {
+        return Err(TransferError::usage(
+            format!("`{}` has no norms with statistics", course.source.name),
+            "`adabn` is for networks with batch norms; `tent` and `shot` adapt others",
+        ));
+    }
+    let n = course.target.len();
+    watch.progress(Phase::Finetune, 0, n, 0)?;
+    let batches = course.batches(0);
+    let answers = pupil.settle(course, &batches)?;
+    watch.progress(Phase::Finetune, n, n, 0)?;
+    outcome.stream = in_place(&batches, answers.iter().map(|a| a.logits.as_slice()), n);
+    outcome.states.push(pupil.state());
+    Ok(outcome)
+}
+
+/// Why norms may not go by batches; `None` where they may.
+pub(super) fn in_sequence(course: &Course<'_>) -> Result<Option<String>> {
+    if course.settings.order == Order::Shuffled {
+        return Ok(None);
+    }
+    let classes = course.head.bias.len();
+    let answers = pupil::before(course)?.logits;
+    let answers = pupil::answers(&answers, classes)?;
+    let deviation = sorted(&answers, &course.batches(0), classes);
+    Ok(deviation.map(|deviation| {
+        format!(
+            "classes come one after the other in this order ({deviation:.0} deviations from chance): statistics of a \
+             batch would take its class away, so the network stays as it is"
+        )
+    }))
+}
+
+/// Rows of batches in the order of the samples.
+pub(super) fn in_place<'l>(
+    batches: &[Vec<usize>],
+    logits: impl Iterator<Item = &'l [f32]>,
+    n: usize,
+) -> Vec<f32> {
+    let mut all = Vec::new();
+    for (batch, logits) in batches.iter().zip(logits) {
+        let classes = logits.len() / batch.len().max(1);
+        all.resize(n * classes, 0.0);
+        for (&place, row) in batch.iter().zip(logits.chunks_exact(classes.max(1))) {
+            all[place * classes..(place + 1) * classes].copy_from_slice(row);
+        }
+    }
+    all
+}
