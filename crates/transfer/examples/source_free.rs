@@ -1,7 +1,8 @@
 //! Adapts a finished run to samples of another kind, without its training data and without labels.
 //!
 //! ```text
-//! cargo run --release -p offshoot-transfer --example source_free -- RUN DATA [METHOD] [shuffled|given] [BATCH] [SEED]
+//! cargo run --release -p offshoot-transfer --example source_free -- RUN DATA [METHOD] [shuffled|given] [BATCH] [SEED] \
+//!     [PASSES] [RATE]
 //! ```
 //!
 //! Prints a line of JSON: the run's accuracy before, of the answers while samples came by, and after each state, where
@@ -20,6 +21,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         order,
         batch: word(2, "128").parse()?,
         seed: word(3, "0").parse()?,
+        passes: rest.get(4).map(|passes| passes.parse()).transpose()?,
+        lr: rest.get(5).map(|rate| rate.parse()).transpose()?,
         ..Settings::default()
     };
     let plan = StreamPlan {

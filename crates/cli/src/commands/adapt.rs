@@ -27,7 +27,8 @@ split, only that is judged, and not adapted to.
 What is left is a run like any other: predict, eval, explain, report, export, runs.
 
 Terms of alignment (dann, mcc and their like) tune the network itself; `auto` tries mcc, deep-coral
-and dann where `--time` leaves room. Several at once: --method \"cdan,bsp\".
+and dann where `--time` leaves room. Several at once: --method \"cdan,bsp\". Adabn, tent, shot and
+pseudo-label change the network by the target alone.
 
 Methods:
 ";

@@ -133,9 +133,10 @@ impl Candidate {
         let val = tuned.of_source.gather(&sides.prepared.of(Split::Val))?;
         let target = tuned.of_target.gather(&features.adapting)?;
         let head = Head::Linear(head);
-        let summary = crate::align::all().iter().find(|term| term.name == name).map_or_else(
+        let known = super::method::methods().into_iter().find(|method| method.name == name);
+        let summary = known.map_or_else(
             || "the network is tuned with several terms of alignment".to_string(),
-            |term| term.summary.to_string(),
+            |method| method.summary.to_string(),
         );
         Ok(Self {
             name: name.into(),

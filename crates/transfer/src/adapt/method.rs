@@ -3,7 +3,7 @@
 use offshoot_stats::adapters;
 
 use super::network::SHORT;
-use crate::{Result, TransferError, align};
+use crate::{Result, TransferError, align, source_free};
 
 /// Leaves the method to the choice.
 pub const AUTO: &str = "auto";
@@ -23,7 +23,8 @@ pub struct Listed {
 pub fn methods() -> Vec<Listed> {
     let shallow = adapters::all().iter().map(|a| Listed { name: a.name, summary: a.summary });
     let networks = align::all().iter().map(|t| Listed { name: t.name, summary: t.summary });
-    let mut all: Vec<Listed> = shallow.chain(networks).collect();
+    let alone = source_free::all().iter().map(|m| Listed { name: m.name, summary: m.summary });
+    let mut all: Vec<Listed> = shallow.chain(networks).chain(alone).collect();
     all.sort_by_key(|method| method.name);
     all
 }

@@ -1,4 +1,5 @@
-//! Candidates whose network learns, too: tuned with a term of alignment ([`crate::align`]).
+//! Candidates whose network learns, too: tuned with a term of alignment ([`crate::align`]), or by itself on the target
+//! ([`crate::source_free`]).
 
 use std::time::Instant;
 
@@ -15,12 +16,12 @@ use super::method::tunes;
 use super::mismatch::Found;
 use super::plan::AdaptPlan;
 use super::sides::Sides;
-use crate::align::{self, Start};
+use crate::align::{self, Start, State};
 use crate::cache::Cache;
 use crate::extract::{Extraction, extract};
 use crate::run::RunFolder;
 use crate::watch::Watch;
-use crate::{Phase, Result, TransferError, precision, source};
+use crate::{Phase, Result, TransferError, precision, source, source_free};
 
 /// Terms that `auto` tries where it has time, the cheapest and surest first.
 pub const SHORT: [&str; 3] = ["mcc", "deep-coral", "dann"];
@@ -115,7 +116,7 @@ fn tune(
     };
     let mut candidates = Vec::new();
     let (batch, samples) = (plan.training.batch, &sides.prepared.dataset.samples);
-    for state in align::tune(terms, &start, watch)? {
+    for state in learned(terms, &start, watch)? {
         let mut network = source::tuned(&features.source, state.params)?;
         precision::settle(&mut network, plan.training.precision, samples, watch)?;
         // Nobody else will ask for the features of these weights.
@@ -139,6 +140,14 @@ fn tune(
             .push(Candidate::network(terms, tuned, state.head, facts, seconds, sides, features)?);
     }
     Ok(candidates)
+}
+
+/// The network's states after a method without the source's data, or after tuning with terms of alignment.
+fn learned(terms: &str, start: &Start<'_>, watch: &mut Watch<'_>) -> Result<Vec<State>> {
+    match source_free::find(terms) {
+        Some(_) => source_free::tune(terms, start, watch),
+        None => align::tune(terms, start, watch),
+    }
 }
 
 /// Which terms `auto` tries: none without a time that allows it, or where no network could learn.

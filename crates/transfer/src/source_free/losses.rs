@@ -43,10 +43,10 @@ impl Softened {
         }
         let each = share / count as f64;
         for (i, h) in self.entropies.iter().enumerate().filter(|(_, h)| **h < limit) {
-            for c in i * self.classes..(i + 1) * self.classes {
-                if self.p[c] > 0.0 {
-                    to[c] -= (each * self.p[c] * (self.log[c] + h)) as f32;
-                }
+            let row = i * self.classes..(i + 1) * self.classes;
+            let terms = self.p[row.clone()].iter().zip(&self.log[row.clone()]);
+            for (to, (p, log)) in to[row].iter_mut().zip(terms).filter(|(_, (p, _))| **p > 0.0) {
+                *to -= (each * p * (log + h)) as f32;
             }
         }
         (self.entropies.iter().filter(kept).sum::<f64>() / count as f64, count)

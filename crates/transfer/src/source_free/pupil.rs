@@ -140,12 +140,7 @@ impl<'a> Pupil<'a> {
     pub fn state(&self) -> State {
         let mut params = self.before.clone();
         params.extend(self.net.trained());
-        State {
-            params,
-            head: self.head.to_linear(),
-            updates: self.updates,
-            facts: BTreeMap::new(),
-        }
+        State { params, head: self.head.to_linear(), updates: self.updates, facts: BTreeMap::new() }
     }
 
     /// Features and logits of all samples, each by itself, as a finished run gives them.

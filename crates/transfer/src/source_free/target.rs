@@ -72,5 +72,5 @@ fn joined<'r>(ready: impl Iterator<Item = &'r Ready>) -> Result<Brought> {
             }
         }
     }
-    Ok(if texts.len() > 0 { Brought::Tokens(texts) } else { Brought::Values(values) })
+    Ok(if texts.is_empty() { Brought::Values(values) } else { Brought::Tokens(texts) })
 }

@@ -108,7 +108,7 @@ fn batches_of_one_class_each_are_seen_and_mixed_ones_are_not() {
     });
     assert!(fired.count() <= 2);
     // One batch, or one class, says nothing.
-    assert!(sorted(&answers, &[in_order.clone()], classes).is_none());
+    assert!(sorted(&answers, std::slice::from_ref(&in_order), classes).is_none());
     assert!(sorted(&[0; 200], &batches(&in_order), classes).is_none());
 }
 
