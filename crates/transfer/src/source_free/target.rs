@@ -70,6 +70,12 @@ fn joined<'r>(ready: impl Iterator<Item = &'r Ready>) -> Result<Brought> {
             Ready::Tokens(text) => {
                 texts.push_masked(&text.ids, &text.types, &vec![true; text.ids.len()])?;
             }
+            Ready::Several(_) => {
+                return Err(TransferError::usage(
+                    "several sources side by side are no network that could adapt",
+                    "methods on features adapt them: `--method coral`",
+                ));
+            }
         }
     }
     Ok(if texts.is_empty() { Brought::Values(values) } else { Brought::Tokens(texts) })
