@@ -53,7 +53,7 @@ fn every_weighting_obeys_its_laws() {
         // Twins share what one has.
         let twins = weights(weighting.name, &[&good, &good]);
         assert!((twins[0] - twins[1]).abs() < 1e-6, "{twins:?}");
-        assert_eq!(weights(weighting.name, &[&good]), [1.0]);
+        assert!((weights(weighting.name, &[&good])[0] - 1.0).abs() < 1e-12);
         // A source that says the same of every sample does no harm.
         let dead = Matrix::new(N, 2, vec![3.0; 2 * N]).unwrap();
         assert!(weights(weighting.name, &[&good, &dead])[0] >= 1.0);
