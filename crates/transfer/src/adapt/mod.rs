@@ -100,16 +100,7 @@ pub fn is_adaptation(run: &Path) -> bool {
 /// A run that is not complete.
 pub fn redraw(run: &Path) -> Result<PathBuf> {
     let (folder, _) = RunFolder::open(run)?;
-    let path = folder.file(DATA);
-    let text = std::fs::read(&path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => TransferError::usage(
-            format!("run `{}` has no report yet", folder.name()),
-            format!("`offshoot runs resume {}` goes on with it", folder.name()),
-        ),
-        _ => TransferError::io(&path, e),
-    })?;
-    let data: PageData = serde_json::from_slice(&text)
-        .map_err(|e| TransferError::ModelRefused(format!("{}: {e}", path.display())))?;
+    let data: PageData = folder.drawn_from(DATA)?;
     draw(&folder, &data)?;
     Ok(folder.file(PAGE))
 }

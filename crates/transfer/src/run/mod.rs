@@ -112,6 +112,23 @@ impl RunFolder {
         Ok((folder, record))
     }
 
+    /// Reads what a finished run's page is drawn from.
+    ///
+    /// # Errors
+    /// A run that has no such file yet, or one of another form.
+    pub fn drawn_from<T: serde::de::DeserializeOwned>(&self, inside: &str) -> Result<T> {
+        let path = self.file(inside);
+        let text = fs::read(&path).map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => TransferError::usage(
+                format!("run `{}` has no report yet", self.name()),
+                format!("`offshoot runs resume {}` goes on with it", self.name()),
+            ),
+            _ => TransferError::io(&path, e),
+        })?;
+        serde_json::from_slice(&text)
+            .map_err(|e| TransferError::ModelRefused(format!("{}: {e}", path.display())))
+    }
+
     /// A folder inside this one that is written like a run of its own; it need not be there yet.
     pub fn inner(&self, inside: &str) -> Self {
         Self { path: self.file(inside) }

@@ -1,8 +1,7 @@
 //! AdaBN: norms take their statistics from the target instead of the source. Nothing learns.
 
-use super::collapse::sorted;
-use super::pupil::{self, Learns, Pupil};
-use super::{Course, Method, Order, Outcome};
+use super::pupil::{Learns, Pupil};
+use super::{Course, Method, Outcome};
 use crate::watch::Watch;
 use crate::{Phase, Result, TransferError};
 
@@ -15,10 +14,6 @@ pub(super) const METHOD: Method = Method {
 
 fn run(course: &Course<'_>, watch: &mut Watch<'_>) -> Result<Outcome> {
     let mut outcome = Outcome::default();
-    if let Some(warning) = in_sequence(course)? {
-        outcome.warnings.push(warning);
-        return Ok(outcome);
-    }
     let mut pupil = Pupil::new(course, Learns::Norms, "adamw")?;
     if !pupil.has_statistics() {
         return Err(TransferError::usage(
@@ -34,23 +29,6 @@ fn run(course: &Course<'_>, watch: &mut Watch<'_>) -> Result<Outcome> {
     outcome.stream = in_place(&batches, answers.iter().map(|a| a.logits.as_slice()), n);
     outcome.states.push(pupil.state());
     Ok(outcome)
-}
-
-/// Why norms may not go by batches; `None` where they may.
-pub(super) fn in_sequence(course: &Course<'_>) -> Result<Option<String>> {
-    if course.settings.order == Order::Shuffled {
-        return Ok(None);
-    }
-    let classes = course.head.bias.len();
-    let answers = pupil::before(course)?.logits;
-    let answers = pupil::answers(&answers, classes)?;
-    let deviation = sorted(&answers, &course.batches(0), classes);
-    Ok(deviation.map(|deviation| {
-        format!(
-            "classes come one after the other in this order ({deviation:.0} deviations from chance): statistics of a \
-             batch would take its class away, so the network stays as it is"
-        )
-    }))
 }
 
 /// Rows of batches in the order of the samples.

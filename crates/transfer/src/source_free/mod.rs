@@ -112,6 +112,10 @@ impl Method {
                 "give at least two; a hundred are worth the name",
             ));
         }
+        // Every method goes by statistics of batches.
+        if let Some(warning) = course.in_sequence()? {
+            return Ok(Outcome { warnings: vec![warning], ..Outcome::default() });
+        }
         (self.run)(course, watch)
     }
 }
@@ -158,6 +162,23 @@ const BATCH_BYTES: usize = 6 << 20;
 const LEAST_BATCH: usize = 32;
 
 impl Course<'_> {
+    /// Why norms may not go by batches; `None` where they may.
+    fn in_sequence(&self) -> Result<Option<String>> {
+        if self.settings.order == Order::Shuffled {
+            return Ok(None);
+        }
+        let classes = self.head.bias.len();
+        let answers = pupil::before(self)?.logits;
+        let answers = pupil::answers(&answers, classes)?;
+        let deviation = collapse::sorted(&answers, &self.batches(0), classes);
+        Ok(deviation.map(|deviation| {
+            format!(
+                "classes come one after the other in this order ({deviation:.0} deviations from chance): statistics of a \
+                 batch would take its class away, so the network stays as it is"
+            )
+        }))
+    }
+
     fn head(&self) -> LinearHead {
         LinearHead::from_linear(self.head)
     }

@@ -1,6 +1,5 @@
 //! Pseudo-labels: the network learns the answers that it is sure of as if they were labels.
 
-use super::adabn::in_sequence;
 use super::losses::Softened;
 use super::pupil::{Learns, Pupil};
 use super::{Course, Method, Outcome};
@@ -21,10 +20,6 @@ const PASSES: usize = 3;
 
 fn run(course: &Course<'_>, watch: &mut Watch<'_>) -> Result<Outcome> {
     let mut outcome = Outcome::default();
-    if let Some(warning) = in_sequence(course)? {
-        outcome.warnings.push(warning);
-        return Ok(outcome);
-    }
     let classes = course.head.bias.len();
     let lr = course.settings.lr.unwrap_or(LR);
     let passes = course.settings.passes.unwrap_or(PASSES);

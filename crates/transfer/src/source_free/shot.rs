@@ -1,7 +1,6 @@
 //! SHOT: the head stays, and the network moves the target's features to where the head is sure of them and the
 //! classes are as frequent as they should be; besides, each sample follows the nearest of the classes' centres.
 
-use super::adabn::in_sequence;
 use super::losses::{Softened, shares};
 use super::pupil::{Answer, Learns, Pupil};
 use super::{Course, Method, Outcome};
@@ -22,10 +21,6 @@ const CENTRES: f64 = 0.3;
 
 fn run(course: &Course<'_>, watch: &mut Watch<'_>) -> Result<Outcome> {
     let mut outcome = Outcome::default();
-    if let Some(warning) = in_sequence(course)? {
-        outcome.warnings.push(warning);
-        return Ok(outcome);
-    }
     let classes = course.head.bias.len();
     let lr = course.settings.lr.unwrap_or(LR);
     let passes = course.settings.passes.unwrap_or(PASSES);
@@ -33,9 +28,13 @@ fn run(course: &Course<'_>, watch: &mut Watch<'_>) -> Result<Outcome> {
     pupil.settle(course, &course.batches(0))?;
     // Answers are drawn to shares that the answers themselves make likely, so that a target with rare classes is not
     // pressed into equal ones.
-    let expected = shares(&Softened::of(&pupil.alone(course)?.logits, classes).p, classes);
+    let mut answers = pupil.alone(course)?;
+    let expected = shares(&Softened::of(&answers.logits, classes).p, classes);
     for pass in 0..passes {
-        let labels = by_centres(&pupil.alone(course)?, classes);
+        if pass > 0 {
+            answers = pupil.alone(course)?;
+        }
+        let labels = by_centres(&answers, classes);
         let batches = course.batches(pass as u64 + 1);
         let (mut entropy, mut divergence) = (0.0, 0.0);
         for (number, batch) in batches.iter().enumerate() {

@@ -4,7 +4,7 @@
 //! Where answers run together into a few classes, the network begins anew from the target's statistics; where that
 //! happens again, gradients are given up.
 
-use super::adabn::{in_place, in_sequence};
+use super::adabn::in_place;
 use super::collapse::Diversity;
 use super::losses::Softened;
 use super::pupil::{Learns, Pupil};
@@ -29,10 +29,6 @@ const OPTIMISER: &str = "adamw";
 
 fn run(course: &Course<'_>, watch: &mut Watch<'_>) -> Result<Outcome> {
     let mut outcome = Outcome::default();
-    if let Some(warning) = in_sequence(course)? {
-        outcome.warnings.push(warning);
-        return Ok(outcome);
-    }
     let classes = course.head.bias.len();
     let limit = FILTER * (classes as f64).ln();
     let lr = course.settings.lr.unwrap_or(LR);

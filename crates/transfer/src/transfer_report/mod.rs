@@ -90,16 +90,7 @@ pub fn is_report(run: &Path) -> bool {
 /// Draws the page of a finished report again, with this version of the program. Returns its path.
 pub fn redraw(run: &Path) -> Result<PathBuf> {
     let (folder, _) = RunFolder::open(run)?;
-    let path = folder.file(DOCUMENT);
-    let text = std::fs::read(&path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => TransferError::usage(
-            format!("run `{}` has no report yet", folder.name()),
-            format!("`offshoot runs resume {}` goes on with it", folder.name()),
-        ),
-        _ => TransferError::io(&path, e),
-    })?;
-    let report: TransferReport = serde_json::from_slice(&text)
-        .map_err(|e| TransferError::ModelRefused(format!("{}: {e}", path.display())))?;
+    let report: TransferReport = folder.drawn_from(DOCUMENT)?;
     draw(&folder, &report)?;
     Ok(folder.file(PAGE))
 }
