@@ -3,8 +3,14 @@
 //! [`WORLDS`] is the registry: one file a world, each with its paper and its constants. Dynamics, rewards and
 //! ends of episodes are those of Gymnasium 1.4 where it has the world (see `tests/reference/gymnasium.py`).
 
+mod acrobot;
 mod cart_pole;
 mod constants;
+mod grid;
+mod mountain_car;
+mod mountain_car_continuous;
+mod pendulum;
+mod pixels;
 mod worlds;
 
 pub use constants::{Constant, Constants, parse_settings};
@@ -15,7 +21,15 @@ use offshoot_random::Generator;
 use crate::{Result, RlError};
 
 /// All worlds in alphabetical order.
-pub static WORLDS: &[Kind] = &[cart_pole::KIND];
+pub static WORLDS: &[Kind] = &[
+    acrobot::KIND,
+    cart_pole::KIND,
+    grid::KIND,
+    mountain_car::KIND,
+    mountain_car_continuous::KIND,
+    pendulum::KIND,
+    pixels::KIND,
+];
 
 /// The world called `name`.
 ///
@@ -174,16 +188,42 @@ fn choice(action: Action<'_>, n: usize) -> usize {
     }
 }
 
+/// The first number of a continuous action; 0 where there is none.
+fn pull(action: Action<'_>) -> f32 {
+    match action {
+        Action::Discrete(place) => place as f32,
+        Action::Continuous(values) => values.first().copied().unwrap_or(0.0),
+    }
+}
+
 /// A state of `N` finite numbers.
 fn checked<const N: usize>(state: &[f64]) -> Result<[f64; N]> {
-    let refused =
-        || RlError::shape("state of a world", format!("{N} finite values"), format!("{state:?}"));
+    let refused = || refused_state(&format!("{N} finite values"), state);
     let values: [f64; N] = state.try_into().map_err(|_| refused())?;
     if values.iter().all(|v| v.is_finite()) { Ok(values) } else { Err(refused()) }
+}
+
+fn refused_state(expected: &str, state: &[f64]) -> RlError {
+    RlError::shape("state of a world", expected, format!("{state:?}"))
 }
 
 /// A draw from `low..high`, or `low` where there is nothing between.
 fn uniform(draws: &mut Generator, low: f64, high: f64) -> f64 {
     use rand::RngExt;
     if low < high { draws.random_range(low..high) } else { low }
+}
+
+/// What keys the chances of an episode: a part of the state, so that a step follows from it.
+fn luck(draws: &mut Generator) -> f64 {
+    use rand::RngExt;
+    draws.random::<u32>().into()
+}
+
+/// The `n`-th draw of an episode, from 0 to below 1 (SplitMix64; Steele, Lea & Flood 2014).
+fn chance(luck: f64, n: u32) -> f64 {
+    let step = (u64::from(n) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut z = luck.to_bits().wrapping_add(step);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
 }
