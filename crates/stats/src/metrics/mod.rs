@@ -13,6 +13,8 @@ mod learning_curve;
 mod log_loss;
 mod macro_f1;
 mod paired;
+mod reinforcement;
+mod return_curves;
 mod top5_accuracy;
 
 pub use bootstrap::{Interval, bootstrap};
@@ -25,6 +27,10 @@ pub use paired::{
     ClassDifference, Difference, PairedOptions, holm, paired, paired_by_class, paired_over_seeds,
     sign_test,
 };
+pub use reinforcement::{
+    TimeRatio, TimeToThreshold, TransferFigures, TransferOptions, Worth, compare_transfer,
+};
+pub use return_curves::ReturnCurves;
 
 use crate::{Probabilities, Result, StatsError};
 
