@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import statistics
+import struct
 import subprocess
 import time
 
@@ -19,7 +20,7 @@ def train(binary, data, flags, scratch, threads, cache):
     """The document of one run, with `process_seconds` and the `epochs` of its metrics."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads), OFFSHOOT_OFFLINE="1", OFFSHOOT_CACHE=str(cache))
     command = [binary, "train", data, "--json", "--threads", threads, "--runs-dir", scratch, *flags]
-    start = time.perf_counter()
+    start, began = time.perf_counter(), time.time()
     shown = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True)
     seconds = time.perf_counter() - start
     if shown.returncode:
@@ -28,7 +29,37 @@ def train(binary, data, flags, scratch, threads, cache):
     document["process_seconds"] = seconds
     lines = (pathlib.Path(document["run"]) / "metrics.jsonl").read_text().splitlines()
     document["epochs"] = [line for line in map(json.loads, lines) if line.get("kind") == "epoch"]
+    events = pathlib.Path(document["run"]) / "tensorboard"
+    # The event file says when each epoch was told.
+    told = [
+        at - began
+        for file in events.glob("*")
+        for at, tag in scalars(file.read_bytes())
+        if tag.endswith("loss/train")
+    ]
+    for epoch, at in zip(document["epochs"], told):
+        epoch["after"] = at
     return document
+
+
+def scalars(events):
+    """Wall time and name of each scalar of an event file, which is records of a length, a sum, an event, a sum."""
+    at = 0
+    while at < len(events):
+        (length,) = struct.unpack_from("<Q", events, at)
+        event = events[at + 12 : at + 12 + length]
+        (wall,) = struct.unpack_from("<d", event, 1)
+        # Event { wall_time = 1, step = 2, summary = 5 { value = 1 { tag = 1 } } }; all sizes are one byte.
+        field = 9
+        if event[field] == 0x10:
+            field += 1
+            while event[field] & 0x80:
+                field += 1
+            field += 1
+        if event[field] == 0x2A:
+            size = event[field + 5]
+            yield wall, event[field + 6 : field + 6 + size].decode()
+        at += 16 + length
 
 
 class Book:
@@ -56,12 +87,9 @@ def measured(binary, data, flags, work, threads):
     shutil.rmtree(document["run"])
     tuning = document.get("tuning") or {}
     seconds = document["process_seconds"]
-    # Everything but the epochs: opening, features, the head, judging. The part before the first epoch is what
-    # tuning waits for, and the test figures come after it, so this is at most that much too long.
-    before, curve = seconds - tuning.get("seconds", 0.0), []
-    for epoch in document["epochs"]:
-        before += epoch["seconds"]
-        curve.append([round(before, 3), epoch["val_metric"]])
+    # Once more on train and validation, there is nothing that judges.
+    judged = [epoch for epoch in document["epochs"] if epoch["val_metric"] is not None]
+    curve = [[round(epoch["after"], 3), epoch["val_metric"]] for epoch in judged]
     probe = next((b["accuracy"] for b in document["baselines"] if b["name"] == "probe"), None)
     return {
         "accuracy": document["accuracy"],

@@ -5,11 +5,14 @@
 
 #[cfg(test)]
 pub mod faults;
+mod growing;
+
+pub use growing::Growing;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 
 use offshoot_nn::Params;
 use offshoot_weights::{Precision, Safetensors};
@@ -130,66 +133,6 @@ pub fn rename_dir(from: &Path, to: &Path) -> Result<()> {
     attempt().map_err(|e| TransferError::io(to, e))
 }
 
-/// A text file that grows by whole lines while others read it. Each line is one write; a process that is
-/// killed leaves at most half a line, and the next [`Lines::open`] cuts that off.
-#[derive(Debug)]
-pub struct Lines {
-    path: PathBuf,
-    file: File,
-}
-
-impl Lines {
-    /// Opens `path` to hold exactly `lines`. What it begins with already stays where it is, so that whoever
-    /// follows the file need not begin again; what differs is cut off, what is missing appended.
-    pub fn open(path: &Path, lines: &[String]) -> Result<Self> {
-        let attempt = || -> io::Result<File> {
-            call()?;
-            let mut options = File::options();
-            let mut file =
-                options.read(true).write(true).create(true).truncate(false).open(path)?;
-            let mut text = Vec::new();
-            file.read_to_end(&mut text)?;
-            let mut kept = 0;
-            let mut same = 0;
-            for line in lines {
-                let whole = text[kept..].strip_prefix(line.as_bytes());
-                if whole.is_none_or(|rest| rest.first() != Some(&b'\n')) {
-                    break;
-                }
-                kept += line.len() + 1;
-                same += 1;
-            }
-            if kept < text.len() {
-                call()?;
-                file.set_len(kept as u64)?;
-            }
-            file.seek(io::SeekFrom::Start(kept as u64))?;
-            let mut rest = lines[same..].join("\n");
-            if !rest.is_empty() {
-                rest.push('\n');
-                Called(&mut file).write_all(rest.as_bytes())?;
-            }
-            Ok(file)
-        };
-        let bytes = lines.iter().map(|line| line.len() as u64 + 1).sum();
-        let file = attempt().map_err(|e| TransferError::io_writing(path, e, bytes))?;
-        Ok(Self { path: path.into(), file })
-    }
-
-    /// Appends a line, which must not hold a line break.
-    pub fn append(&mut self, mut line: String) -> Result<()> {
-        line.push('\n');
-        Called(&mut self.file)
-            .write_all(line.as_bytes())
-            .map_err(|e| TransferError::io_writing(&self.path, e, line.len() as u64))
-    }
-
-    /// Waits until everything is on disk.
-    pub fn sync(&mut self) -> Result<()> {
-        sync(&self.file).map_err(|e| TransferError::io(&self.path, e))
-    }
-}
-
 /// A file whose writes are announced.
 struct Called<W>(W);
 
@@ -254,29 +197,5 @@ mod tests {
     fn a_write_into_a_missing_folder_names_the_file() {
         let error = write(Path::new("/nonexistent/offshoot/x"), b"1").unwrap_err();
         assert!(error.to_string().starts_with("/nonexistent/offshoot/x:"), "{error}");
-    }
-
-    #[test]
-    fn lines_that_are_there_stay_and_the_rest_is_written_anew() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.jsonl");
-        let lines = |n: usize| (0..n).map(|i| format!("line {i}")).collect::<Vec<_>>();
-        let text = |n: usize| lines(n).iter().map(|l| format!("{l}\n")).collect::<String>();
-        let read = || fs::read_to_string(&path).unwrap();
-        let mut file = Lines::open(&path, &lines(2)).unwrap();
-        file.append("line 2".into()).unwrap();
-        assert_eq!(read(), text(3));
-        // As after a kill: half a line, and lines that are told again.
-        for before in ["", "li", "line 0\nline 1", "line 0\nline 10\n", &text(9)] {
-            fs::write(&path, before).unwrap();
-            Lines::open(&path, &lines(2)).unwrap().append("line 2".into()).unwrap();
-            assert_eq!(read(), text(3), "{before:?}");
-        }
-        // Who follows the file sees the same file.
-        use std::os::unix::fs::MetadataExt;
-        let inode = || fs::metadata(&path).unwrap().ino();
-        let before = inode();
-        Lines::open(&path, &lines(1)).unwrap();
-        assert_eq!((inode(), read()), (before, text(1)));
     }
 }

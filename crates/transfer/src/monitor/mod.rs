@@ -4,7 +4,7 @@ mod curves;
 mod history;
 mod journal;
 pub mod overfitting;
-pub mod tensorboard;
+mod tensorboard;
 
 pub use curves::curves;
 pub use history::{History, Record};

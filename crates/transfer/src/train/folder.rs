@@ -8,9 +8,9 @@ use offshoot_stats::metrics::Confusion;
 
 use crate::digest::Sha;
 use crate::documents::{DataProblem, TrainReport};
-use crate::durable::Lines;
+use crate::durable::Growing;
 use crate::extract::Extraction;
-use crate::monitor::{History, line, tensorboard};
+use crate::monitor::{History, line};
 use crate::plan::TrainPlan;
 use crate::prepare::{Prepared, split_name};
 use crate::run::RunFolder;
@@ -26,9 +26,6 @@ use super::probe::Probe;
 pub const MANIFEST: &str = "data/manifest.csv";
 /// One line for each thing that training told.
 pub const METRICS: &str = "metrics.jsonl";
-/// TensorBoard looks for names of this form; the last part is usually the machine's name, which is
-/// nobody's business.
-const EVENTS: &str = "tensorboard/events.out.tfevents.0.offshoot";
 
 /// What there is to write.
 pub struct Everything<'a> {
@@ -93,11 +90,6 @@ pub fn write_results(
     watch.phase(Phase::Export, None, |_| {
         write_eval(folder, prepared, evaluated, &report)?;
         write_metrics(folder, probe, &report)?;
-        if let Some(history) = everything.history {
-            let scalars = tensorboard::scalars(history);
-            let events = tensorboard::events(&scalars, machine::unix_seconds());
-            folder.write(EVENTS, &events)?;
-        }
         probe.trained.save(folder, source, &plan.head, plan.seed)?;
         folder.write("export/README.md", model_card(record, &report).as_bytes())
     })?;
@@ -191,7 +183,7 @@ fn write_metrics(folder: &RunFolder, probe: &Probe, report: &TrainReport) -> Res
     let figures = &report.figures;
     let last = serde_json::json!({ "phase": "evaluate", "split": "test", "figures": figures });
     let lines: Result<Vec<String>> = probe.history.iter().chain([&last]).map(line).collect();
-    Lines::open(&folder.file(METRICS), &lines?)?.sync()
+    Growing::lines(&folder.file(METRICS), &lines?)?.sync()
 }
 
 /// `export/README.md`: what the classifier is, what it was trained on, how good it is.

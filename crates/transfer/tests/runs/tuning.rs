@@ -162,6 +162,19 @@ fn steps(run: &std::path::Path) -> Vec<u64> {
     told(run, "step").iter().map(|line| line["step"].as_u64().unwrap()).collect()
 }
 
+/// What TensorBoard would read by now, without the times.
+fn events(run: &std::path::Path) -> Vec<String> {
+    let file = fs::read(run.join("tensorboard/events.out.tfevents.0.offshoot")).unwrap();
+    let mut rest = file.as_slice();
+    let mut events = Vec::new();
+    while !rest.is_empty() {
+        let length = u64::from_le_bytes(rest[..8].try_into().unwrap()) as usize;
+        events.push(String::from_utf8_lossy(&rest[12 + 9..12 + length]).into_owned());
+        rest = &rest[16 + length..];
+    }
+    events
+}
+
 #[test]
 fn metrics_grow_while_a_run_goes_on() {
     let place = Place::new();
@@ -171,7 +184,9 @@ fn metrics_grow_while_a_run_goes_on() {
     let mut seen = Vec::new();
     let mut observer = |event: &Event<'_>| {
         if let Event::Progress { phase: Phase::Finetune, done, .. } = event {
-            seen.push((*done, steps(&run).len()));
+            let losses = events(&run).iter().filter(|e| e.contains("loss/batch")).count();
+            assert_eq!(losses, steps(&run).len());
+            seen.push((*done, losses));
         }
         Flow::Continue
     };
@@ -199,7 +214,8 @@ fn metrics_of_a_killed_run_go_on_without_a_gap_or_a_repetition() {
         lines.iter().map(ToString::to_string).collect()
     };
     let report = train(&plan("whole"), &mut ()).unwrap();
-    let whole = without_times(&report.run);
+    let (whole, scalars) = (without_times(&report.run), events(&report.run));
+    assert!(scalars.iter().any(|event| event.contains("refit/loss/batch")));
     let all = steps(&report.run);
     assert_eq!(all, (1..=all.len() as u64).collect::<Vec<_>>());
     assert_eq!(told(&report.run, "refit").len(), 1, "both courses are told");
@@ -214,6 +230,7 @@ fn metrics_of_a_killed_run_go_on_without_a_gap_or_a_repetition() {
         fs::write(&path, format!("{text}{last}\n{last}\n{}", &last[..last.len() / 2])).unwrap();
         runs::resume(&run, &mut ()).unwrap();
         assert_eq!(without_times(&run), whole, "{name}");
+        assert_eq!(events(&run), scalars, "{name}");
     }
 }
 

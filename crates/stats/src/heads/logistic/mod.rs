@@ -21,8 +21,11 @@ pub(super) const ENTRY: Entry = Entry {
     fit,
 };
 
+/// Standard errors by which the held-out loss must have risen for weaker strengths to be hopeless.
+const RISEN: f64 = 1.0;
+
 /// Looser while cross-validation compares strengths.
-const CV_TOLERANCE: f64 = 1e-4;
+const CV_TOLERANCE: f64 = 4e-4;
 
 const MAX_ITERATIONS: usize = 5000;
 
@@ -41,7 +44,9 @@ fn fit(rows: Rows<'_>, labels: &[u32], n_classes: usize, options: &FitOptions) -
     let (present, labels) = compact(labels, n_classes);
     let weights = of_classes(&labels, present.len(), options.balanced);
     let solve = |problem: &Problem<'_>| match options.lambda {
-        Some(lambda) => Ok(Choice { lambda, path: Vec::new(), held_out: Vec::new() }),
+        Some(lambda) => {
+            Ok(Choice { lambda, path: Vec::new(), held_out: Vec::new(), start: Vec::new() })
+        }
         None => problem.choose(&labels, options),
     };
     fit_present(rows, Targets::Labels(&labels), &weights, &present, n_classes, options, solve)
@@ -57,7 +62,9 @@ pub(super) fn weighted(
     options: &FitOptions,
 ) -> Result<Fitted> {
     let weights = checked_weights(weights, rows.n())?;
-    let given = |_: &Problem<'_>| Ok(Choice { lambda, path: Vec::new(), held_out: Vec::new() });
+    let given = |_: &Problem<'_>| {
+        Ok(Choice { lambda, path: Vec::new(), held_out: Vec::new(), start: Vec::new() })
+    };
     match targets {
         Targets::Labels(labels) => {
             check::labelled(rows, labels, n_classes)?;
@@ -144,11 +151,12 @@ fn fit_present(
     let rotated = if rows.n() < rows.d() { Rotated::new(rows)? } else { None };
     let problem =
         Problem::in_few_dimensions(rows, rotated.as_ref(), targets, weights, present.len());
-    let Choice { lambda, path, held_out } = solve(&problem)?;
+    let Choice { lambda, path, held_out, start } = solve(&problem)?;
     if !(lambda.is_finite() && lambda >= 0.0) {
         return Err(StatsError::Unusable(format!("expected λ ≥ 0, got {lambda}")));
     }
-    let (mut theta, mut solution) = problem.fit(lambda, options.tolerance, &options.limit)?;
+    let (mut theta, mut solution) =
+        problem.fit(lambda, options.tolerance, &options.limit, start)?;
     if let Some(rotated) = rotated {
         theta = rotated.undo(rows, &theta);
         // The rotated features are rounded; what that left of the gradient goes here.
@@ -181,14 +189,18 @@ struct Choice {
     path: Vec<CvPoint>,
     /// See [`Fitted::held_out`].
     held_out: Vec<Option<bool>>,
+    /// Weights from which the fit at `lambda` is near; none for 0.
+    start: Vec<f64>,
 }
 
-/// What each strength came to on samples that were held out.
+/// What each strength came to on samples that were held out; the weakest may be missing.
 struct Held {
     /// Mean log-loss.
     losses: Vec<f64>,
     /// As [`Fitted::held_out`].
     right: Vec<Vec<Option<bool>>>,
+    /// The folds' mean weights at the best of them.
+    start: Vec<f64>,
 }
 
 /// Of a fold that is not held out.
@@ -297,9 +309,15 @@ impl<'a> Problem<'a> {
         Self { rows, targets, weights, n_classes, moments: Moments::Diagonal(squares) }
     }
 
-    /// Parameters `[classes, d + 1]` for `lambda`, from zero.
-    fn fit(&self, lambda: f64, tolerance: f64, limit: &Limit) -> Result<(Vec<f64>, Solution)> {
-        let mut theta = vec![0.0; self.n_classes * (self.rows.d() + 1)];
+    /// Parameters `[classes, d + 1]` for `lambda`, from `theta` or, where that is empty, from zero.
+    fn fit(
+        &self,
+        lambda: f64,
+        tolerance: f64,
+        limit: &Limit,
+        mut theta: Vec<f64>,
+    ) -> Result<(Vec<f64>, Solution)> {
+        theta.resize(self.n_classes * (self.rows.d() + 1), 0.0);
         let bound = self.bound(lambda)?;
         let solution = self.solve(lambda, &bound, tolerance, limit, &mut theta);
         Ok((theta, solution))
@@ -340,7 +358,12 @@ impl<'a> Problem<'a> {
         }
         let folds = options.folds.min(self.rows.n());
         if folds < 2 {
-            return Ok(Choice { lambda: grid[0], path: Vec::new(), held_out: Vec::new() });
+            return Ok(Choice {
+                lambda: grid[0],
+                path: Vec::new(),
+                held_out: Vec::new(),
+                start: Vec::new(),
+            });
         }
         let mut fold_of = cv::stratified_folds(labels, folds, options.seed);
         fold_of.iter_mut().filter(|fold| **fold >= options.held.max(1)).for_each(|f| *f = NEVER);
@@ -349,7 +372,12 @@ impl<'a> Problem<'a> {
         let held = self.held_out(labels, balanced, &grid, &fold_of, CV_TOLERANCE, &limit)?;
         let Some(held) = held else {
             let lambda = grid[grid.len() / 2];
-            return Ok(Choice { lambda, path: Vec::new(), held_out: Vec::new() });
+            return Ok(Choice {
+                lambda,
+                path: Vec::new(),
+                held_out: Vec::new(),
+                start: Vec::new(),
+            });
         };
         let path: Vec<CvPoint> = grid
             .iter()
@@ -367,11 +395,12 @@ impl<'a> Problem<'a> {
         let mut right = held.right;
         let at = path.iter().position(|point| point.lambda == best.lambda).unwrap_or(0);
         let held_out = right.swap_remove(at);
-        Ok(Choice { lambda: best.lambda, path, held_out })
+        Ok(Choice { lambda: best.lambda, path, held_out, start: held.start })
     }
 
-    /// What held-out samples say of each strength of `grid`, from strong to weak, each fit starting
-    /// where the one before ended; `None` where the limit left no time for any.
+    /// What held-out samples say of the strengths of `grid`, from strong to weak, each fit starting where the one
+    /// before ended. Where the loss has risen beyond its least by [`RISEN`] standard errors, weaker strengths, which
+    /// cost the most, are left out. `None` where the limit left no time for any.
     fn held_out(
         &self,
         labels: &[u32],
@@ -381,65 +410,90 @@ impl<'a> Problem<'a> {
         tolerance: f64,
         limit: &Limit,
     ) -> Result<Option<Held>> {
-        let bounds = grid.iter().map(|&lambda| self.bound(lambda)).collect::<Result<Vec<_>>>()?;
         let folds = fold_of.iter().filter(|fold| **fold != NEVER).max().map_or(0, |last| last + 1);
-        // Sums over the folds that were finished, and how many samples those held out.
-        let (mut losses, mut seen) = (vec![0.0; grid.len()], 0);
-        let mut right = vec![vec![None; self.rows.n()]; grid.len()];
-        for fold in 0..folds {
-            let (held, kept): (Vec<usize>, Vec<usize>) =
-                (0..self.rows.n()).partition(|&i| fold_of[i] == fold);
-            if held.is_empty() || kept.is_empty() {
-                continue;
-            }
-            let x = Matrix::gather(self.rows, &kept);
-            let y: Vec<u32> = kept.iter().map(|&i| labels[i]).collect();
-            let weights = of_classes(&y, self.n_classes, balanced);
-            let part = Problem {
-                rows: x.rows(),
-                targets: Targets::Labels(&y),
-                weights: &weights,
-                n_classes: self.n_classes,
-                // The bounds of all samples serve the folds: they only steer the solver.
-                moments: Moments::Diagonal(Vec::new()),
-            };
-            let held_x = Matrix::gather(self.rows, &held);
-            let held_y: Vec<u32> = held.iter().map(|&i| labels[i]).collect();
-            let mut theta = vec![0.0; self.n_classes * (self.rows.d() + 1)];
-            let mut own = Vec::with_capacity(grid.len());
-            for (&lambda, bound) in grid.iter().zip(&bounds) {
-                part.solve(lambda, bound, tolerance, limit, &mut theta);
+        let of_fold = |fold: usize| -> (Vec<usize>, Vec<usize>) {
+            (0..self.rows.n()).partition(|&i| fold_of[i] == fold)
+        };
+        let folds: Vec<(Vec<usize>, Vec<usize>)> = (0..folds).map(of_fold).collect();
+        let folds: Vec<_> = folds.iter().filter(|(h, k)| !h.is_empty() && !k.is_empty()).collect();
+        let mut thetas = vec![vec![0.0; self.n_classes * (self.rows.d() + 1)]; folds.len()];
+        let mut held = Held { losses: Vec::new(), right: Vec::new(), start: Vec::new() };
+        let mut least: Option<Vec<f64>> = None;
+        for &lambda in grid {
+            let bound = self.bound(lambda)?;
+            let mut right = vec![None; self.rows.n()];
+            let mut losses = Vec::new();
+            for ((held, kept), theta) in folds.iter().zip(&mut thetas) {
+                let x = Matrix::gather(self.rows, kept);
+                let y: Vec<u32> = kept.iter().map(|&i| labels[i]).collect();
+                let weights = of_classes(&y, self.n_classes, balanced);
+                let part = Problem {
+                    rows: x.rows(),
+                    targets: Targets::Labels(&y),
+                    weights: &weights,
+                    n_classes: self.n_classes,
+                    // The bounds of all samples serve the folds: they only steer the solver.
+                    moments: Moments::Diagonal(Vec::new()),
+                };
+                part.solve(lambda, &bound, tolerance, limit, theta);
                 if limit.is_reached() {
                     break;
                 }
-                own.push(judge(held_x.rows(), &held_y, self.n_classes, &theta));
+                let x = Matrix::gather(self.rows, held);
+                let y: Vec<u32> = held.iter().map(|&i| labels[i]).collect();
+                let (own, recognised) = judge(x.rows(), &y, self.n_classes, theta);
+                losses.extend(own);
+                held.iter().zip(recognised).for_each(|(&i, own)| right[i] = Some(own));
             }
-            for (right, (_, own)) in right.iter_mut().zip(&own) {
-                held.iter().zip(own).for_each(|(&i, &own)| right[i] = Some(own));
-            }
-            let own: Vec<f64> = own.into_iter().map(|(loss, _)| loss).collect();
-            // A fold that the time cut short tells only where there is no whole one, and only of the
-            // strengths that it reached.
-            if own.len() == grid.len() {
-                losses.iter_mut().zip(own).for_each(|(sum, loss)| *sum += loss);
-                seen += held.len();
-            } else {
-                if seen == 0 && !own.is_empty() {
-                    (losses, seen) = (own, held.len());
-                }
+            // A strength that the time cut short says something only where there is no whole one.
+            let whole = !limit.is_reached();
+            if losses.is_empty() || !(whole || held.losses.is_empty()) {
                 break;
             }
+            held.losses.push(mean(&losses));
+            held.right.push(right);
+            if !whole {
+                break;
+            }
+            match &least {
+                Some(least) if mean(least) <= mean(&losses) => {
+                    if is_risen(least, &losses) {
+                        break;
+                    }
+                }
+                _ => {
+                    held.start = mean_of(&thetas);
+                    least = Some(losses);
+                }
+            }
         }
-        if seen == 0 {
-            return Ok(None);
-        }
-        let losses = losses.into_iter().map(|loss| loss / seen as f64).collect();
-        Ok(Some(Held { losses, right }))
+        Ok((!held.losses.is_empty()).then_some(held))
     }
 }
 
-/// Sum of −ln p of the right class, and whether each sample's most probable class is right.
-fn judge(rows: Rows<'_>, labels: &[u32], n_classes: usize, theta: &[f64]) -> (f64, Vec<bool>) {
+/// Whether losses of the same samples are larger than others by more than chance.
+fn is_risen(least: &[f64], now: &[f64]) -> bool {
+    let n = now.len() as f64;
+    let risen: Vec<f64> = now.iter().zip(least).map(|(now, least)| now - least).collect();
+    let mean = mean(&risen);
+    let variance = risen.iter().map(|r| (r - mean) * (r - mean)).sum::<f64>() / (n - 1.0).max(1.0);
+    mean > RISEN * (variance / n).sqrt()
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+fn mean_of(all: &[Vec<f64>]) -> Vec<f64> {
+    let mut mean = vec![0.0; all.first().map_or(0, Vec::len)];
+    for one in all {
+        mean.iter_mut().zip(one).for_each(|(mean, x)| *mean += x / all.len() as f64);
+    }
+    mean
+}
+
+/// −ln p of each sample's class, and whether its most probable class is that one.
+fn judge(rows: Rows<'_>, labels: &[u32], n_classes: usize, theta: &[f64]) -> (Vec<f64>, Vec<bool>) {
     let d = rows.d();
     let (mut weight, mut bias) = (Vec::with_capacity(n_classes * d), Vec::new());
     for theta in theta.chunks_exact(d + 1) {
@@ -453,5 +507,5 @@ fn judge(rows: Rows<'_>, labels: &[u32], n_classes: usize, theta: &[f64]) -> (f6
         let sum: f64 = scores.iter().map(|s| (s - largest).exp()).sum();
         sum.ln() + largest - scores[label]
     };
-    (rows().map(loss).sum(), rows().map(|(scores, label)| is_right(scores, label)).collect())
+    (rows().map(loss).collect(), rows().map(|(scores, label)| is_right(scores, label)).collect())
 }

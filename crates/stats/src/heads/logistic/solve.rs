@@ -8,7 +8,7 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::solve::solve_in_place;
 use faer::{Mat, Par};
 
-use super::objective::Objective;
+use super::objective::{Objective, Precision};
 use crate::StatsError;
 use crate::heads::Limit;
 use crate::symmetric;
@@ -77,7 +77,20 @@ pub(super) struct Solution {
     pub converged: bool,
 }
 
-/// Minimises `objective` from `theta` until the largest gradient is at most `tolerance`, or until `limit`.
+/// Largest gradient to which single precision leads.
+pub(super) const SINGLE_TOLERANCE: f64 = 1e-5;
+
+/// A minimisation that goes on.
+struct Descent<'a> {
+    objective: &'a Objective<'a>,
+    bound: &'a Bound,
+    limit: &'a Limit,
+    history: Vec<Pair>,
+    iterations: usize,
+}
+
+/// Minimises `objective` from `theta` until the largest gradient is at most `tolerance`, or until `limit`. As far as
+/// [`SINGLE_TOLERANCE`], products are formed in single precision; from there on in double.
 pub(super) fn minimise(
     objective: &Objective<'_>,
     bound: &Bound,
@@ -86,44 +99,81 @@ pub(super) fn minimise(
     limit: &Limit,
     theta: &mut [f64],
 ) -> Solution {
-    let mut gradient = vec![0.0; objective.len()];
-    let mut value = objective.value_and_gradient(theta, &mut gradient);
-    let mut history: Vec<Pair> = Vec::new();
-    let (mut next, mut next_gradient) = (theta.to_vec(), gradient.clone());
-    for iterations in 0..max_iterations {
-        if largest(&gradient) <= tolerance {
-            return Solution { iterations, converged: true };
-        }
-        if limit.is_reached() {
-            return Solution { iterations, converged: false };
-        }
-        let mut direction = two_loop(&history, bound, &gradient);
-        let mut slope = dot(&direction, &gradient);
-        if slope >= 0.0 || !slope.is_finite() {
-            history.clear();
-            direction = two_loop(&history, bound, &gradient);
-            slope = dot(&direction, &gradient);
-        }
-        let Some((step, reached)) =
-            search(objective, value, slope, theta, &direction, &mut next, &mut next_gradient)
-        else {
-            // No descent left in double precision.
-            return Solution { iterations, converged: false };
-        };
-        let change: Vec<f64> = next_gradient.iter().zip(&gradient).map(|(a, b)| a - b).collect();
-        let moved: Vec<f64> = direction.iter().map(|d| d * step).collect();
-        let curvature = dot(&moved, &change);
-        if curvature > 1e-300 {
-            if history.len() == MEMORY {
-                history.remove(0);
-            }
-            history.push(Pair { moved, change, curvature });
-        }
-        theta.copy_from_slice(&next);
-        gradient.copy_from_slice(&next_gradient);
-        value = reached;
+    let mut descent = Descent { objective, bound, limit, history: Vec::new(), iterations: 0 };
+    let near = tolerance.max(SINGLE_TOLERANCE);
+    let mut converged = descent.descend(theta, near, max_iterations, Precision::Single);
+    // Where single precision gets no further, double precision goes on.
+    if !converged || tolerance < SINGLE_TOLERANCE {
+        converged = descent.descend(theta, tolerance, max_iterations, Precision::Double);
     }
-    Solution { iterations: max_iterations, converged: largest(&gradient) <= tolerance }
+    Solution { iterations: descent.iterations, converged }
+}
+
+impl Descent<'_> {
+    /// Goes on to a gradient of `tolerance`; whether it came there.
+    fn descend(
+        &mut self,
+        theta: &mut [f64],
+        tolerance: f64,
+        max_iterations: usize,
+        precision: Precision,
+    ) -> bool {
+        let Self { objective, bound, limit, history, iterations } = self;
+        let mut gradient = vec![0.0; objective.len()];
+        let mut value = objective.value_and_gradient(theta, &mut gradient, precision);
+        let (mut next, mut next_gradient) = (theta.to_vec(), gradient.clone());
+        while *iterations < max_iterations {
+            if largest(&gradient) <= tolerance {
+                return true;
+            }
+            if limit.is_reached() {
+                return false;
+            }
+            let mut direction = two_loop(history, bound, &gradient);
+            let mut slope = dot(&direction, &gradient);
+            if slope >= 0.0 || !slope.is_finite() {
+                history.clear();
+                direction = two_loop(history, bound, &gradient);
+                slope = dot(&direction, &gradient);
+            }
+            let Some((step, reached)) = search(
+                |at: &[f64], gradient: &mut [f64]| {
+                    objective.value_and_gradient(at, gradient, precision)
+                },
+                (value, slope, rounding(precision)),
+                theta,
+                &direction,
+                &mut next,
+                &mut next_gradient,
+            ) else {
+                // No descent left in this precision.
+                return false;
+            };
+            let change: Vec<f64> =
+                next_gradient.iter().zip(&gradient).map(|(a, b)| a - b).collect();
+            let moved: Vec<f64> = direction.iter().map(|d| d * step).collect();
+            let curvature = dot(&moved, &change);
+            if curvature > 1e-300 {
+                if history.len() == MEMORY {
+                    history.remove(0);
+                }
+                history.push(Pair { moved, change, curvature });
+            }
+            theta.copy_from_slice(&next);
+            gradient.copy_from_slice(&next_gradient);
+            value = reached;
+            *iterations += 1;
+        }
+        largest(&gradient) <= tolerance
+    }
+}
+
+/// How exactly a value is known, as a share of it.
+fn rounding(precision: Precision) -> f64 {
+    match precision {
+        Precision::Single => 4.0 * f64::from(f32::EPSILON),
+        Precision::Double => 4.0 * f64::EPSILON,
+    }
 }
 
 /// A remembered step.
@@ -159,23 +209,24 @@ fn two_loop(history: &[Pair], bound: &Bound, gradient: &[f64]) -> Vec<f64> {
 
 /// Backtracks from a full step until the value falls enough; on a convex objective the curvature
 /// condition then holds by itself. Returns the step and the value there.
+///
+/// The triple holds the value and the slope at `theta`, and how exactly values are known.
 fn search(
-    objective: &Objective<'_>,
-    value: f64,
-    slope: f64,
+    value_and_gradient: impl Fn(&[f64], &mut [f64]) -> f64,
+    (value, slope, rounding): (f64, f64, f64),
     theta: &[f64],
     direction: &[f64],
     next: &mut [f64],
     next_gradient: &mut [f64],
 ) -> Option<(f64, f64)> {
     // Close to the minimum the fall is smaller than the rounding of the value.
-    let rounding = 4.0 * f64::EPSILON * value.abs();
+    let rounding = rounding * value.abs();
     let mut step = 1.0;
     for _ in 0..40 {
         for ((next, theta), direction) in next.iter_mut().zip(theta).zip(direction) {
             *next = theta + step * direction;
         }
-        let reached = objective.value_and_gradient(next, next_gradient);
+        let reached = value_and_gradient(next, next_gradient);
         if reached <= value + 1e-4 * step * slope + rounding {
             return Some((step, reached));
         }
@@ -188,8 +239,15 @@ fn search(
     None
 }
 
+/// In eight sums, lest each addition wait for the one before.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut sums = [0.0; 8];
+    for (a, b) in a.iter().zip(b) {
+        sums.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, (a, b))| *sum += a * b);
+    }
+    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f64>() + rest
 }
 
 fn add(to: &mut [f64], scale: f64, from: &[f64]) {

@@ -25,7 +25,6 @@ use super::strategy::{Phase as Stretch, Start};
 use super::{Setting, Tuned, Way};
 use crate::guard::evidence::Evidence;
 use crate::monitor::{History, Journal, Record};
-use crate::train::folder::METRICS;
 use crate::watch::Watch;
 use crate::{Result, TransferError};
 
@@ -161,13 +160,12 @@ impl<'a, 'w, 'o> Course<'a, 'w, 'o> {
         history: History,
         watch: &'w mut Watch<'o>,
     ) -> Result<Self> {
-        let path = setting.job.folder.file(METRICS);
         Ok(Self {
             setting,
             supply,
             watch,
             state: State { lr_scale: 1.0, ..State::default() },
-            journal: Journal::open(&path, &setting.told, history)?,
+            journal: Journal::open(setting.job.folder.path(), &setting.told, history)?,
             trained: head_params(&setting.first_head()?),
             best: Params::new(),
             optimiser: Optimiser::new(setting.optimiser()),
