@@ -29,6 +29,8 @@ const KEPT: usize = 2;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct State {
+    /// Which schedule was chosen, where the time decided.
+    pub schedule: usize,
     /// Phase of the schedule.
     pub phase: usize,
     /// Epochs finished in it.

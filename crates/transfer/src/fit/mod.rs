@@ -202,6 +202,8 @@ struct Setting<'a> {
     recipe: &'a Recipe,
     groups: Groups,
     schedule: Schedule,
+    /// Which of the schedule and its cheaper ones was chosen, counted from the dearest.
+    chosen: usize,
     norm: NormMode,
     precision: offshoot_nn::Precision,
     regularize: Spec,
@@ -312,6 +314,7 @@ impl<'a> Setting<'a> {
             settings,
             recipe,
             schedule: Schedule::from_probe(Vec::new()),
+            chosen: 0,
             norm: NormMode::Running,
             precision: precision::of_network(&job.source.facts.precision),
             regularize: settings.regularize.parse()?,
@@ -345,6 +348,7 @@ impl<'a> Setting<'a> {
             sensitivity,
         };
         setting.schedule = (strategy.plan)(&facts)?;
+        setting.choose_in_time(supply, watch)?;
         if let Some(reason) = &setting.schedule.reason {
             watch.note(&format!("{}: {reason}", job.plan.method.name()))?;
         }
@@ -510,6 +514,9 @@ fn refit(
     })
 }
 
+/// Epochs below which a schedule is not worth beginning where there is a cheaper one.
+const LEAST_EPOCHS: usize = 3;
+
 /// What a course leaves for one that goes the same way on more samples.
 #[derive(Debug, Clone)]
 struct Way {
@@ -526,6 +533,36 @@ struct Way {
 }
 
 impl Setting<'_> {
+    /// Leaves a schedule for a cheaper one where the time does not suffice for [`LEAST_EPOCHS`] of it.
+    fn choose_in_time(&mut self, supply: &Supply<'_>, watch: &mut Watch<'_>) -> Result<()> {
+        let Some(deadline) = self.deadline else { return Ok(()) };
+        let cheaper = std::mem::take(&mut self.schedule.cheaper);
+        if cheaper.is_empty() {
+            return Ok(());
+        }
+        // A run that goes on stays with what it chose, whatever the clock says now.
+        let before = Checkpoint::latest(&self.place)?.0.map(|c| c.state.schedule);
+        for (at, next) in cheaper.into_iter().enumerate() {
+            if before == Some(at) {
+                break;
+            }
+            let Some(last) = self.schedule.phases.last().cloned() else { break };
+            if before.is_none() {
+                let (pace, views, _) = course::measure(self, supply, &last, watch)?;
+                let cost = budget::Cost::new(self, pace, views);
+                let wanted = last.epochs.min(LEAST_EPOCHS);
+                if cost.epochs(deadline - watch.spent(), wanted) >= wanted {
+                    break;
+                }
+                let each = cost.epoch;
+                watch.note(&format!("an epoch of {} takes {each:.1} s: too long", last.name))?;
+            }
+            self.chosen = at + 1;
+            self.schedule = next;
+        }
+        Ok(())
+    }
+
     /// Which validation samples the probe recognises; `None` without any.
     fn recognised_by_probe(&self) -> Result<Option<Vec<bool>>> {
         if self.val.is_empty() {

@@ -162,6 +162,30 @@ fn steps(run: &std::path::Path) -> Vec<u64> {
     told(run, "step").iter().map(|line| line["step"].as_u64().unwrap()).collect()
 }
 
+#[test]
+fn where_the_time_is_short_the_automatic_choice_is_cheaper() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 10, 0);
+    let run = |time: Option<f64>| {
+        let mut plan = tuned(&place, "auto");
+        plan.finetune.time = time;
+        let mut notes = Vec::new();
+        let mut observer = |event: &Event<'_>| {
+            if let Event::Note(note) = event {
+                notes.push(note.to_string());
+            }
+            Flow::Continue
+        };
+        let report = train(&plan, &mut observer).unwrap();
+        (report.tuning.is_some(), notes.join("; "))
+    };
+    let (tuned, notes) = run(None);
+    assert!(tuned && notes.contains("samples a class: lp-ft"), "{notes}");
+    // Less than what the report alone takes.
+    let (tuned, notes) = run(Some(0.9));
+    assert!(!tuned && notes.contains("and too little time: probe"), "{notes}");
+}
+
 /// What TensorBoard would read by now, without the times.
 fn events(run: &std::path::Path) -> Vec<String> {
     let file = fs::read(run.join("tensorboard/events.out.tfevents.0.offshoot")).unwrap();

@@ -212,7 +212,7 @@ impl Objective<'_> {
         let mut row = vec![0.0; self.n_classes];
         let mut first = range.start;
         while first < range.end {
-            // The last rows of a part may be fewer; missing ones repeat the first and have no residual.
+            // The last rows of a part may be fewer; missing ones repeat the first.
             let present = TOGETHER.min(range.end - first);
             let x: [&[f32]; TOGETHER] =
                 std::array::from_fn(|r| self.rows.row(first + if r < present { r } else { 0 }));
@@ -220,13 +220,15 @@ impl Objective<'_> {
                 let task = Scores { x, weights, scores };
                 if fused { arch.dispatch(task) } else { task.plain() }
             }
-            for r in 0..TOGETHER {
+            // Rows that are missing have no residual.
+            let here = (first..range.end).map(Some).chain(std::iter::repeat(None));
+            for (r, at) in (0..TOGETHER).zip(here) {
                 for (class, score) in row.iter_mut().enumerate() {
                     *score = scores[class / LANES][r][class % LANES].double();
                 }
-                match r < present {
-                    true => part.loss += self.residual(&mut row, first + r),
-                    false => row.fill(0.0),
+                match at {
+                    Some(at) => part.loss += self.residual(&mut row, at),
+                    None => row.fill(0.0),
                 }
                 for (class, &residual) in row.iter().enumerate() {
                     scores[class / LANES][r][class % LANES] = T::of(residual);

@@ -164,7 +164,7 @@ impl<'a, 'w, 'o> Course<'a, 'w, 'o> {
             setting,
             supply,
             watch,
-            state: State { lr_scale: 1.0, ..State::default() },
+            state: State { schedule: setting.chosen, lr_scale: 1.0, ..State::default() },
             journal: Journal::open(setting.job.folder.path(), &setting.told, history)?,
             trained: head_params(&setting.first_head()?),
             best: Params::new(),

@@ -1,6 +1,6 @@
 //! Full fine-tuning: a random head, and everything learns from the first step on.
 
-use super::{ADAMW, Schedule, Start, Strategy, Usual, no};
+use super::{Schedule, Start, Strategy, Usual, no};
 
 const LR: Usual = Usual { pictures: 1e-3, texts: 5e-5 };
 
@@ -20,12 +20,6 @@ pub(super) const STRATEGY: Strategy = Strategy {
             let head = facts.groups.len();
             phase.rates[head] = TEXT_HEAD;
         }
-        Ok(Schedule {
-            start: Start::RandomHead,
-            phases: vec![phase],
-            optimiser: ADAMW,
-            softens: false,
-            reason: None,
-        })
+        Ok(Schedule { start: Start::RandomHead, ..Schedule::from_probe(vec![phase]) })
     },
 };

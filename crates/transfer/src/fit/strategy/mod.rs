@@ -76,6 +76,8 @@ pub struct Schedule {
     pub softens: bool,
     /// Why, where the strategy had a choice: a sentence.
     pub reason: Option<String>,
+    /// What takes its place where the time does not suffice for it: the dearest first. The last may have no phases.
+    pub cheaper: Vec<Self>,
 }
 
 /// A strategy's usual learning rates. Encoders of texts, which have layer norms and no batch norms,
@@ -141,7 +143,14 @@ impl Schedule {
 
     /// Begins with the probe.
     pub fn from_probe(phases: Vec<Phase>) -> Self {
-        Self { start: Start::Probe, phases, optimiser: ADAMW, softens: false, reason: None }
+        Self {
+            start: Start::Probe,
+            phases,
+            optimiser: ADAMW,
+            softens: false,
+            reason: None,
+            cheaper: Vec::new(),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! From scratch: the same network with random weights. What transfer is compared with.
 
-use super::{ADAMW, Schedule, Start, Strategy, Usual, no};
+use super::{Schedule, Start, Strategy, Usual, no};
 
 const LR: Usual = Usual { pictures: 2e-3, texts: 5e-4 };
 
@@ -13,6 +13,6 @@ pub(super) const STRATEGY: Strategy = Strategy {
     plan: |facts| {
         let phases = vec![facts.phase("everything", facts.groups.keys(|_| true), LR)];
         let start = Start::Scratch;
-        Ok(Schedule { start, phases, optimiser: ADAMW, softens: false, reason: None })
+        Ok(Schedule { start, ..Schedule::from_probe(phases) })
     },
 };

@@ -91,4 +91,8 @@ fn the_automatic_choice_follows_its_rule() {
     };
     assert_eq!(choice(39), None);
     assert_eq!(choice(40).unwrap(), "everything");
+    let schedule = (find("auto").unwrap().plan)(&facts(&groups, &settings)).unwrap();
+    let names: Vec<Option<String>> =
+        schedule.cheaper.iter().map(|s| s.phases.first().map(|p| p.name.clone())).collect();
+    assert_eq!(names, [Some("last 2".into()), None]);
 }
