@@ -5,6 +5,8 @@
 //! together.
 
 mod error;
+pub mod film;
+pub mod report;
 pub mod world;
 
 pub use error::RlError;

@@ -9,13 +9,16 @@ pub mod data;
 mod page;
 pub(crate) mod plots;
 mod sources;
-pub(crate) mod svg;
+pub mod svg;
 pub mod words;
 
 pub(crate) use base64::png_uri;
 pub use data::ReportData;
 
 use crate::{Result, TransferError};
+
+/// How every page looks, besides the drawings' [`svg::STYLE`].
+pub const PAGE_STYLE: &str = include_str!("../../templates/page.css");
 
 /// `report.html`.
 pub fn render(report: &ReportData) -> Result<String> {

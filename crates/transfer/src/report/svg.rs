@@ -49,6 +49,18 @@ impl Drawing {
         Self { name: name.into(), width, height, title, description, body: String::new() }
     }
 
+    /// The title, already fit for a page.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Shapes that this program made, moved and scaled. They are taken as they are.
+    pub fn shapes(&mut self, (x, y): (f64, f64), scale: f64, shapes: &str) {
+        self.write(format_args!(
+            r#"<g transform="translate({x:.1} {y:.1}) scale({scale})">{shapes}</g>"#
+        ));
+    }
+
     /// A rectangle; a non-empty `tip` is shown by browsers when one points at it.
     pub fn rect(&mut self, class: &str, (x, y): (f64, f64), (w, h): (f64, f64), tip: &str) {
         let (w, h) = (w.max(0.0), h.max(0.0));

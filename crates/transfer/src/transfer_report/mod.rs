@@ -20,6 +20,8 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use plots::{apart, colour};
+
 use std::path::{Path, PathBuf};
 
 use offshoot_data::Split;

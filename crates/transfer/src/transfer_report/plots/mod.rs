@@ -33,7 +33,7 @@ fn room<'a>(names: impl Iterator<Item = &'a str>) -> f64 {
 
 /// Moves labels apart: `wanted` heights in any order become heights of at least `room` between them, within
 /// `low..=high` where that is possible.
-fn apart(wanted: &[f64], room: f64, (low, high): (f64, f64)) -> Vec<f64> {
+pub fn apart(wanted: &[f64], room: f64, (low, high): (f64, f64)) -> Vec<f64> {
     let mut order: Vec<usize> = (0..wanted.len()).collect();
     order.sort_by(|&a, &b| wanted[a].total_cmp(&wanted[b]));
     let mut placed = wanted.to_vec();
