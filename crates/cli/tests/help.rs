@@ -20,6 +20,8 @@ const COMMANDS: &[&str] = &[
     "predict",
     "rank",
     "report",
+    "rl",
+    "rl train",
     "runs",
     "runs compare",
     "runs resume",
@@ -36,7 +38,11 @@ fn every_help_page() {
     for command in COMMANDS {
         let page = workshop.good(&format!("{command} --help"));
         let name = format!("help {command}");
-        let page = if *command == "adapt" { without_methods(&page) } else { page };
+        let page = match *command {
+            "adapt" => without_methods(&page),
+            "rl train" => without_registries(&page),
+            _ => page,
+        };
         insta::assert_snapshot!(name.trim().replace(' ', "-"), page);
     }
 }
@@ -48,6 +54,27 @@ fn without_methods(page: &str) -> String {
     match parts {
         Some((before, after)) => format!("{before}\n  METHODS\n\n{after}"),
         None => panic!("a page without its list of methods:\n{page}"),
+    }
+}
+
+/// Likewise worlds, their constants and learners.
+fn without_registries(page: &str) -> String {
+    let parts = page.split_once("Worlds, and");
+    let parts = parts.and_then(|(before, list)| Some((before, list.split_once("\n\nSettings")?.1)));
+    match parts {
+        Some((before, after)) => format!("{before}REGISTRIES\n\nSettings{after}"),
+        None => panic!("a page without its registries:\n{page}"),
+    }
+}
+
+#[test]
+fn rl_train_teaches_every_world_and_learner() {
+    let page = Workshop::new().good("rl train --help");
+    for kind in offshoot_rl::world::WORLDS {
+        assert!(page.contains(&format!("\n  {}  ", kind.name)), "{}", kind.name);
+    }
+    for learner in offshoot_rl::learn::LEARNERS {
+        assert!(page.contains(&format!("\n  {}  ", learner.name)), "{}", learner.name);
     }
 }
 

@@ -1,5 +1,7 @@
 //! What worlds and learners can refuse.
 
+use offshoot_transfer::TransferError;
+
 /// An error of this crate: what was expected, what came, where.
 #[derive(Debug, thiserror::Error)]
 pub enum RlError {
@@ -37,6 +39,18 @@ pub enum RlError {
         /// What came.
         actual: String,
     },
+    /// A file of a policy or a checkpoint that is damaged or does not belong.
+    #[error("{0}")]
+    Refused(String),
+    /// A number that is not finite appeared in training.
+    #[error("{0}")]
+    Diverged(String),
+    /// A run could not be read or written.
+    #[error(transparent)]
+    Run(#[from] TransferError),
+    /// A mistake in this program.
+    #[error("internal error: {0}")]
+    Internal(String),
     /// A request that cannot be met, and why.
     #[error("{0}")]
     Unusable(String),
@@ -60,5 +74,18 @@ impl RlError {
         actual: impl std::fmt::Display,
     ) -> Self {
         Self::Shape { what, expected: expected.to_string(), actual: actual.to_string() }
+    }
+}
+
+/// A run's errors know their exit code.
+impl From<RlError> for TransferError {
+    fn from(error: RlError) -> Self {
+        match error {
+            RlError::Run(error) => error,
+            RlError::Refused(detail) => Self::ModelRefused(detail),
+            RlError::Diverged(detail) => Self::Diverged(detail),
+            RlError::Internal(detail) => Self::Internal(detail),
+            other => Self::Usage { detail: other.to_string(), hint: None },
+        }
     }
 }

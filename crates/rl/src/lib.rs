@@ -4,9 +4,14 @@
 //! name, so that a source and a target differ by a stated amount. [`world::Worlds`] steps many of them
 //! together.
 
+mod draw;
 mod error;
 pub mod film;
+pub mod learn;
+pub mod network;
+pub mod policy;
 pub mod report;
+pub mod train;
 pub mod world;
 
 pub use error::RlError;

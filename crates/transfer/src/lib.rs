@@ -14,7 +14,7 @@ mod demo;
 mod digest;
 mod doctor;
 pub mod documents;
-mod durable;
+pub mod durable;
 pub mod encoder;
 mod engine;
 mod error;

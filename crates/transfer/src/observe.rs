@@ -30,6 +30,8 @@ pub enum Phase {
     Cache,
     /// Training the network.
     Finetune,
+    /// Learning by acting in a world.
+    Learn,
     /// Fitting the temperature.
     Calibrate,
     /// Metrics and their confidence intervals.
@@ -66,6 +68,7 @@ impl Phase {
             Self::Fit => "fitting head",
             Self::Cache => "computing the frozen part",
             Self::Finetune => "fine-tuning",
+            Self::Learn => "learning (steps)",
             Self::Calibrate => "calibrating",
             Self::Evaluate => "evaluating",
             Self::Baselines => "measuring baselines",

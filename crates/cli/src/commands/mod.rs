@@ -17,6 +17,7 @@ mod nearest;
 mod predict;
 mod rank;
 mod report;
+mod rl;
 mod runs;
 mod settings;
 mod shift;
@@ -50,6 +51,7 @@ pub enum Command {
     Predict(predict::Predict),
     Explain(explain::Explain),
     Report(report::Report),
+    Rl(rl::Rl),
     Export(export::Export),
     Verify(export::Verify),
     Runs(runs::Runs),
@@ -77,15 +79,25 @@ impl Command {
     }
 }
 
+/// Whether the name in `name=value` has a dot.
+fn names_a_section(text: &str) -> bool {
+    text.split('=').next().is_some_and(|name| name.contains('.'))
+}
+
 /// Runs a command.
 pub fn run(arguments: Arguments) -> Result<()> {
     let Arguments { command, global } = arguments;
+    let flags = global.flags();
     let variable = |name: &str| std::env::var(name).ok();
+    // Constants of a world are set like settings, whose names with a section have a dot.
+    let takes_constants = matches!(command, Command::Rl(_));
+    let (constants, sets): (Vec<String>, Vec<String>) =
+        global.set.into_iter().partition(|text| takes_constants && !names_a_section(text));
     let surroundings = Surroundings {
         config: global.config.as_deref(),
         user: user_file(&variable),
-        sets: &global.set,
-        flags: [global.flags(), command.flags()].concat(),
+        sets: &sets,
+        flags: [flags, command.flags()].concat(),
     };
     let layers = Layers::read(&surroundings, &variable)?;
     let settings = layers.settings()?;
@@ -116,6 +128,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Command::Predict(predict) => predict.run(&context),
         Command::Explain(explain) => explain.run(&context),
         Command::Report(report) => report.run(&context),
+        Command::Rl(rl) => rl.run(&context, constants),
         Command::Export(export) => export.run(&context),
         Command::Verify(verify) => verify.run(&context),
         Command::Runs(runs) => runs.run(&context),

@@ -9,7 +9,7 @@ use offshoot_transfer::runs::{self, RunSummary};
 use offshoot_transfer::transfer_report as reports;
 use serde::Serialize;
 
-use super::{adapt, figures, nearest, transfer_report};
+use super::{adapt, figures, nearest, rl, transfer_report};
 use crate::context::{Context, clean};
 use crate::table::{self, Align};
 
@@ -87,6 +87,9 @@ impl Runs {
             }
             Action::Resume { run } => {
                 let run = nearest::run(dir, &run)?;
+                if offshoot_rl::train::is_rl(&run) {
+                    return rl::resume(context, &run);
+                }
                 let mut observer = context.observer()?;
                 if reports::is_report(&run) {
                     let report = reports::resume(&run, &mut observer)?;
