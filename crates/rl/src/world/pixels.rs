@@ -101,18 +101,19 @@ impl Pixels {
         self.heading = 1;
         self.column = (chance(self.luck, self.ball) * self.cells as f64) as usize;
     }
+}
 
-    /// The colour of a cell.
-    fn colour_at(&self, column: usize, row: usize) -> [f32; 3] {
-        let on_paddle =
-            row + 1 == self.cells && (self.paddle..self.paddle + self.width).contains(&column);
-        if (column, row) == (self.column, self.row) {
-            self.ball_colour
-        } else if on_paddle {
-            self.paddle_colour
-        } else {
-            [self.light; 3]
-        }
+/// Fills `width` cells of `side` pixels, from a column and a row on, in all three channels.
+fn fill(
+    picture: &mut [f32],
+    side: usize,
+    (column, row): (usize, usize),
+    width: usize,
+    colour: [f32; 3],
+) {
+    for (plane, value) in picture.chunks_exact_mut(SIDE * SIDE).zip(colour) {
+        let lines = plane.chunks_exact_mut(SIDE).skip(row * side).take(side);
+        lines.for_each(|line| line[column * side..(column + width) * side].fill(value));
     }
 }
 
@@ -166,14 +167,11 @@ impl World for Pixels {
     }
 
     fn observe(&self, observation: &mut [f32]) {
-        let cell = SIDE / self.cells;
-        for (channel, plane) in observation.chunks_exact_mut(SIDE * SIDE).enumerate() {
-            for (y, line) in plane.chunks_exact_mut(SIDE).enumerate() {
-                for (x, value) in line.iter_mut().enumerate() {
-                    *value = self.colour_at(x / cell, y / cell)[channel];
-                }
-            }
-        }
+        let side = SIDE / self.cells;
+        observation.fill(self.light);
+        let last = self.cells - 1;
+        fill(observation, side, (self.paddle, last), self.width, self.paddle_colour);
+        fill(observation, side, (self.column, self.row), 1, self.ball_colour);
     }
 
     fn state(&self) -> Vec<f64> {
