@@ -260,10 +260,10 @@ fn drive(worlds: &mut Worlds, step: u64) {
 fn any_number_of_threads_gives_the_same_bits() {
     for kind in WORLDS {
         // Enough worlds for threads to be used.
-        let n = 9000 / defaults_spec(kind).observation.len() + 3;
+        let n = 40_000 / defaults_spec(kind).observation.len() + 3;
         let with = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| history(kind, n, 30, 4))
+            pool.install(|| history(kind, n, 8, 4))
         };
         let one = with(1);
         assert_eq!(one, with(2), "{}", kind.name);

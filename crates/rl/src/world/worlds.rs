@@ -8,7 +8,7 @@ use super::{Action, Actions, Constants, Kind, Spec, World};
 use crate::{Result, RlError};
 
 /// From so many numbers seen in a step, of all worlds together, threads save more time than they take.
-const PARALLEL_FROM: usize = 4096;
+const PARALLEL_FROM: usize = 16_384;
 
 /// What all worlds do in a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
