@@ -26,26 +26,23 @@ pub fn answer(report: &mut TransferReport) {
             (format!("{at_most}{}", words::whole_percent(ratio)), headline)
         }
         (verdict, _) => {
-            let verdict = match verdict {
-                Verdict::Helps => format!("reward while learning than from scratch, with {best}"),
-                Verdict::Hurts => format!(
-                    "reward while learning than from scratch: the source hurts, even with {best}"
-                ),
+            let told = match verdict {
+                Verdict::Helps => format!("with {best}"),
+                Verdict::Hurts => format!("with {best}: the source hurts"),
                 Verdict::Unclear => format!(
-                    "reward while learning than from scratch with {best}, which {} cannot tell from none",
+                    "with {best}, which {} cannot tell from none",
                     words::counted(report.seeds, "seed", "seeds")
                 ),
             };
-            let less = if figures.total_reward < 0.0 { "less" } else { "more" };
+            let sign = if figures.total_reward < 0.0 { '−' } else { '+' };
             let figure = match figures.transfer_ratio {
                 Some(ratio) => words::whole_percent(ratio.abs()),
                 None => decimal(figures.total_reward.abs()),
             };
-            (figure, format!("{less} {verdict}"))
+            (format!("{sign}{figure}"), format!("reward while learning, against scratch, {told}"))
         }
     };
-    let minus = figures.total_reward < 0.0 && report.verdict != Verdict::Helps;
-    report.figure = if minus { format!("−{figure}") } else { figure };
+    report.figure = figure;
     report.headline = headline;
     report.sentences = sentences(report, &figures);
 }
@@ -53,11 +50,10 @@ pub fn answer(report: &mut TransferReport) {
 fn sentences(report: &TransferReport, figures: &MethodFigures) -> Vec<String> {
     let mut said = Vec::new();
     said.push(match (report.fell_back, report.verdict) {
-        (true, _) => format!(
-            "Shipped is a policy learnt from scratch: {} returns {} {}.",
+        (true, verdict) => format!(
+            "Shipped is a policy learnt from scratch: {} returns less {}, beyond chance.",
             report.best,
-            relation(figures.asymptotic, "more", "less"),
-            "in the end or on the way, beyond chance"
+            if verdict == Verdict::Hurts { "on the way" } else { "in the end" }
         ),
         (false, Verdict::Unclear) => format!(
             "Shipped is what {} learnt; nothing shows that it is worse than scratch, nor that it is better.",
@@ -66,7 +62,7 @@ fn sentences(report: &TransferReport, figures: &MethodFigures) -> Vec<String> {
         (false, _) => format!("Shipped is what {} learnt.", report.best),
     });
     said.push(format!(
-        "Before it has learnt anything in the target, it returns {} than an untrained policy ({}); in the end {} than scratch ({}).",
+        "Before it has learnt anything in the target, it returns {} an untrained policy ({}); in the end {} scratch ({}).",
         by(figures.jumpstart),
         range(figures.jumpstart_ci),
         by(figures.asymptotic),
@@ -118,13 +114,13 @@ fn sentences(report: &TransferReport, figures: &MethodFigures) -> Vec<String> {
     said
 }
 
-fn relation<'a>(value: f64, more: &'a str, less: &'a str) -> &'a str {
-    if value < 0.0 { less } else { more }
-}
-
-/// `12.3 more`.
+/// `12.3 more than`, or `as much as`.
 fn by(difference: f64) -> String {
-    format!("{} {}", decimal(difference.abs()), relation(difference, "more", "less"))
+    match difference {
+        0.0 => "as much as".into(),
+        d if d < 0.0 => format!("{} less than", decimal(-d)),
+        d => format!("{} more than", decimal(d)),
+    }
 }
 
 /// Three digits or so, with a true minus.

@@ -119,7 +119,7 @@ pub struct MethodFigures {
     /// Steps to the threshold in parts of scratch's, medians over seeds; absent where half of the seeds do
     /// not get there.
     pub time_to_threshold: Option<f64>,
-    /// Its interval; the upper end is absent where it is beyond all measure.
+    /// Its interval; an end is absent where it is beyond all measure.
     pub time_to_threshold_ci: Option<[Option<f64>; 2]>,
     /// Whether scratch does not get there, so that the ratio is an upper bound.
     pub time_is_upper_bound: bool,

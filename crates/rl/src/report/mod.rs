@@ -155,7 +155,7 @@ impl From<TransferFigures> for MethodFigures {
     fn from(figures: TransferFigures) -> Self {
         let ci = |interval: Interval| [interval.low, interval.high];
         let time = figures.time_to_threshold;
-        let time_ci = |ratio: TimeRatio| [Some(ratio.low), ratio.high];
+        let time_ci = |ratio: TimeRatio| [Some(ratio.low).filter(|v| v.is_finite()), ratio.high];
         Self {
             worth: match figures.worth() {
                 Worth::Helps => Verdict::Helps,

@@ -67,10 +67,26 @@ fn a_harmful_source_is_called_and_scratch_is_shipped() {
     assert_eq!(report.shipped, SCRATCH);
     assert!(report.figure.starts_with('−'), "{}", report.figure);
     assert!(report.sentences.iter().any(|s| s.contains("Negative transfer: warm-start")));
+    assert!(report.sentences[0].contains("returns less on the way"), "{:?}", report.sentences);
+    // Never there: no bound is a number.
+    assert_eq!(report.figures.time_to_threshold_ci, Some([None, None]));
     // What is as good on the way but worse in the end is not shipped either.
     let fades = judge(&study(vec![way("frozen", 400.0, 3.0, 350.0)])).unwrap();
     assert!(fades.figures.asymptotic_ci[1] < 0.0);
     assert_eq!((fades.fell_back, fades.shipped.as_str()), (true, SCRATCH));
+    assert!(fades.sentences[0].contains("returns less in the end"), "{:?}", fades.sentences);
+    // One that is late and then the same is called, and not said to return more or less in the end.
+    let mut late = study(vec![way(SCRATCH, 20.0, 3.0, 480.0)]);
+    let delayed = |seed: &Vec<f64>| -> Vec<f64> {
+        let keep = |(i, v): (usize, &f64)| if i < 10 { 0.0 } else { *v };
+        seed.iter().enumerate().map(keep).collect()
+    };
+    let steps = late.scratch.curves.steps().to_vec();
+    let delayed = late.scratch.curves.returns().iter().map(delayed).collect();
+    late.methods[0].curves = ReturnCurves::new(steps, delayed).unwrap();
+    let late = judge(&late).unwrap();
+    assert!(late.sentences[1].contains("in the end as much as scratch"), "{:?}", late.sentences);
+    assert!(late.sentences[0].contains("returns less on the way"), "{:?}", late.sentences);
 }
 
 #[test]
