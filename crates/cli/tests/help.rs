@@ -22,6 +22,8 @@ const COMMANDS: &[&str] = &[
     "report",
     "rl",
     "rl train",
+    "rl transfer",
+    "rl report",
     "runs",
     "runs compare",
     "runs resume",

@@ -12,6 +12,7 @@ pub mod network;
 pub mod policy;
 pub mod report;
 pub mod train;
+pub mod transfer;
 pub mod world;
 
 pub use error::RlError;

@@ -13,7 +13,7 @@ mod start;
 
 use offshoot_weights::Params;
 
-use crate::policy::Policy;
+use crate::policy::{Acting, Policy};
 use crate::world::{Actions, Batch, Constants, Kind, Spec, Worlds};
 use crate::{Result, RlError};
 
@@ -117,4 +117,17 @@ pub(crate) fn step_all(worlds: &mut Worlds, actions: &[f32]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What all teachers together say: the mean of their probabilities, or of their means.
+pub(crate) fn lessons(teachers: &[Policy], observations: &[f32]) -> Result<Vec<f32>> {
+    let mut mean: Vec<f32> = Vec::new();
+    for teacher in teachers {
+        let given = Acting::new(teacher)?.lessons(observations, 1.0);
+        if mean.is_empty() {
+            mean = vec![0.0; given.len()];
+        }
+        mean.iter_mut().zip(&given).for_each(|(m, g)| *m += g / teachers.len() as f32);
+    }
+    Ok(mean)
 }

@@ -20,7 +20,7 @@ use crate::policy::Policy;
 /// How often a curve is asked for, beside its beginning.
 pub const POINTS: u64 = 50;
 /// Episodes of each answer.
-const EPISODES: usize = 10;
+pub const EPISODES: usize = 10;
 /// Which of a seed's evaluation episodes make its curve.
 const CURVE: u64 = 1;
 /// Work that a killed process may lose.

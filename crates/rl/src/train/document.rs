@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use offshoot_random::generator;
+use offshoot_stats::metrics::ReturnCurves;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-
-use super::course::Learnt;
 
 /// What was learnt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,17 +72,11 @@ pub struct CurvePoint {
 }
 
 impl CurvePoint {
-    /// The curves of several seeds, which were asked after the same numbers of steps.
-    pub fn of(learnt: &[Learnt]) -> Vec<Self> {
-        let points = learnt.iter().map(|l| l.curve.len()).min().unwrap_or(0);
-        (0..points)
-            .map(|at| {
-                let mut values: Vec<f64> = learnt.iter().map(|l| l.curve[at].mean_return).collect();
-                values.sort_by(f64::total_cmp);
-                let steps = learnt[0].curve[at].steps;
-                let [low, median, high] = [0.25, 0.5, 0.75].map(|q| quantile(&values, q));
-                Self { steps, median, low, high }
-            })
+    /// Of several seeds.
+    pub fn of(curves: &ReturnCurves) -> Vec<Self> {
+        let points = curves.steps().iter().zip(curves.quartiles());
+        points
+            .map(|(steps, [low, median, high])| Self { steps: *steps as u64, median, low, high })
             .collect()
     }
 }

@@ -6,7 +6,7 @@
 
 pub mod course;
 pub mod document;
-mod folder;
+pub(crate) mod folder;
 pub mod plan;
 
 use std::path::Path;
@@ -17,6 +17,7 @@ use offshoot_transfer::run::record::RunState;
 use offshoot_transfer::{Observer, TransferError};
 
 use crate::learn::{self, Start, Task, evaluate};
+use crate::transfer::curves;
 use crate::world::{self, Constants};
 use course::{Course, Learnt, all};
 use document::{CurvePoint, SeedReport, TrainReport, interval};
@@ -28,8 +29,8 @@ pub const COMMAND: &str = "rl train";
 /// Episodes that a finished policy is judged on.
 pub const EPISODES: usize = 100;
 /// Which of a seed's evaluation episodes judge what was learnt, and which choose among seeds.
-const JUDGING: u64 = 0;
-const CHOOSING: u64 = 2;
+pub(crate) const JUDGING: u64 = 0;
+pub(crate) const CHOOSING: u64 = 2;
 
 /// Result of what runs.
 pub type Result<T> = std::result::Result<T, TransferError>;
@@ -177,7 +178,7 @@ fn report(
         threshold: spec.threshold,
         solved: spec.threshold.map(|t| returns.iter().filter(|r| **r >= t).count()),
         chosen: seeds[best].seed,
-        curve: CurvePoint::of(learnt),
+        curve: CurvePoint::of(&curves(learnt)?),
         seeds,
     })
 }

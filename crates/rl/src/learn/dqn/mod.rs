@@ -12,7 +12,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::start::Start;
-use super::{Entry, Learner, Snapshot, Task, step_all};
+use super::{Entry, Learner, Snapshot, Task, lessons, log_softmax, step_all};
 use crate::network::{Adam, Engine, Nonlinearity, Perceptron, uniform};
 use crate::policy::{Acting, Form, Names, Policy, best};
 use crate::world::{Lane, Spec, Worlds};
@@ -200,8 +200,18 @@ impl Dqn {
             row.fill(0.0);
             row[*action as usize] = 2.0 * error / rows.len() as f32;
         }
-        let shares =
-            self.start.shares_at(network.layers().len(), self.steps as f64 / settings.steps as f64);
+        let progress = self.steps as f64 / settings.steps as f64;
+        let imitation = self.start.imitation_at(progress);
+        if imitation > 0.0 {
+            // Towards the teachers' choices, as logits (Rusu et al. 2016, arXiv:1511.06295).
+            let lessons = lessons(&self.start.teachers, &drawn.observations)?;
+            let mut log_p = online.forward(rows.len(), &drawn.observations).to_vec();
+            log_softmax(outputs, &mut log_p);
+            for ((slope, log_p), lesson) in slopes.iter_mut().zip(&log_p).zip(&lessons) {
+                *slope += imitation * (log_p.exp() - lesson) / rows.len() as f32;
+            }
+        }
+        let shares = self.start.shares_at(network.layers().len(), progress);
         let first = shares.iter().position(|s| *s > 0.0).unwrap_or(shares.len());
         let mut slope = vec![0.0; network.values().len()];
         online.backward(network, &slopes, first, &mut slope);

@@ -7,6 +7,8 @@
 
 mod advantage;
 mod loss;
+#[cfg(test)]
+mod reference;
 mod rollout;
 mod settings;
 
@@ -15,9 +17,9 @@ use offshoot_weights::Array;
 use serde::{Deserialize, Serialize};
 
 use super::start::Start;
-use super::{Entry, Learner, Moments, RewardScale, Snapshot, Task};
+use super::{Entry, Learner, Moments, RewardScale, Snapshot, Task, lessons};
 use crate::network::{Adam, Engine, Nonlinearity, Perceptron, clip, orthogonal};
-use crate::policy::{Acting, Form, Names, Policy};
+use crate::policy::{Form, Names, Policy};
 use crate::world::{Lane, Spec, Worlds};
 use crate::{Result, RlError};
 
@@ -330,19 +332,6 @@ fn inherited(policy: &Policy, spec: &Spec, settings: &PpoSettings, seed: u64) ->
         policy.moments = Some(Moments::new(spec.observation.len()));
     }
     Ok(policy)
-}
-
-/// What all teachers together say: the mean of their probabilities, or of their means.
-fn lessons(teachers: &[Policy], observations: &[f32]) -> Result<Vec<f32>> {
-    let mut mean: Vec<f32> = Vec::new();
-    for teacher in teachers {
-        let given = Acting::new(teacher)?.lessons(observations, 1.0);
-        if mean.is_empty() {
-            mean = vec![0.0; given.len()];
-        }
-        mean.iter_mut().zip(&given).for_each(|(m, g)| *m += g / teachers.len() as f32);
-    }
-    Ok(mean)
 }
 
 /// Rows of a roll-out, side by side.

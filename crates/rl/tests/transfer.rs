@@ -1,0 +1,106 @@
+//! What every method of transfer must keep, looped over the registry, and a whole transfer.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::path::Path;
+
+use offshoot_rl::train::{self, plan::TrainPlan, train};
+use offshoot_rl::transfer::document::TransferDocument;
+use offshoot_rl::transfer::plan::TransferPlan;
+use offshoot_rl::transfer::{METHODS, resume, transfer};
+use offshoot_transfer::{Event, Flow};
+
+fn source(runs: &Path, learner: &str, steps: u64) -> std::path::PathBuf {
+    let plan = TrainPlan {
+        world: "cart-pole".into(),
+        learner: learner.into(),
+        steps: Some(steps),
+        seeds: 2,
+        seed: 0,
+        set: Default::default(),
+        name: Some(format!("source-{learner}")),
+        runs_dir: runs.into(),
+    };
+    train(&plan, &mut ()).unwrap().run
+}
+
+fn plan(source: &Path, methods: &[&str], steps: u64) -> TransferPlan {
+    TransferPlan {
+        sources: vec![source.into()],
+        world: "cart-pole".into(),
+        methods: methods.iter().map(|m| m.to_string()).collect(),
+        learner: None,
+        steps: Some(steps),
+        seeds: 2,
+        seed: 7,
+        set: [("gravity".to_string(), 15.0)].into(),
+        remapping: Default::default(),
+        name: None,
+        runs_dir: source.parent().unwrap().into(),
+    }
+}
+
+#[test]
+fn every_method_begins_with_every_learner() {
+    let dir = tempfile::tempdir().unwrap();
+    for learner in ["ppo", "dqn"] {
+        let source = source(dir.path(), learner, 2048);
+        let names: Vec<&str> = METHODS.iter().map(|m| m.name).collect();
+        let document = transfer(&plan(&source, &names, 2048), &mut ()).unwrap();
+        let told: Vec<&str> = document.report.methods.iter().map(|m| m.method.as_str()).collect();
+        assert_eq!(told[0], "scratch");
+        assert_eq!(told[1..], names);
+        // Before it learns, a warm start is the source itself.
+        let first = &document.report.methods[1].curve[0].returns;
+        assert_ne!(first, &document.report.methods[0].curve[0].returns);
+        for file in ["report.html", "report.json", "policy/policy.safetensors", "plots/curves.svg"]
+        {
+            assert!(document.report.run.join(file).is_file(), "{file}");
+        }
+    }
+}
+
+#[test]
+fn a_transfer_that_is_stopped_goes_on_to_the_same_figures() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = source(dir.path(), "ppo", 2048);
+    let plan = plan(&source, &["auto"], 40_960);
+    let whole = transfer(&plan, &mut ()).unwrap();
+    assert_eq!(whole.tried.len(), METHODS.len());
+    let mut events = 0;
+    let mut stops = |_: &Event<'_>| {
+        events += 1;
+        if events > 1 { Flow::Stop } else { Flow::Continue }
+    };
+    let error = transfer(&plan, &mut stops).unwrap_err();
+    assert_eq!(error.exit_code(), 75);
+    let run = dir.path().join("cart-pole-2");
+    let resumed = resume(&run, &mut ()).unwrap();
+    let figures = |d: &TransferDocument| {
+        (d.report.figures.clone(), d.report.best.clone(), d.mean_return, d.tried.clone())
+    };
+    assert_eq!(figures(&resumed), figures(&whole));
+    assert_eq!(resume(&run, &mut ()).unwrap(), resumed);
+    assert!(train::is_rl(&run));
+}
+
+#[test]
+fn what_cannot_be_transferred_is_refused_before_a_folder_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = source(dir.path(), "ppo", 1024);
+    let usual = || plan(&source, &["warm-start"], 1024);
+    let refused = |plan: TransferPlan, advice: &str| {
+        let error = transfer(&plan, &mut ()).unwrap_err();
+        let told = format!("{error} {}", error.hint().unwrap_or_default());
+        assert!(told.contains(advice) && error.exit_code() == 2, "{told}");
+        assert!(!dir.path().join("cart-pole").exists() && !dir.path().join("acrobot").exists());
+    };
+    refused(plan(&source, &["warm-strat"], 1024), "unknown method `warm-strat`");
+    refused(TransferPlan { seeds: 1, ..usual() }, "10 is usual");
+    let elsewhere = || TransferPlan { world: "acrobot".into(), set: Default::default(), ..usual() };
+    refused(elsewhere(), "no name is shared");
+    refused(TransferPlan { learner: Some("dqn".into()), ..usual() }, "`--learner dqn`");
+    let mut renamed = usual();
+    renamed.remapping.actions.insert("left".into(), "up".into());
+    refused(renamed, "unknown action `up`");
+}
