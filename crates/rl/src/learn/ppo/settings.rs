@@ -90,6 +90,7 @@ impl PpoSettings {
                 worlds: 16,
                 horizon: 16,
                 lambda: 0.98,
+                clip_values: false,
                 entropy: 0.0,
                 normalise: true,
                 ..Self::discrete()
@@ -102,6 +103,8 @@ impl PpoSettings {
                 lr: 1e-3,
                 anneal: false,
                 gamma: 0.9,
+                // Returns are in the hundreds: values that may move by 0.2 an update never get there.
+                clip_values: false,
                 normalise: false,
                 ..Self::continuous()
             },
