@@ -17,7 +17,7 @@ pub fn answer(report: &mut TransferReport) {
             let at_most = if figures.time_is_upper_bound { "at most " } else { "" };
             let headline = match figures.time_is_upper_bound {
                 true => format!(
-                    "of the steps that scratch was given, and it did not get there; with {best}"
+                    "of the steps from scratch, which did not solve the target in all it had, with {best}"
                 ),
                 false => {
                     format!("of the steps that scratch takes to solve the target, with {best}")
@@ -72,11 +72,11 @@ fn sentences(report: &TransferReport, figures: &MethodFigures) -> Vec<String> {
         (report.threshold, figures.reached, figures.scratch_reached)
     {
         let steps = |steps: Option<f64>| match steps {
-            Some(steps) => format!("{} steps", words::count(steps.round() as usize)),
-            None => "never, for half of the seeds,".into(),
+            Some(steps) => format!("after {} steps", words::count(steps.round() as usize)),
+            None => "not by half of the seeds".into(),
         };
         said.push(format!(
-            "A mean return of {} is reached after {} ({reached} of {} seeds), from scratch after {} ({scratch} of {}).",
+            "A mean return of {} is reached {} ({reached} of {} seeds), from scratch {} ({scratch} of {}).",
             decimal(threshold),
             steps(figures.steps_to_threshold),
             report.seeds,

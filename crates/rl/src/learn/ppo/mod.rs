@@ -144,7 +144,9 @@ impl Ppo {
         let lr = if settings.anneal { settings.lr * (1.0 - progress as f32) } else { settings.lr };
         let shares = [
             self.start.shares_at(self.policy.actor.layers().len(), progress),
-            self.start.shares_at(self.critic.layers().len(), progress),
+            // What states are worth is another thing in another world: held fast, values that are wrong by a bias
+            // pulled a policy that had solved it away again.
+            vec![1.0; self.critic.layers().len()],
         ];
         let imitation = self.start.imitation_at(progress);
         let lessons = match imitation > 0.0 {

@@ -7,6 +7,7 @@ use super::advantage::advantages;
 use super::loss::{log_density, log_softmax};
 use crate::Result;
 use crate::draw::{categorical, normal};
+use crate::learn::start::fading;
 use crate::learn::step_all;
 use crate::policy::{Acting, Form};
 
@@ -35,9 +36,12 @@ impl Ppo {
         let width = self.policy.actor.inputs();
         let mut draws = generator(self.seed, "act", self.updates, 0);
         let mut rollout = Rollout::default();
+        // A potential may change with time, as long as each state is asked at its own (Devlin & Kudenko 2012). Here
+        // all states of a roll-out have the weight of its beginning.
+        let weight = fading(self.progress());
         let mut potential = match &self.start.potential {
-            Some(policy) => Some(Acting::new(policy)?),
-            None => None,
+            Some(policy) if weight > 0.0 => Some(Acting::new(policy)?),
+            _ => None,
         };
         let keeps_seen = !self.start.teachers.is_empty();
         let (mut rewards, mut next) = (Vec::with_capacity(samples), vec![0.0f32; samples]);
@@ -110,7 +114,7 @@ impl Ppo {
                     after[world] = if terminated { 0.0 } else { potential.values(&last)[0] };
                 }
                 for (reward, (after, before)) in reward.iter_mut().zip(after.iter().zip(before)) {
-                    *reward += self.settings.gamma * after - before;
+                    *reward += weight * (self.settings.gamma * after - before);
                 }
             }
             if let Some(scale) = &mut self.rewards {
