@@ -1,9 +1,10 @@
 """CartPole: is a source worth it, is a bad one found out, and how long does PPO take beside PyTorch?
 
-    python benches/rl/cart_pole.py --offshoot target/release/offshoot --work /some/folder transfer reversed ours
+    python benches/rl/cart_pole.py --offshoot target/release/offshoot --work /some/folder transfer picked reversed ours
     python benches/rl/cart_pole.py --work /some/folder peer          # needs torch and gymnasium
 
 transfer  10 seeds of length 0.5 as the source of length 1.5 with gravity 15, every method
+picked    the same from ten sources of one seed each, of which short roll-outs in the target choose one
 reversed  the same source for a cart whose controls are reversed
 ours      wall time until 10 greedy episodes return 475 on average, asked every 10,000 steps
 peer      the same with CleanRL's ppo.py as it computes: PyTorch, Gymnasium, the same settings and rule
@@ -59,6 +60,17 @@ def transfer(arguments):
     line = f"rl transfer {run} --to cart-pole --set gravity=15 --set length=1.5 --seeds 10 --method {METHODS}"
     print("length 0.5 -> length 1.5, gravity 15")
     told(offshoot(arguments, "heavy", line))
+
+
+def picked(arguments):
+    runs = []
+    for seed in range(10):
+        offshoot(arguments, f"light-{seed}", f"rl train cart-pole --seed {seed}")
+        runs.append(str(pathlib.Path(arguments.work) / "runs" / f"light-{seed}"))
+    methods = "warm-start,frozen-trunk,adapter,distil"
+    line = f"rl transfer {' '.join(runs)} --to cart-pole --set gravity=15 --set length=1.5 --seeds 10 --method {methods}"
+    print("length 0.5 -> length 1.5, gravity 15, one of ten sources")
+    told(offshoot(arguments, "picked", line))
 
 
 def reversed_controls(arguments):
@@ -176,17 +188,19 @@ def peer(arguments):
         print(f"peer, seed {seed}: {steps} steps, mean return {mean:.1f}, {learning:.1f} s; {steps / learning:,.0f} steps a second", flush=True)
 
 
+PARTS = {"transfer": transfer, "picked": picked, "reversed": reversed_controls, "ours": ours, "peer": peer}
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--offshoot", default="target/release/offshoot")
     parser.add_argument("--work", required=True)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("parts", nargs="+", choices=["transfer", "reversed", "ours", "peer"])
+    parser.add_argument("parts", nargs="+", choices=list(PARTS))
     arguments = parser.parse_args()
-    parts = {"transfer": transfer, "reversed": reversed_controls, "ours": ours, "peer": peer}
     for part in arguments.parts:
-        parts[part](arguments)
+        PARTS[part](arguments)
 
 
 main()

@@ -104,3 +104,29 @@ fn what_cannot_be_transferred_is_refused_before_a_folder_is_made() {
     renamed.remapping.actions.insert("left".into(), "up".into());
     refused(renamed, "unknown action `up`");
 }
+
+#[test]
+fn a_damaged_source_and_a_training_of_nothing_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = source(dir.path(), "ppo", 512);
+    let nothing = transfer(&plan(&source, &["warm-start"], 0), &mut ()).unwrap_err();
+    assert_eq!(nothing.exit_code(), 2);
+    let path = source.join("seeds/0/policy.safetensors");
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let error = transfer(&plan(&source, &["warm-start"], 512), &mut ()).unwrap_err();
+    assert_eq!(error.exit_code(), 4);
+    assert!(error.to_string().contains("policy.safetensors: changed"), "{error}");
+}
+
+/// Two seeds are no evidence: whatever their interval is, no verdict follows.
+#[test]
+fn two_seeds_give_no_verdict() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = source(dir.path(), "ppo", 2048);
+    let document = transfer(&plan(&source, &["warm-start"], 2048), &mut ()).unwrap();
+    let verdict = document.report.verdict;
+    assert_eq!(verdict, offshoot_rl::report::document::Verdict::Unclear);
+    assert!(!document.report.fell_back);
+}

@@ -354,3 +354,21 @@ fn a_picture_of_any_state_is_drawn_within_its_box() {
         }
     }
 }
+
+/// A shorter episode has another best return, so what counts as solved cannot stay.
+#[test]
+fn what_counts_as_solved_follows_the_limit() {
+    for kind in WORLDS {
+        let spec = |settings: &[(String, f64)]| {
+            let constants = Constants::of(kind, settings).unwrap();
+            (kind.build)(&constants).unwrap().spec().clone()
+        };
+        let usual = spec(&[]).threshold;
+        let short = spec(&[("limit".to_string(), 50.0)]).threshold;
+        assert!(
+            usual.is_none() || short != usual || kind.name == "pixels",
+            "{}: {usual:?}, of 50 steps {short:?}",
+            kind.name
+        );
+    }
+}

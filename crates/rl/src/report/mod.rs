@@ -65,6 +65,10 @@ pub struct Study {
     pub created: String,
 }
 
+/// Seeds below which no verdict is given: drawing from two, half of the samples are one seed twice, and the interval
+/// is their range.
+const LEAST_SEEDS: usize = 3;
+
 impl WorldFacts {
     /// A world of a kind with these constants.
     pub fn of(kind: &Kind, constants: &Constants) -> Self {
@@ -90,7 +94,11 @@ pub fn judge(study: &Study) -> Result<TransferReport> {
     let compared = |way: &Way| -> Result<MethodFigures> {
         let figures = compare_transfer(&way.curves, &study.scratch.curves, options)
             .map_err(|e| RlError::Unusable(format!("`{}` against scratch: {e}", way.method)))?;
-        Ok(figures.into())
+        let mut figures = MethodFigures::from(figures);
+        if way.curves.seeds() < LEAST_SEEDS {
+            figures.worth = Verdict::Unclear;
+        }
+        Ok(figures)
     };
     let figures = study.methods.iter().map(compared).collect::<Result<Vec<MethodFigures>>>()?;
     let order = |a: &(usize, &MethodFigures), b: &(usize, &MethodFigures)| {
@@ -101,7 +109,8 @@ pub fn judge(study: &Study) -> Result<TransferReport> {
     let Some((place, best)) = best else {
         return Err(RlError::Unusable("no method to compare with scratch".into()));
     };
-    let harms = best.worth == Verdict::Hurts || best.asymptotic_ci[1] < 0.0;
+    let tells = study.scratch.curves.seeds() >= LEAST_SEEDS;
+    let harms = best.worth == Verdict::Hurts || (tells && best.asymptotic_ci[1] < 0.0);
     let name = study.methods[place].method.clone();
     let all = std::iter::once((&study.scratch, None))
         .chain(study.methods.iter().zip(figures.into_iter().map(Some)));

@@ -62,6 +62,14 @@ pub fn resume(run: &Path, observer: &mut dyn Observer) -> Result<TrainReport> {
 }
 
 /// A plan whose names exist.
+/// Refuses a training of nothing.
+pub(crate) fn check_steps(steps: Option<u64>) -> Result<()> {
+    match steps {
+        Some(0) => Err(TransferError::usage("`--steps 0`", "without it, as many as published")),
+        _ => Ok(()),
+    }
+}
+
 struct Checked {
     kind: world::Kind,
     constants: Constants,
@@ -75,10 +83,11 @@ impl Checked {
         let learner = learn::find(&plan.learner)?;
         if plan.seeds == 0 || plan.seeds > 1000 {
             return Err(TransferError::usage(
-                format!("{} seeds were asked for", plan.seeds),
+                format!("`--seeds {}`", plan.seeds),
                 "from 1 to 1000; 10 is usual",
             ));
         }
+        check_steps(plan.steps)?;
         let checked = Self { kind, constants, learner };
         // Refuses what the learner does not take, before a folder is made.
         (learner.begin)(&checked.task(plan, 0))?;

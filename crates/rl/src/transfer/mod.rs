@@ -22,7 +22,7 @@ use offshoot_transfer::{Observer, TransferError};
 
 use crate::learn::{self, Start, Task};
 use crate::train::course::{Course, all};
-use crate::train::{Result, folder, told};
+use crate::train::{Result, check_steps, folder, told};
 use crate::world::{self, Constants, Spec};
 use document::TransferDocument;
 pub(crate) use judging::curves;
@@ -83,10 +83,11 @@ impl Checked {
         let spec = (kind.build)(&constants)?.spec().clone();
         if plan.seeds < 2 || plan.seeds > 1000 {
             return Err(TransferError::usage(
-                format!("{} seeds were asked for", plan.seeds),
+                format!("`--seeds {}`", plan.seeds),
                 "an interval needs from 2 to 1000; 10 is usual",
             ));
         }
+        check_steps(plan.steps)?;
         if plan.sources.is_empty() {
             return Err(TransferError::usage("no source", "`offshoot rl train` makes one"));
         }

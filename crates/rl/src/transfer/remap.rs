@@ -82,12 +82,21 @@ impl Matched {
             return Ok(());
         }
         Err(RlError::Unusable(format!(
-            "the source sees `{}` and `{}` shows `{}`: no name is shared; \
+            "the source sees {} and `{}` shows {}: no name is shared; \
              `--observation target=source` matches some, `--method adapter` learns to",
-            source.observation.join("`, `"),
+            listed(&source.observation),
             target.name,
-            Names::of(target).observation.join("`, `")
+            listed(&Names::of(target).observation)
         )))
+    }
+}
+
+/// Names in words; of a picture's pixels there are thousands.
+fn listed(names: &[String]) -> String {
+    const MOST: usize = 16;
+    match names.len() {
+        n if n > MOST => format!("{n} values, as `{}`", names[0]),
+        _ => format!("`{}`", names.join("`, `")),
     }
 }
 

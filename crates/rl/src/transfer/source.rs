@@ -53,6 +53,7 @@ impl Source {
         let (told, world, learner, steps, policies) = match record.command.as_str() {
             train::COMMAND => {
                 let report: TrainReport = folder.drawn_from("report.json")?;
+                folder.verify(&record, "seeds/")?;
                 let load =
                     |s: &SeedReport| Policy::load(&folder.file(&format!("seeds/{}", s.seed)));
                 let policies = report.seeds.iter().map(load).collect::<crate::Result<Vec<_>>>()?;
@@ -62,6 +63,7 @@ impl Source {
             }
             super::COMMAND => {
                 let document: TransferDocument = folder.drawn_from("report.json")?;
+                folder.verify(&record, "policy/")?;
                 let policy = Policy::load(&folder.file("policy"))?;
                 let TransferDocument { told, steps, report, .. } = document;
                 (told, report.target, report.learner, steps, vec![policy])

@@ -108,7 +108,7 @@ impl Acrobot {
                 picture: None,
                 actions: Actions::Discrete(vec!["left", "none", "right"]),
                 limit: constants.get("limit")? as u32,
-                threshold: Some(-100.0),
+                threshold: constants.are_usual(&KIND, &["limit"]).then_some(-100.0),
             },
             links: Links {
                 gravity: constants.get("gravity")?,

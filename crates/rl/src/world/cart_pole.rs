@@ -65,7 +65,8 @@ impl CartPole {
                 picture: None,
                 actions: Actions::Discrete(vec!["left", "right"]),
                 limit: constants.get("limit")? as u32,
-                threshold: Some(475.0),
+                // 475 of the usual 500.
+                threshold: Some(0.95 * constants.get("limit")?.trunc()),
             },
             gravity: constants.get("gravity")?,
             pole_mass,

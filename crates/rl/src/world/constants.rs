@@ -74,6 +74,12 @@ impl Constants {
         found.ok_or_else(|| RlError::unknown("constant", name, self.0.keys().map(String::as_str)))
     }
 
+    /// Whether these constants of `kind` have their usual values: what returns come to follows from them.
+    pub fn are_usual(&self, kind: &Kind, names: &[&str]) -> bool {
+        let mut named = kind.constants.iter().filter(|c| names.contains(&c.name));
+        named.all(|c| self.0.get(c.name) == Some(&c.default))
+    }
+
     /// All names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
         self.0.iter().map(|(name, value)| (name.as_str(), *value))

@@ -63,7 +63,9 @@ impl Grid {
                 picture: None,
                 actions: Actions::Discrete(vec!["up", "right", "down", "left"]),
                 limit: constants.get("limit")? as u32,
-                threshold: Some(0.85),
+                threshold: constants
+                    .are_usual(&KIND, &["limit", "goal_reward", "step_reward"])
+                    .then_some(0.85),
             },
             size: whole("size")?,
             walls: constants.get("walls")? >= 0.5,

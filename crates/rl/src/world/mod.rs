@@ -125,7 +125,8 @@ pub struct Spec {
     pub actions: Actions,
     /// Steps after which an episode is cut: truncated, not terminated.
     pub limit: u32,
-    /// Mean return at which the world counts as solved, with the constants as they are by default.
+    /// Mean return at which the world counts as solved; `None` where nobody has said, or where constants that decide
+    /// what returns can come to are not the usual ones.
     pub threshold: Option<f64>,
 }
 

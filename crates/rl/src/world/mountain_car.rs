@@ -125,7 +125,7 @@ impl MountainCar {
                 picture: None,
                 actions: Actions::Discrete(vec!["left", "none", "right"]),
                 limit: constants.get("limit")? as u32,
-                threshold: Some(-110.0),
+                threshold: constants.are_usual(&KIND, &["limit"]).then_some(-110.0),
             },
             track,
             force: constants.get("force")?,

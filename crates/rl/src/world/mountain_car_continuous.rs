@@ -53,7 +53,7 @@ impl MountainCarContinuous {
                 picture: None,
                 actions: Actions::Continuous(vec![Dimension::within("push", 1.0)]),
                 limit: constants.get("limit")? as u32,
-                threshold: Some(90.0),
+                threshold: constants.are_usual(&KIND, &["limit"]).then_some(90.0),
             },
             track,
             power: constants.get("power")?,
