@@ -18,7 +18,7 @@ fn source(runs: &Path, learner: &str, steps: u64) -> std::path::PathBuf {
         seeds: 2,
         seed: 0,
         set: Default::default(),
-        name: Some(format!("source-{learner}")),
+        name: Some(format!("source-{learner}-{steps}")),
         runs_dir: runs.into(),
     };
     train(&plan, &mut ()).unwrap().run
@@ -129,4 +129,42 @@ fn two_seeds_give_no_verdict() {
     let verdict = document.report.verdict;
     assert_eq!(verdict, offshoot_rl::report::document::Verdict::Unclear);
     assert!(!document.report.fell_back);
+}
+
+/// Of two sources the one that can do something is chosen; `distil` imitates both.
+#[test]
+fn of_several_sources_the_better_is_chosen() {
+    let dir = tempfile::tempdir().unwrap();
+    let poor = source(dir.path(), "ppo", 512);
+    let good = source(dir.path(), "ppo", 60_000);
+    let mut plan = plan(&poor, &["warm-start", "distil"], 2048);
+    plan.sources.push(good.clone());
+    let document = transfer(&plan, &mut ()).unwrap();
+    let returns: Vec<f64> = document.sources.iter().map(|s| s.zero_shot).collect();
+    assert!(returns[1] > 2.0 * returns[0], "{returns:?}");
+    assert_eq!(document.chosen, good);
+    // What one teacher does alone is another beginning than what two do.
+    plan.sources = vec![good];
+    let alone = transfer(&plan, &mut ()).unwrap();
+    let end = |d: &TransferDocument, way: usize| {
+        d.report.methods[way].curve.last().unwrap().returns.clone()
+    };
+    assert_eq!(end(&document, 1), end(&alone, 1), "the same source begins");
+    assert_ne!(end(&document, 2), end(&alone, 2), "two are imitated");
+}
+
+/// Worlds that share no name: only a learned map of observations can begin.
+#[test]
+fn worlds_without_a_common_name_are_mapped_by_learning() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = source(dir.path(), "ppo", 2048);
+    let acrobot = |method: &str| TransferPlan {
+        world: "acrobot".into(),
+        set: Default::default(),
+        ..plan(&source, &[method], 1024)
+    };
+    let error = transfer(&acrobot("warm-start"), &mut ()).unwrap_err();
+    assert!(error.to_string().contains("no name is shared"), "{error}");
+    let document = transfer(&acrobot("adapter"), &mut ()).unwrap();
+    assert_eq!(document.report.methods[1].method, "adapter");
 }
