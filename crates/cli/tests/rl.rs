@@ -25,7 +25,9 @@ fn a_policy_is_learnt_and_reused() {
     let runs = workshop.json("runs list");
     assert_eq!(runs["runs"][0]["data"], "cart-pole with gravity 15");
     let refused = workshop.run("predict heavy new.png");
-    assert!([2, 4].contains(&refused.code), "{refused:?}");
+    assert!(refused.code == 2 && refused.stderr.contains("holds no classifier"), "{refused:?}");
+    let refused = workshop.run("report heavy");
+    assert!(refused.code == 2 && refused.stderr.contains("rl report"), "{refused:?}");
     let refused = workshop.run("rl report light");
     assert!(refused.code == 2 && refused.stderr.contains("rl transfer"), "{refused:?}");
 }

@@ -19,7 +19,7 @@ use crate::report::data::{
 };
 use crate::report::{self, ReportData};
 use crate::run::RunFolder;
-use crate::run::record::RunRecord;
+use crate::run::record::{RunRecord, RunState};
 use crate::train::folder::Everything;
 use crate::{Result, TransferError, figures};
 
@@ -49,8 +49,14 @@ pub fn redraw(run: &Path) -> Result<PathBuf> {
         return crate::adapt::redraw(run);
     }
     let path = folder.file(DATA);
+    let name = folder.name();
+    if !path.is_file() && record.state == RunState::Complete {
+        return Err(TransferError::usage(
+            format!("run `{name}` is of `{}`, which this does not show", record.command),
+            "`offshoot rl report RUN` shows a transfer of policies",
+        ));
+    }
     if !path.is_file() {
-        let name = folder.name();
         return Err(TransferError::usage(
             format!("run `{name}` has no report yet"),
             format!("`offshoot runs resume {name}` goes on with it"),

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::documents::SCHEMA;
 use crate::inputs::Inputs;
 use crate::run::RunFolder;
-use crate::run::record::ModelFacts;
+use crate::run::record::{ModelFacts, RunState};
 use crate::source::{self, Source};
 use crate::trust::{Stored, Trust};
 use crate::{Result, TransferError, durable};
@@ -175,6 +175,12 @@ impl Trained {
         folder: &RunFolder,
         record: &crate::run::record::RunRecord,
     ) -> Result<(Self, Source)> {
+        if !record.has_classifier() && record.state == RunState::Complete {
+            return Err(TransferError::usage(
+                format!("run `{}` is of `{}` and holds no classifier", record.name, record.command),
+                "`offshoot train DATA` makes one that does",
+            ));
+        }
         if !record.has_classifier() {
             return Err(TransferError::usage(
                 format!("run `{}` is not complete", record.name),
