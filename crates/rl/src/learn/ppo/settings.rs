@@ -81,7 +81,8 @@ impl PpoSettings {
     }
 
     /// The settings with which a world is known to be learnt. For the two worlds that CleanRL's settings
-    /// do not learn within their budget they are RL Baselines3 Zoo's (Raffin 2020).
+    /// do not learn within their budget they are RL Baselines3 Zoo's (Raffin 2020, `hyperparams/ppo.yml`): MountainCar at
+    /// CleanRL's falling rate, Pendulum with twice the steps and without state-dependent exploration.
     pub fn published(spec: &Spec) -> Self {
         match spec.name {
             // A car that never reaches the goal sees no reward but −1: many short roll-outs find it.
