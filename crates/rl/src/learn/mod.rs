@@ -11,7 +11,9 @@ pub mod ppo;
 mod scale;
 mod start;
 
-use offshoot_weights::Params;
+use offshoot_weights::{Array, Params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::policy::{Acting, Policy};
 use crate::world::{Actions, Batch, Constants, Kind, Spec, Worlds};
@@ -54,6 +56,37 @@ pub struct Snapshot {
     pub params: Params,
     /// Everything else.
     pub state: serde_json::Value,
+}
+
+/// What refusals of a snapshot begin with.
+const PLACE: &str = "checkpoint";
+
+impl Snapshot {
+    fn of(params: Params, state: &impl Serialize) -> Result<Self> {
+        let state = serde_json::to_value(state).map_err(|e| RlError::Internal(e.to_string()))?;
+        Ok(Self { params, state })
+    }
+
+    fn state<T: DeserializeOwned>(&self) -> Result<T> {
+        T::deserialize(&self.state).map_err(|e| Self::refused(e.to_string()))
+    }
+
+    /// Fills a list of the learner's from the array called `key`.
+    fn fill(&self, key: &str, to: &mut [f32]) -> Result<()> {
+        let array = self.params.get(key).filter(|a| a.data.len() == to.len());
+        let array = array.ok_or_else(|| Self::refused(format!("`{key}` does not fit")))?;
+        to.copy_from_slice(&array.data);
+        Ok(())
+    }
+
+    fn refused(detail: String) -> RlError {
+        RlError::Refused(format!("{PLACE}: {detail}"))
+    }
+}
+
+/// A list as an array of a snapshot.
+fn array(data: &[f32]) -> Array {
+    Array { shape: vec![data.len()], data: data.to_vec() }
 }
 
 /// Something that learns.

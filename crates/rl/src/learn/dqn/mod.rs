@@ -7,12 +7,11 @@
 mod replay;
 
 use offshoot_random::generator;
-use offshoot_weights::Array;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::start::Start;
-use super::{Entry, Learner, Snapshot, Task, lessons, log_softmax, step_all};
+use super::{Entry, Learner, PLACE, Snapshot, Task, array, lessons, log_softmax, step_all};
 use crate::network::{Adam, Engine, Nonlinearity, Perceptron, uniform};
 use crate::policy::{Acting, Form, Names, Policy, best};
 use crate::world::{Lane, Spec, Worlds};
@@ -291,7 +290,6 @@ impl Learner for Dqn {
 
     fn snapshot(&self) -> Result<Snapshot> {
         let mut params = self.policy.params();
-        let array = |data: &[f32]| Array { shape: vec![data.len()], data: data.to_vec() };
         params.insert("copy".into(), array(self.copy.values()));
         params.insert("adam.first".into(), array(&self.adam.first));
         params.insert("adam.second".into(), array(&self.adam.second));
@@ -302,29 +300,17 @@ impl Learner for Dqn {
             replay: place,
             worlds: self.worlds.state(),
         };
-        let state = serde_json::to_value(state).map_err(|e| RlError::Internal(e.to_string()))?;
-        Ok(Snapshot { params, state })
+        Snapshot::of(params, &state)
     }
 
     fn restore(&mut self, snapshot: Snapshot) -> Result<()> {
-        const PLACE: &str = "checkpoint";
-        let refused = |detail: String| RlError::Refused(format!("{PLACE}: {detail}"));
-        let state: State =
-            serde_json::from_value(snapshot.state).map_err(|e| refused(e.to_string()))?;
+        let state: State = snapshot.state()?;
         self.policy.take(&snapshot.params, PLACE)?;
-        let lists = [
-            ("copy", self.copy.values_mut()),
-            ("adam.first", &mut self.adam.first),
-            ("adam.second", &mut self.adam.second),
-        ];
-        for (key, to) in lists {
-            let array = snapshot.params.get(key).filter(|a| a.data.len() == to.len());
-            to.copy_from_slice(
-                &array.ok_or_else(|| refused(format!("`{key}` does not fit")))?.data,
-            );
-        }
+        snapshot.fill("copy", self.copy.values_mut())?;
+        snapshot.fill("adam.first", &mut self.adam.first)?;
+        snapshot.fill("adam.second", &mut self.adam.second)?;
         self.adam.steps = state.adam_steps;
-        self.replay.read(&snapshot.params, state.replay).map_err(refused)?;
+        self.replay.read(&snapshot.params, state.replay).map_err(Snapshot::refused)?;
         self.worlds.set_state(&state.worlds)?;
         self.steps = state.steps;
         self.engines[0].take(&self.policy.actor, true)?;

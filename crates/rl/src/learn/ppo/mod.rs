@@ -13,11 +13,10 @@ mod rollout;
 mod settings;
 
 use offshoot_random::{generator, permutation};
-use offshoot_weights::Array;
 use serde::{Deserialize, Serialize};
 
 use super::start::Start;
-use super::{Entry, Learner, Moments, RewardScale, Snapshot, Task, lessons};
+use super::{Entry, Learner, Moments, PLACE, RewardScale, Snapshot, Task, array, lessons};
 use crate::network::{Adam, Engine, Nonlinearity, Perceptron, clip, orthogonal};
 use crate::policy::{Form, Names, Policy};
 use crate::world::{Lane, Spec, Worlds};
@@ -251,7 +250,6 @@ impl Learner for Ppo {
     fn snapshot(&self) -> Result<Snapshot> {
         let mut params = self.policy.params();
         for (name, adam) in ["actor", "critic", "log_std"].into_iter().zip(&self.adams) {
-            let array = |data: &Vec<f32>| Array { shape: vec![data.len()], data: data.clone() };
             params.insert(format!("adam.{name}.first"), array(&adam.first));
             params.insert(format!("adam.{name}.second"), array(&adam.second));
         }
@@ -263,25 +261,18 @@ impl Learner for Ppo {
             unit: self.policy.unit,
             worlds: self.worlds.state(),
         };
-        let state = serde_json::to_value(state).map_err(|e| RlError::Internal(e.to_string()))?;
-        Ok(Snapshot { params, state })
+        Snapshot::of(params, &state)
     }
 
     fn restore(&mut self, snapshot: Snapshot) -> Result<()> {
-        const PLACE: &str = "checkpoint";
-        let refused = |detail: String| RlError::Refused(format!("{PLACE}: {detail}"));
-        let state: State =
-            serde_json::from_value(snapshot.state).map_err(|e| refused(e.to_string()))?;
+        let state: State = snapshot.state()?;
         self.policy.take(&snapshot.params, PLACE)?;
         if let Some(critic) = &self.policy.critic {
             self.critic = critic.clone();
         }
         for (name, adam) in ["actor", "critic", "log_std"].into_iter().zip(&mut self.adams) {
             for (which, to) in [("first", &mut adam.first), ("second", &mut adam.second)] {
-                let key = format!("adam.{name}.{which}");
-                let array = snapshot.params.get(&key).filter(|a| a.data.len() == to.len());
-                let array = array.ok_or_else(|| refused(format!("`{key}` does not fit")))?;
-                to.copy_from_slice(&array.data);
+                snapshot.fill(&format!("adam.{name}.{which}"), to)?;
             }
             adam.steps = state.adam_steps;
         }
