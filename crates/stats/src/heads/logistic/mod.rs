@@ -44,9 +44,7 @@ fn fit(rows: Rows<'_>, labels: &[u32], n_classes: usize, options: &FitOptions) -
     let (present, labels) = compact(labels, n_classes);
     let weights = of_classes(&labels, present.len(), options.balanced);
     let solve = |problem: &Problem<'_>| match options.lambda {
-        Some(lambda) => {
-            Ok(Choice { lambda, path: Vec::new(), held_out: Vec::new(), start: Vec::new() })
-        }
+        Some(lambda) => Ok(Choice::given(lambda)),
         None => problem.choose(&labels, options),
     };
     fit_present(rows, Targets::Labels(&labels), &weights, &present, n_classes, options, solve)
@@ -62,9 +60,7 @@ pub(super) fn weighted(
     options: &FitOptions,
 ) -> Result<Fitted> {
     let weights = checked_weights(weights, rows.n())?;
-    let given = |_: &Problem<'_>| {
-        Ok(Choice { lambda, path: Vec::new(), held_out: Vec::new(), start: Vec::new() })
-    };
+    let given = |_: &Problem<'_>| Ok(Choice::given(lambda));
     match targets {
         Targets::Labels(labels) => {
             check::labelled(rows, labels, n_classes)?;
@@ -191,6 +187,13 @@ struct Choice {
     held_out: Vec<Option<bool>>,
     /// Weights from which the fit at `lambda` is near; none for 0.
     start: Vec<f64>,
+}
+
+impl Choice {
+    /// A strength that nobody compared with others.
+    fn given(lambda: f64) -> Self {
+        Self { lambda, path: Vec::new(), held_out: Vec::new(), start: Vec::new() }
+    }
 }
 
 /// What each strength came to on samples that were held out; the weakest may be missing.
@@ -358,12 +361,7 @@ impl<'a> Problem<'a> {
         }
         let folds = options.folds.min(self.rows.n());
         if folds < 2 {
-            return Ok(Choice {
-                lambda: grid[0],
-                path: Vec::new(),
-                held_out: Vec::new(),
-                start: Vec::new(),
-            });
+            return Ok(Choice::given(grid[0]));
         }
         let mut fold_of = cv::stratified_folds(labels, folds, options.seed);
         fold_of.iter_mut().filter(|fold| **fold >= options.held.max(1)).for_each(|f| *f = NEVER);
@@ -372,12 +370,7 @@ impl<'a> Problem<'a> {
         let held = self.held_out(labels, balanced, &grid, &fold_of, CV_TOLERANCE, &limit)?;
         let Some(held) = held else {
             let lambda = grid[grid.len() / 2];
-            return Ok(Choice {
-                lambda,
-                path: Vec::new(),
-                held_out: Vec::new(),
-                start: Vec::new(),
-            });
+            return Ok(Choice::given(lambda));
         };
         let path: Vec<CvPoint> = grid
             .iter()
