@@ -21,7 +21,7 @@ pub fn random_weights(recipe: &Recipe, seed: u64) -> Params {
             Role::Bias | Role::NormBias | Role::RunningMean => vec![0.0; n],
             Role::NormWeight | Role::RunningVar => vec![1.0; n],
         };
-        (parameter.key, Array { shape: parameter.shape, data })
+        (parameter.key, Array { shape: parameter.shape, data: data.into() })
     });
     arrays.collect()
 }

@@ -244,7 +244,7 @@ mod tests {
                 .parameters()
                 .into_iter()
                 .chain(recipe.head_parameters())
-                .map(|p| (p.key.clone(), Array { data: vec![0.5; p.len()], shape: p.shape }))
+                .map(|p| (p.key.clone(), Array { data: vec![0.5; p.len()].into(), shape: p.shape }))
                 .collect();
             let keys: Vec<String> = whole.keys().cloned().collect();
             let mut params = whole;
@@ -261,7 +261,10 @@ mod tests {
     fn missing_and_misshapen_arrays_are_named_and_counted() {
         let (recipe, mut params) = usps();
         params.remove("features.5.running_var");
-        params.insert("features.0.weight".into(), Array { shape: vec![2], data: vec![0.0; 2] });
+        params.insert(
+            "features.0.weight".into(),
+            Array { shape: vec![2], data: vec![0.0; 2].into() },
+        );
         assert_eq!(
             detail(load(&recipe, params)),
             "2 of 14 arrays do not match: `features.0.weight` is [2], expected [32, 1, 3, 3]; \
@@ -274,7 +277,8 @@ mod tests {
     #[test]
     fn a_shape_that_lies_about_its_data_is_refused() {
         let (recipe, mut params) = usps();
-        params.get_mut("features.0.bias").unwrap().data.pop();
+        let bias = params.get_mut("features.0.bias").unwrap();
+        bias.data = bias.data[1..].to_vec().into();
         assert!(detail(load(&recipe, params)).contains("holds 31 values"));
     }
 
@@ -283,7 +287,7 @@ mod tests {
         let (recipe, mut params) = usps();
         let classes = |n: usize, rest: &[usize]| {
             let shape = [&[n], rest].concat();
-            Array { data: vec![0.0; shape.iter().product()], shape }
+            Array { data: vec![0.0; shape.iter().product()].into(), shape }
         };
         params.insert("classifier.4.weight".into(), classes(3, &[128]));
         params.insert("classifier.4.bias".into(), classes(3, &[]));

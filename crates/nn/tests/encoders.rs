@@ -128,7 +128,7 @@ fn cpu_computes_what_transformers_computes() {
             let shape = vec![plan.output_rows(batch), plan.feature_dim()];
             let mut data = vec![f32::NAN; shape.iter().product()];
             plan.features(batch, &mut data).unwrap();
-            (stage.name, Array { shape, data })
+            (stage.name, Array { shape, data: data.into() })
         });
         stages.collect()
     });
@@ -150,7 +150,7 @@ fn gradients_are_those_of_transformers_on_every_level() {
             for _ in 0..2 {
                 let data = trainer.forward(&batch).unwrap().to_vec();
                 let last = case.stages.last().unwrap();
-                last.check(&name, &Array { shape: shape.clone(), data });
+                last.check(&name, &Array { shape: shape.clone(), data: data.into() });
                 trainer.backward(&batch, &filled("direction", &shape).data).unwrap();
             }
             let gradients = trainer.gradients();

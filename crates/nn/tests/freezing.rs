@@ -29,7 +29,7 @@ fn options() -> TrainOptions {
 
 fn input(recipe: &Recipe) -> Vec<f32> {
     let channels = recipe.picture().unwrap().channels.count();
-    filled("input", &[N, SIZE, SIZE, channels]).data
+    filled("input", &[N, SIZE, SIZE, channels]).data.into_vec()
 }
 
 fn keys_of(recipe: &Recipe, chosen: impl Fn(&str, Role) -> bool) -> BTreeSet<String> {

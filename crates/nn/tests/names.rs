@@ -40,7 +40,7 @@ fn every_foreign_checkpoint_finds_its_place() {
                     let mut data = vec![0.0; shape.iter().product()];
                     data[0] = mark_of.len() as f32;
                     mark_of.insert(key, data[0]);
-                    foreign.insert(format!("{layer}.{field}"), Array { shape, data });
+                    foreign.insert(format!("{layer}.{field}"), Array { shape, data: data.into() });
                 }
             }
             foreign.insert("something.else".into(), Array::default());

@@ -52,7 +52,7 @@ fn portable_refuses_what_does_not_fit() {
     let params = filled_params(&recipe);
     let refused = |params: &Params, shape: &[usize]| {
         let n = shape.iter().product();
-        let input = Array { shape: shape.to_vec(), data: vec![0.0; n] };
+        let input = Array { shape: shape.to_vec(), data: vec![0.0; n].into() };
         portable::run(&recipe, params, &input).unwrap_err().to_string()
     };
     assert!(refused(&params, &[16, 16, 1]).contains("[n, h, w, c]"));
@@ -82,13 +82,14 @@ fn cpu(recipe: &Recipe, params: &Params, input: &Array) -> Result<Outputs> {
         let mut features = vec![f32::NAN; n * plan.feature_dim()];
         plan.features(&input.data, n, &mut features)?;
         let shape = plan.output_shape().batch(n);
-        outputs.push((stage.name, Array { shape, data: features }));
+        outputs.push((stage.name, Array { shape, data: features.into() }));
         if let Some(classes) = plan.source_classes().filter(|_| whole) {
             let mut again = vec![f32::NAN; n * plan.feature_dim()];
             let mut logits = vec![f32::NAN; n * classes];
             plan.features_and_logits(&input.data, n, &mut again, &mut logits)?;
-            assert!(again == outputs[k].1.data, "{}: two runs differ", recipe.name);
-            outputs.push((portable::LOGITS, Array { shape: vec![n, classes], data: logits }));
+            assert!(again == outputs[k].1.data.as_slice(), "{}: two runs differ", recipe.name);
+            outputs
+                .push((portable::LOGITS, Array { shape: vec![n, classes], data: logits.into() }));
         }
     }
     Ok(outputs)

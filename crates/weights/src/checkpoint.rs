@@ -80,7 +80,7 @@ pub struct Checkpoint {
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let path = dir.path().join("model.safetensors");
 /// use offshoot_weights::{Array, Params, Precision, read, write_safetensors};
-/// let params = Params::from([("fc.bias".into(), Array { shape: vec![2], data: vec![0.5, 1.0] })]);
+/// let params = Params::from([("fc.bias".into(), Array { shape: vec![2], data: vec![0.5, 1.0].into() })]);
 /// write_safetensors(&path, &params, &Default::default(), Precision::F32)?;
 /// assert_eq!(read(&path)?.params, params);
 /// # Ok(()) }
@@ -209,7 +209,7 @@ impl Collected {
                 self.notes
                     .push(format!("`{}` holds {bad} values that are not finite", shown(&key)));
             }
-            self.params.insert(key.clone(), Array { shape: fact.shape.clone(), data });
+            self.params.insert(key.clone(), Array { shape: fact.shape.clone(), data: data.into() });
         }
         self.facts.insert(key, fact);
         Ok(())

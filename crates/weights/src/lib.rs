@@ -17,7 +17,7 @@ mod pickle;
 mod safetensors;
 mod torch;
 
-pub use array::{Array, Params};
+pub use array::{Array, Params, Values};
 pub use checkpoint::{Checkpoint, Fact, Format, read, read_bytes};
 pub use dtype::Dtype;
 pub use error::WeightsError;

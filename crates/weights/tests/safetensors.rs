@@ -168,16 +168,25 @@ fn halves_are_exact_where_they_can_be_and_refused_where_they_overflow() {
     write_safetensors(&path, &example(), &BTreeMap::new(), Precision::F16).unwrap();
     assert_eq!(read(&path).unwrap().params, example());
     let before = std::fs::read(&path).unwrap();
-    let large = Params::from([("w".into(), Array { shape: vec![1], data: vec![70_000.0] })]);
-    let error = write_safetensors(&path, &large, &BTreeMap::new(), Precision::F16).unwrap_err();
-    assert!(error.to_string().contains("exceeds F16"));
+    let one = |value: f32| {
+        let params =
+            Params::from([("w".into(), Array { shape: vec![1], data: vec![value].into() })]);
+        write_safetensors(&path, &params, &BTreeMap::new(), Precision::F16)
+    };
+    // Halfway to 2¹⁶ rounds to infinity, and what is just below to the largest half.
+    for large in [70_000.0, -65_520.0, 65_520.0] {
+        assert!(one(large).unwrap_err().to_string().contains("exceeds F16"), "{large}");
+    }
+    write_safetensors(&path, &example(), &BTreeMap::new(), Precision::F16).unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), before, "the older file is intact");
+    one(65_519.996).unwrap();
+    assert_eq!(*read(&path).unwrap().params["w"].data, [65_504.0]);
 }
 
 #[test]
 fn a_shape_that_does_not_match_is_not_written() {
     let dir = tempfile::tempdir().unwrap();
-    let wrong = Params::from([("w".into(), Array { shape: vec![2], data: vec![1.0] })]);
+    let wrong = Params::from([("w".into(), Array { shape: vec![2], data: vec![1.0].into() })]);
     let path = dir.path().join("wrong");
     assert!(write_safetensors(&path, &wrong, &BTreeMap::new(), Precision::F32).is_err());
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
@@ -186,7 +195,7 @@ fn a_shape_that_does_not_match_is_not_written() {
 /// A folder of two shards; the index is what a test makes of it.
 fn shards(dir: &std::path::Path, index: &str) {
     for (name, key) in [("one.safetensors", "a"), ("two.safetensors", "b")] {
-        let params = Params::from([(key.into(), Array { shape: vec![1], data: vec![1.0] })]);
+        let params = Params::from([(key.into(), Array { shape: vec![1], data: vec![1.0].into() })]);
         write_safetensors(&dir.join(name), &params, &BTreeMap::new(), Precision::F32).unwrap();
     }
     std::fs::write(dir.join("model.safetensors.index.json"), index).unwrap();

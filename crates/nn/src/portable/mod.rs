@@ -232,7 +232,7 @@ impl Network<'_> {
             Value::Rows(x) => (x.dims().to_vec(), x.clone().try_into_vec_as::<f32>()),
         };
         let data = read.map_err(|error| NnError::Unsupported(format!("tensor engine: {error}")))?;
-        Ok(Array { shape, data })
+        Ok(Array { shape, data: data.into() })
     }
 }
 

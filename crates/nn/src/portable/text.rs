@@ -89,7 +89,7 @@ impl Padded {
             Value::Start => Err(NnError::Unsupported("a stage without blocks".into())),
             Value::Rows(rows) => {
                 let shape = rows.dims().to_vec();
-                Ok(Array { shape, data: read(rows.clone().try_into_vec_as::<f32>())? })
+                Ok(Array { shape, data: read(rows.clone().try_into_vec_as::<f32>())?.into() })
             }
             Value::Tokens(tokens) => {
                 let features = tokens.dims()[2];
@@ -99,7 +99,7 @@ impl Padded {
                 for (sequence, length) in each.zip(&self.lengths) {
                     data.extend_from_slice(&sequence[..length * features]);
                 }
-                Ok(Array { shape: vec![self.lengths.iter().sum(), features], data })
+                Ok(Array { shape: vec![self.lengths.iter().sum(), features], data: data.into() })
             }
         }
     }

@@ -68,7 +68,7 @@ pub fn gradients(
                 .map_err(|error| NnError::Unsupported(format!("tensor engine: {error:?}")))?,
             None => vec![0.0; shape.iter().product()],
         };
-        Ok::<_, NnError>(Array { shape: shape.to_vec(), data })
+        Ok::<_, NnError>(Array { shape: shape.to_vec(), data: data.into() })
     };
     let mut parameters = Params::new();
     if let Some(tape) = &network.tape {

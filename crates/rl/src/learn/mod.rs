@@ -86,7 +86,7 @@ impl Snapshot {
 
 /// A list as an array of a snapshot.
 fn array(data: &[f32]) -> Array {
-    Array { shape: vec![data.len()], data: data.to_vec() }
+    Array { shape: vec![data.len()], data: data.to_vec().into() }
 }
 
 /// Something that learns.

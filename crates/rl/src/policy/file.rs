@@ -38,15 +38,15 @@ impl Policy {
             for (index, layer) in network.layers().iter().enumerate() {
                 let (weight, bias) = network.layer(index);
                 let shape = vec![layer.inputs, layer.outputs];
-                let weight = Array { shape, data: weight.to_vec() };
-                let bias = Array { shape: vec![layer.outputs], data: bias.to_vec() };
+                let weight = Array { shape, data: weight.to_vec().into() };
+                let bias = Array { shape: vec![layer.outputs], data: bias.to_vec().into() };
                 params.insert(format!("{name}.{index}.weight"), weight);
                 params.insert(format!("{name}.{index}.bias"), bias);
             }
         }
         if !self.log_std.is_empty() {
             let data = self.log_std.clone();
-            params.insert("log_std".into(), Array { shape: vec![data.len()], data });
+            params.insert("log_std".into(), Array { shape: vec![data.len()], data: data.into() });
         }
         params
     }

@@ -110,7 +110,7 @@ fn updates(event: &Event<'_>) -> bool {
 
 fn largest_difference(a: &Params, b: &Params) -> f32 {
     let values = |params: &Params| -> Vec<f32> {
-        params.values().flat_map(|array| array.data.clone()).collect()
+        params.values().flat_map(|array| array.data.to_vec()).collect()
     };
     let pairs = values(a).into_iter().zip(values(b));
     pairs.fold(0.0, |most, (a, b)| most.max((a - b).abs()))

@@ -110,7 +110,7 @@ impl Modules {
         let weight = weight.ok_or_else(|| refused("no matrix `linear.weight`".into()))?;
         let outputs = weight.shape[0];
         let bias = params.remove("linear.bias");
-        let bias = bias.unwrap_or(Array { shape: vec![outputs], data: vec![0.0; outputs] });
+        let bias = bias.unwrap_or(Array { shape: vec![outputs], data: vec![0.0; outputs].into() });
         let key = Top::dense_key(self.dense.len());
         self.top.insert(format!("{key}.weight"), weight);
         self.top.insert(format!("{key}.bias"), bias);

@@ -104,6 +104,6 @@ pub(super) fn folded(mut params: Params) -> Result<Params> {
         let weight = weights.as_ref().map_or(1.0, |weights| weights.data[word]);
         data.extend(table.data[row * features..][..features].iter().map(|x| weight * x));
     }
-    params.insert(NAMES[0].into(), Array { shape: vec![words, features], data });
+    params.insert(NAMES[0].into(), Array { shape: vec![words, features], data: data.into() });
     Ok(params)
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use offshoot_nn::cpu::{Plan, PlanOptions, TextPlan};
 use offshoot_nn::{Array, InputSpec, ModelInput, Params, Recipe, backbones};
 use offshoot_stats::heads::Head;
-use offshoot_weights::Precision;
+use offshoot_weights::{Precision, Values};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -214,7 +214,7 @@ pub fn export(plan: &ExportPlan, observer: &mut dyn Observer) -> Result<ExportRe
             )
         })?),
     };
-    let scaled = |v: &[f64]| v.iter().map(|v| (v / trained.temperature) as f32).collect();
+    let scaled = |v: &[f64]| v.iter().map(|v| (v / trained.temperature) as f32).collect::<Values>();
     let classes = trained.classes.len();
     let weight = Array { shape: vec![classes, trained.dim], data: scaled(&linear.weight) };
     let bias = Array { shape: vec![classes], data: scaled(&linear.bias) };

@@ -98,7 +98,7 @@ pub(super) fn write(out: &Path, parts: Parts<'_>) -> Result<()> {
             "num_hidden_layers": facts.layers,
         });
         let path = modules.add("WeightedLayerPooling", Some(config))?;
-        let equal = Array { shape: vec![facts.averaged], data: vec![1.0; facts.averaged] };
+        let equal = Array { shape: vec![facts.averaged], data: vec![1.0; facts.averaged].into() };
         let equal = Params::from([("layer_weights".into(), equal)]);
         tensors(&format!("{path}/{MODEL}"), &equal)?;
     }

@@ -117,7 +117,7 @@ pub fn open(folder: &Path, weight: &Array, bias: &Array, dim: usize) -> Result<O
         return Err(refused(format!("{ARRAYS} changed since it was exported")));
     }
     let mut params = offshoot_weights::read(&arrays)?.params;
-    let take = |name: &str| params.remove(name).map(|array| array.data);
+    let take = |name: &str| params.remove(name).map(|array| array.data.into_vec());
     let (classes, temperature) = (document.classes, document.temperature);
     let trust = document.trust.open(dim, classes.len(), take);
     let trust = trust.filter(|_| bias.data.len() == classes.len());

@@ -88,7 +88,7 @@ mod tests {
     use offshoot_nn::Array;
 
     fn weights(value: f32) -> Params {
-        Params::from([("w".into(), Array { shape: vec![1], data: vec![value] })])
+        Params::from([("w".into(), Array { shape: vec![1], data: vec![value].into() })])
     }
 
     #[test]

@@ -276,7 +276,7 @@ mod tests {
     }
 
     fn checkpoint(step: u64) -> Checkpoint {
-        let array = Array { shape: vec![2], data: vec![step as f32, 0.1 + step as f32] };
+        let array = Array { shape: vec![2], data: vec![step as f32, 0.1 + step as f32].into() };
         let (metric, loss) = (0.1 + 0.2, f64::MAX);
         let judged = Judgement { metric, loss, temperature: 1.0 / 3.0, calibrated: 0.7 };
         Checkpoint {

@@ -291,8 +291,8 @@ pub fn squares(values: &[f32]) -> f64 {
 
 /// The head under the keys of [`HEAD`].
 pub fn head_params(head: &LinearHead) -> Params {
-    let weight = Array { shape: vec![head.classes, head.dim], data: head.weight.clone() };
-    let bias = Array { shape: vec![head.classes], data: head.bias.clone() };
+    let weight = Array { shape: vec![head.classes, head.dim], data: head.weight.clone().into() };
+    let bias = Array { shape: vec![head.classes], data: head.bias.clone().into() };
     Params::from([(HEAD[0].to_string(), weight), (HEAD[1].to_string(), bias)])
 }
 

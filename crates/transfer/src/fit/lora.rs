@@ -101,7 +101,10 @@ impl LowRank {
             state.insert(format!("{stem}.lora_B.weight"), array(b, b.len() / rank));
             if base {
                 let data = adapter.base.clone();
-                state.insert(format!("{stem}.base"), Array { shape: vec![data.len()], data });
+                state.insert(
+                    format!("{stem}.base"),
+                    Array { shape: vec![data.len()], data: data.into() },
+                );
             }
         }
         state
@@ -120,7 +123,7 @@ impl LowRank {
             for (key, b) in adapter.keys.iter().zip(b.chunks_exact(outputs * rank)) {
                 let stem = key.trim_end_matches(".weight");
                 factors.insert(format!("{stem}.lora_A.weight"), a.clone());
-                let b = Array { shape: vec![outputs, rank], data: b.to_vec() };
+                let b = Array { shape: vec![outputs, rank], data: b.to_vec().into() };
                 factors.insert(format!("{stem}.lora_B.weight"), b);
             }
         }
@@ -141,11 +144,11 @@ impl LowRank {
             };
             let rank = adapter.rank;
             let a = find(format!("{stem}.lora_A.weight"), adapter.a.len())?;
-            adapter.a = transposed(&a.data, a.data.len() / rank).data;
+            adapter.a = transposed(&a.data, a.data.len() / rank).data.into_vec();
             let b = find(format!("{stem}.lora_B.weight"), adapter.b.len())?;
-            adapter.b = transposed(&b.data, rank).data;
+            adapter.b = transposed(&b.data, rank).data.into_vec();
             if let Some(base) = state.get(&format!("{stem}.base")) {
-                adapter.base.clone_from(&base.data);
+                adapter.base = base.data.to_vec();
             }
         }
         Ok(())

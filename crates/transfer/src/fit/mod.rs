@@ -379,7 +379,7 @@ impl<'a> Setting<'a> {
         if guards && setting.schedule.start != Start::Scratch {
             setting.guarded = setting.recognised_by_probe()?;
         }
-        if setting.schedule.softens {
+        if setting.schedule.softens() {
             let of = |places: &[usize]| -> Vec<u32> {
                 places.iter().filter_map(|&i| samples[i].label).collect()
             };

@@ -92,9 +92,27 @@ impl Optimiser {
         }
     }
 
+    /// Takes over another's moments, into the memory of its own: where that is done every few updates, pages
+    /// that are new each time cost more than the copy.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.rule = other.rule;
+        self.moments.retain(|key, _| other.moments.contains_key(key));
+        for (key, from) in &other.moments {
+            let to = self.moments.entry(key.clone()).or_default();
+            to.steps = from.steps;
+            to.first.clone_from(&from.first);
+            to.second.clone_from(&from.second);
+        }
+    }
+
+    /// How many moments there are.
+    pub fn values(&self) -> usize {
+        self.moments.values().map(|moments| moments.first.len() + moments.second.len()).sum()
+    }
+
     /// Everything that the next update depends on.
     pub fn state(&self) -> Params {
-        let vector = |data: &Vec<f32>| Array { shape: vec![data.len()], data: data.clone() };
+        let vector = |data: &Vec<f32>| Array { shape: vec![data.len()], data: data.clone().into() };
         let mut state = Params::new();
         for (key, moments) in &self.moments {
             state.insert(format!("first.{key}"), vector(&moments.first));
@@ -118,8 +136,8 @@ impl Optimiser {
             let (field, key) = name.split_once('.').unwrap_or(("", &name));
             let moments = self.moments.entry(key.to_string()).or_default();
             match (field, array.data.as_slice()) {
-                ("first", _) => moments.first = array.data,
-                ("second", _) => moments.second = array.data,
+                ("first", _) => moments.first = array.data.into_vec(),
+                ("second", _) => moments.second = array.data.into_vec(),
                 ("steps", [high, low]) => moments.steps = ((*high as u64) << 20) + *low as u64,
                 _ => {
                     let detail = format!("a checkpoint's optimiser holds `{name}`");

@@ -66,7 +66,7 @@ impl Case {
     /// Batch `b` and its samples.
     fn batch(&self, is_text: bool, b: usize) -> (Brought, usize) {
         if !is_text {
-            let pictures = filled(&format!("input {b}"), &self.input).data;
+            let pictures = filled(&format!("input {b}"), &self.input).data.into_vec();
             return (Brought::Values(pictures), self.input[0]);
         }
         let mut batch = TextBatch::new();

@@ -280,7 +280,7 @@ impl Regularizers {
         let own = self.own();
         let array = |own: Own<'_>| {
             let data = own.value.clone();
-            (own.key.to_string(), offshoot_nn::Array { shape: vec![data.len()], data })
+            (own.key.to_string(), offshoot_nn::Array { shape: vec![data.len()], data: data.into() })
         };
         own.map(array).collect()
     }
@@ -295,7 +295,7 @@ impl Regularizers {
             let found = found.ok_or_else(|| {
                 TransferError::ModelRefused(format!("a checkpoint without a fitting `{}`", own.key))
             })?;
-            own.value.clone_from(&found.data);
+            own.value.copy_from_slice(&found.data);
         }
         Ok(())
     }

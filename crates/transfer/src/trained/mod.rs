@@ -149,7 +149,7 @@ impl Trained {
         )?;
         let array = |rows: usize, data: &[f32]| Array {
             shape: if rows == 0 { vec![data.len()] } else { vec![rows, data.len() / rows] },
-            data: data.to_vec(),
+            data: data.to_vec().into(),
         };
         match &self.head {
             Head::Linear(linear) => {
@@ -201,7 +201,7 @@ impl Trained {
         let mut params = offshoot_weights::read(&folder.file(MODEL))?.params;
         let mut take = |name: &str, length: Option<usize>| {
             let array = params.remove(name).filter(|a| length.is_none_or(|n| a.data.len() == n));
-            array.map(|a| a.data).ok_or_else(|| {
+            array.map(|a| a.data.into_vec()).ok_or_else(|| {
                 TransferError::ModelRefused(format!(
                     "{}: no fitting `{name}`",
                     folder.file(MODEL).display()

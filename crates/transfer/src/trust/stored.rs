@@ -45,7 +45,7 @@ impl Trust {
         let mut put = |name: &str, width: usize, data: Vec<f32>| {
             let rows = data.len().checked_div(width);
             let shape = rows.map_or_else(|| vec![data.len()], |rows| vec![rows, width]);
-            params.insert(name.into(), Array { shape, data });
+            params.insert(name.into(), Array { shape, data: data.into() });
         };
         let Familiarity { watchers, leave_class_out } = &self.familiarity;
         let mut detectors = Vec::new();
@@ -210,7 +210,7 @@ mod tests {
                 let stored: Stored = serde_json::from_str(&text).unwrap();
                 let broken = stored.clone().open(3, 2, |_| Some(vec![0.0]));
                 assert!(broken.is_none_or(|b| b.sets.is_none()), "arrays of another length");
-                let back = stored.open(3, 2, |name| params.remove(name).map(|a| a.data));
+                let back = stored.open(3, 2, |name| params.remove(name).map(|a| a.data.into_vec()));
                 assert_eq!(back, Some(trust));
             }
         }

@@ -169,7 +169,10 @@ fn the_head_of_a_checkpoint_guesses_from_the_start() {
     let words = params["embeddings.word_embeddings.weight"].shape[0];
     let mut add = |key: &str, shape: &[usize], value: f32| {
         let data = vec![value; shape.iter().product()];
-        params.insert(format!("cls.predictions.{key}"), Array { shape: shape.to_vec(), data });
+        params.insert(
+            format!("cls.predictions.{key}"),
+            Array { shape: shape.to_vec(), data: data.into() },
+        );
     };
     // A norm of scale zero: whatever the text, the bias alone guesses.
     add("transform.dense.weight", &[32, 32], 0.1);

@@ -6,12 +6,18 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::archive::hexadecimal;
 use crate::error::shown;
 use crate::{Array, Params, Result, WeightsError};
+
+/// Values that are converted together.
+const BLOCK: usize = 1 << 12;
+/// The smallest value that rounds to infinity: halfway between the largest finite F16, 65,504, and 2¹⁶.
+const OVERFLOWS_F16: f32 = 65_520.0;
 
 /// Number format of a written file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,15 +78,21 @@ impl<'a> Safetensors<'a> {
         };
         write(&(self.header.len() as u64).to_le_bytes())?;
         write(&self.header)?;
+        // Whole blocks at a time, which vector instructions convert and copy.
+        let mut halves = [f16::ZERO; BLOCK];
+        let mut bytes = [0; 4 * BLOCK];
         for array in self.params.values() {
-            for block in array.data.chunks(1 << 14) {
-                let bytes: Vec<u8> = match self.precision {
-                    Precision::F32 => block.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            for block in array.data.chunks(BLOCK) {
+                let bytes = &mut bytes[..block.len() * self.precision.bytes()];
+                match self.precision {
+                    Precision::F32 => place(bytes, block, |v| v.to_le_bytes()),
                     Precision::F16 => {
-                        block.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect()
+                        let halves = &mut halves[..block.len()];
+                        halves.convert_from_f32_slice(block);
+                        place(bytes, halves, |v| v.to_le_bytes());
                     }
-                };
-                write(&bytes)?;
+                }
+                write(bytes)?;
             }
         }
         out.flush()?;
@@ -145,11 +157,20 @@ fn check(array: &Array, precision: Precision) -> std::result::Result<(), String>
         let found = array.data.len();
         return Err(format!("shape {:?} takes {expected} values, {found} given", array.shape));
     }
-    let overflows = |v: &&f32| v.is_finite() && !f16::from_f32(**v).is_finite();
-    match array.data.iter().find(overflows) {
-        Some(value) if precision == Precision::F16 => Err(format!("{value} exceeds F16")),
-        _ => Ok(()),
+    if precision == Precision::F32 {
+        return Ok(());
     }
+    let overflows = |v: &&f32| v.is_finite() && v.abs() >= OVERFLOWS_F16;
+    match array.data.iter().find(overflows) {
+        Some(value) => Err(format!("{value} exceeds F16")),
+        None => Ok(()),
+    }
+}
+
+/// The bytes of `values`, one after the other.
+fn place<T: Copy, const N: usize>(bytes: &mut [u8], values: &[T], of: impl Fn(T) -> [u8; N]) {
+    let (chunks, _) = bytes.as_chunks_mut::<N>();
+    chunks.iter_mut().zip(values).for_each(|(chunk, &value)| *chunk = of(value));
 }
 
 /// A file beside its final place, removed unless it is kept.

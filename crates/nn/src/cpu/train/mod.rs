@@ -326,5 +326,5 @@ impl Trainer {
 
 /// A vector as a checkpoint's array.
 fn vector(values: &[f32]) -> Array {
-    Array { shape: vec![values.len()], data: values.to_vec() }
+    Array { shape: vec![values.len()], data: values.to_vec().into() }
 }

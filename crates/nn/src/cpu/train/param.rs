@@ -96,7 +96,7 @@ impl Param {
     fn outward(&self, values: &[f32]) -> Array {
         let mut data = vec![0.0; values.len()];
         for_pairs(&self.shape, |inner, outer| data[outer] = values[inner]);
-        Array { shape: self.shape.clone(), data }
+        Array { shape: self.shape.clone(), data: data.into() }
     }
 }
 

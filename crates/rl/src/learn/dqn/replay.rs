@@ -99,7 +99,7 @@ impl Replay {
     pub fn write(&self, params: &mut Params) -> Place {
         for (key, list) in self.clone().lists() {
             let data = std::mem::take(list);
-            params.insert(key.into(), Array { shape: vec![data.len()], data });
+            params.insert(key.into(), Array { shape: vec![data.len()], data: data.into() });
         }
         self.place
     }

@@ -19,7 +19,11 @@ impl Course<'_, '_, '_> {
         let setting = self.setting;
         let started = Instant::now();
         if self.state.batch == 0 {
-            self.good = (model(&mut room.pupil.learner), self.optimiser.state());
+            self.good.0 = match self.settled {
+                true => self.between(),
+                false => model(&mut room.pupil.learner),
+            };
+            self.good.1.copy_from(&self.optimiser);
             self.state.loss = [0.0; 2];
             self.state.right = 0;
         }
@@ -38,6 +42,7 @@ impl Course<'_, '_, '_> {
             let step = self.state.step;
             let progress = (step as f64 / self.updates_in_all(all.len()) as f64).min(1.0);
             let batch = drawn.batch(view, step, progress);
+            self.settled = false;
             let mut outcome = setting.gradients(&mut room.pupil, &room.inputs, &batch)?;
             let factor = schedule.factor(at) * self.state.lr_scale;
             if outcome.loss.is_finite() {
@@ -160,10 +165,10 @@ impl Course<'_, '_, '_> {
              half the learning rate",
             step + 1
         ))?;
-        let (model, moments) = self.good.clone();
-        learner.load(&model)?;
-        learner.restore_extras(&only_extras(&model))?;
-        self.optimiser.restore(moments)?;
+        let (model, optimiser) = &self.good;
+        learner.load(model)?;
+        learner.restore_extras(&only_extras(model))?;
+        self.optimiser.copy_from(optimiser);
         self.state.step -= self.state.batch as u64;
         self.state.batch = 0;
         let step = self.steps_told();

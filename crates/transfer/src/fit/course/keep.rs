@@ -20,18 +20,23 @@ impl Course<'_, '_, '_> {
 
     /// Writes a checkpoint between epochs.
     pub(super) fn save_between(&mut self) -> Result<()> {
+        self.write(self.between())
+    }
+
+    /// Everything that the next update depends on, between epochs.
+    pub(super) fn between(&self) -> Params {
         let mut model = self.trained.clone();
         model.extend(marked(self.extras.clone()));
-        self.write(model)
+        model
     }
 
     fn write(&mut self, model: Params) -> Result<()> {
         self.state.spent = self.watch.spent();
         self.journal.sync()?;
-        let held = [&self.best, &self.factors, &self.average, &self.good.0, &self.good.1];
-        let values: usize = held.into_iter().chain([&model]).map(values).sum();
-        // The moments are as many now as at the start of the epoch.
-        let bytes = 4 * (values + self::values(&self.good.1)) as u64;
+        let held = [&self.best, &self.factors, &self.average, &self.good.0, &model];
+        let values: usize = held.into_iter().map(values).sum();
+        let moments = self.good.1.values() + self.optimiser.values();
+        let bytes = 4 * (values + moments) as u64;
         self.parts(model).map_err(|error| error.needing(bytes))?;
         self.saved = Instant::now();
         Ok(())
@@ -47,7 +52,7 @@ impl Course<'_, '_, '_> {
         writing.part("factors", &self.factors)?;
         writing.part("average", &self.average)?;
         writing.part("good", &self.good.0)?;
-        writing.part("good_optimizer", &self.good.1)?;
+        writing.part("good_optimizer", &self.good.1.state())?;
         writing.finish(&self.state, self.journal.history())
     }
 
@@ -69,7 +74,8 @@ impl Course<'_, '_, '_> {
         self.optimiser.restore(optimiser)?;
         self.extras = only_extras(&model);
         self.trained = model.into_iter().filter(|(key, _)| !key.starts_with(EXTRA)).collect();
-        self.good = (good, good_optimiser);
+        self.good.0 = good;
+        self.good.1.restore(good_optimiser)?;
         (self.best, self.factors, self.average) = (best, factors, average);
         self.state = state;
         Ok(())

@@ -92,8 +92,10 @@ struct Course<'a, 'w, 'o> {
     trained: Params,
     best: Params,
     optimiser: Optimiser,
-    /// Weights and moments at the start of the epoch.
-    good: (Params, Params),
+    /// Weights at the start of the epoch, and the optimiser there.
+    good: (Params, Optimiser),
+    /// Whether `trained` and `extras` are what the learner holds.
+    settled: bool,
     /// Factors and tensors of loss terms.
     extras: Params,
     average: Params,
@@ -169,7 +171,8 @@ impl<'a, 'w, 'o> Course<'a, 'w, 'o> {
             trained: head_params(&setting.first_head()?),
             best: Params::new(),
             optimiser: Optimiser::new(setting.optimiser()),
-            good: Default::default(),
+            good: (Params::new(), Optimiser::new(setting.optimiser())),
+            settled: false,
             extras: Params::new(),
             average: Params::new(),
             factors: Params::new(),
@@ -238,6 +241,7 @@ impl<'a, 'w, 'o> Course<'a, 'w, 'o> {
         };
         let mut pupil = setting.pupil(phase, &inputs, &self.trained)?;
         pupil.learner.restore_extras(&self.extras)?;
+        self.settled = false;
         self.learning = pupil.learner.learning();
         Ok(Room { phase: phase.clone(), inputs, judge, pupil })
     }
@@ -318,7 +322,7 @@ impl<'a, 'w, 'o> Course<'a, 'w, 'o> {
         }
         // Nothing will learn from here on: moments and the weights to roll back to can go.
         self.optimiser = Optimiser::new(self.setting.optimiser());
-        self.good = Default::default();
+        self.good = (Params::new(), self.optimiser.clone());
         self.save_between()
     }
 

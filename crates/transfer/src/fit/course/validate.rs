@@ -31,6 +31,7 @@ impl Course<'_, '_, '_> {
         self.judging = self.judging.max(begun.elapsed().as_secs_f64());
         self.trained = weights;
         self.extras = room.pupil.learner.extras();
+        self.settled = true;
         self.state.averaged = averaged;
         if let Some(average) = average {
             self.average = average;

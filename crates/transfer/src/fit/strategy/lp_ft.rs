@@ -16,6 +16,6 @@ pub(super) const STRATEGY: Strategy = Strategy {
     wants_sensitivity: no,
     plan: |facts| {
         let phase = facts.phase("everything", facts.groups.keys(|_| true), LR);
-        Ok(Schedule { softens: true, ..Schedule::from_probe(vec![phase]) })
+        Ok(Schedule::from_probe(vec![phase]))
     },
 };

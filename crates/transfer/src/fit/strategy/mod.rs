@@ -72,8 +72,6 @@ pub struct Schedule {
     pub phases: Vec<Phase>,
     /// Where the user names no optimiser.
     pub optimiser: &'static str,
-    /// Whether the loss divides logits by the temperature of `fit::certainty`.
-    pub softens: bool,
     /// Why, where the strategy had a choice: a sentence.
     pub reason: Option<String>,
     /// What takes its place where the time does not suffice for it: the dearest first. The last may have no phases.
@@ -141,16 +139,15 @@ impl Schedule {
         self.phases.iter().any(|phase| phase.objective == Objective::Pairs)
     }
 
+    /// Whether the loss divides logits by the temperature of `fit::certainty`: a head that was fitted to
+    /// convergence leaves no loss to learn from.
+    pub fn softens(&self) -> bool {
+        self.start == Start::Probe && !self.has_pairs()
+    }
+
     /// Begins with the probe.
     pub fn from_probe(phases: Vec<Phase>) -> Self {
-        Self {
-            start: Start::Probe,
-            phases,
-            optimiser: ADAMW,
-            softens: false,
-            reason: None,
-            cheaper: Vec::new(),
-        }
+        Self { start: Start::Probe, phases, optimiser: ADAMW, reason: None, cheaper: Vec::new() }
     }
 }
 

@@ -297,7 +297,7 @@ fn a_classifier_of_other_classes_is_left_out_and_noted() {
         let mut shape = parameter.shape.clone();
         shape[0] = 7;
         let data = vec![0.5; shape.iter().product()];
-        params.insert(parameter.key, Array { shape, data });
+        params.insert(parameter.key, Array { shape, data: data.into() });
     }
     let store = Store::open(dir.path().join("models"));
     let entry = store.add(&file(dir.path(), &params), &AddOptions::default()).unwrap();

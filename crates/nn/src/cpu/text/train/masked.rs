@@ -67,7 +67,7 @@ impl MaskedHead {
         let isa = isa.unwrap_or_else(Isa::detect);
         let mut own = params.clone();
         own.entry(MASKED_HEAD[4].into())
-            .or_insert_with(|| crate::Array { shape: vec![words], data: vec![0.0; words] });
+            .or_insert_with(|| crate::Array { shape: vec![words], data: vec![0.0; words].into() });
         let learns = |_: &str| true;
         let mut lowering =
             Lowering { isa, precision, params: &own, learns: &learns, tensors: Vec::new() };

@@ -102,14 +102,17 @@ impl Tensor {
             let array = match &self.form {
                 Form::Joined(shape) => {
                     let len: usize = shape.iter().product();
-                    Array { shape: shape.clone(), data: values[i * len..(i + 1) * len].to_vec() }
+                    Array {
+                        shape: shape.clone(),
+                        data: values[i * len..(i + 1) * len].to_vec().into(),
+                    }
                 }
                 &Form::Transposed { inputs, outputs } => {
                     let width = self.keys.len() * outputs;
                     let mut data = vec![0.0; outputs * inputs];
                     let own = &values[i * outputs..];
                     transpose(own, [inputs, outputs], width, &mut data, inputs);
-                    Array { shape: vec![outputs, inputs], data }
+                    Array { shape: vec![outputs, inputs], data: data.into() }
                 }
             };
             (key.clone(), array)
