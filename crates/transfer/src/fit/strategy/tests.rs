@@ -96,3 +96,27 @@ fn the_automatic_choice_follows_its_rule() {
         schedule.cheaper.iter().map(|s| s.phases.first().map(|p| p.name.clone())).collect();
     assert_eq!(names, [Some("last 2".into()), None]);
 }
+
+#[test]
+fn few_texts_leave_the_words_alone() {
+    for entry in backbones::texts() {
+        let recipe = (entry.recipe)();
+        let groups = Groups::new(&recipe);
+        let plan = |samples, epochs| {
+            let settings = Finetune { epochs, ..Finetune::default() };
+            let facts = Facts { samples, is_text: true, ..facts(&groups, &settings) };
+            (find("auto").unwrap().plan)(&facts).unwrap().phases[0].clone()
+        };
+        let few = plan(999, None);
+        if groups.len() == 1 {
+            // Words are all that there is.
+            assert_eq!((few.learns, few.epochs), (groups.keys(|_| true), 6), "{}", entry.name);
+            continue;
+        }
+        assert_eq!(few.learns, groups.keys(|group| group > 0), "{}", entry.name);
+        assert!(few.learns.iter().all(|key| !key.contains("word_embeddings")), "{}", entry.name);
+        assert_eq!((few.epochs, plan(999, Some(6)).epochs), (3, 6));
+        let many = plan(1000, None);
+        assert_eq!((many.learns, many.epochs), (groups.keys(|_| true), 6), "{}", entry.name);
+    }
+}
