@@ -39,6 +39,8 @@ fn mistakes_are_told_in_two_lines() {
         "train photos --model nothing",
         "adapt photos",
         "adapt photos --target-domain b",
+        "adapt photos --target new --method coral --tuning full",
+        "adapt photos --target new --tuning full",
     ] {
         let ended = workshop.run(&format!("-q {line}"));
         assert!(ended.stdout.is_empty(), "{line}: {}", ended.stdout);

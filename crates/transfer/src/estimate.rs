@@ -165,7 +165,8 @@ pub fn dry_run(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<DryRun> 
         watch.warn(warning)?;
     }
     let mut estimate = estimate(&prepared, &source, &cache, plan, before, &mut watch)?;
-    estimate.tuning = train::rehearse::rehearse(plan, &prepared, &source, &mut watch)?;
+    let before = estimate.seconds;
+    estimate.tuning = train::rehearse::rehearse(plan, &prepared, &source, before, &mut watch)?;
     if let Some(tuning) = &estimate.tuning {
         estimate.seconds += tuning.seconds;
         if let Some(budget) = plan.finetune.time {

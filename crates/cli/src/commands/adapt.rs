@@ -6,7 +6,7 @@ use offshoot_transfer::adapt::method::AUTO;
 use offshoot_transfer::adapt::plan::{AdaptPlan, TEST, VAL};
 use offshoot_transfer::adapt::{adapt, adapt_dry_run};
 use offshoot_transfer::report::words;
-use offshoot_transfer::{Measured, Precision, Result, TrainPlan, TransferError};
+use offshoot_transfer::{Measured, Method, Precision, Result, TrainPlan, TransferError};
 
 use super::columns::Columns;
 use super::{gate, nearest, shift};
@@ -40,6 +40,7 @@ Examples:
   offshoot adapt reviews.csv --target tweets.txt --model all-minilm-l6-v2 --time 5m
   offshoot adapt all.csv --target-domain hospital-b    one data set whose column `domain` names both
   offshoot adapt photos/ --target new/ --method coral  one method, still compared with doing nothing
+  offshoot adapt photos/ --target new/ --method dann --tuning lora --epochs 10
   offshoot adapt photos/ --target new/ --require no-harm --require accuracy=0.8
                                                        exit code 7 where the target's labels say so";
 
@@ -88,6 +89,15 @@ pub struct Adapt {
     /// Samples a step of the network
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     batch: Option<String>,
+    /// How the network is tuned where terms of alignment tune it: lp-ft (usual), full, last-k, lora, ...
+    #[arg(long, value_name = "METHOD")]
+    tuning: Option<String>,
+    /// Passes over the source's samples where the network is tuned; by default fewer for many samples
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    epochs: Option<String>,
+    /// Highest learning rate where the network is tuned; by default the tuning method's
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    lr: Option<String>,
     /// Only say what would be done, and what memory, disk and time it would take
     #[arg(long)]
     dry_run: bool,
@@ -121,6 +131,8 @@ impl Adapt {
             ("size", &self.size),
             ("precision", &self.precision),
             ("batch", &self.batch),
+            ("finetune.epochs", &self.epochs),
+            ("finetune.lr", &self.lr),
         ];
         let given = given.into_iter().filter_map(|(key, v)| Some((key, v.clone()?)));
         given.chain(self.columns.flags()).collect()
@@ -155,6 +167,10 @@ impl Adapt {
                 seed: settings.seed,
                 val: Some(settings.train.val.unwrap_or(VAL)),
                 test: TEST,
+                method: match &self.tuning {
+                    Some(name) => Method::find(name)?,
+                    None => Method::PROBE,
+                },
                 name: self.name,
                 runs_dir: settings.runs_dir.clone(),
                 batch: settings.batch,

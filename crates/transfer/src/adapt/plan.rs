@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::method::{AUTO, check_method};
-use crate::plan::TrainPlan;
+use super::method::{AUTO, check_method, tunes};
+use crate::plan::{Method, TrainPlan};
 use crate::train::{absolute, check_plan};
-use crate::{Result, TransferError};
+use crate::{Result, TransferError, source_free};
 
 /// Share of the source's samples on which the choice is made, where the data names no validation split.
 pub const VAL: f64 = 0.2;
@@ -56,6 +56,7 @@ impl AdaptPlan {
     pub fn check(&self) -> Result<()> {
         check_plan(&self.training)?;
         check_method(&self.method)?;
+        self.check_tuning()?;
         match (&self.target, &self.target_domain) {
             (None, None) => Err(TransferError::usage(
                 "no target: neither `--target` nor `--target-domain` is given",
@@ -72,6 +73,26 @@ impl AdaptPlan {
                 ))
             }
             _ => self.check_required(),
+        }
+    }
+
+    /// Refuses a way of tuning where no network would be tuned.
+    fn check_tuning(&self) -> Result<()> {
+        if self.training.method == Method::PROBE {
+            return Ok(());
+        }
+        let named = format!("`--tuning {}` has nothing to tune", self.training.method.name());
+        let aligned = tunes(&self.method) && source_free::find(&self.method).is_none();
+        match (self.is_auto(), aligned, self.time) {
+            (false, true, _) | (true, _, Some(_)) => Ok(()),
+            (true, _, None) => Err(TransferError::usage(
+                format!("{named}: `auto` tunes networks within a time only"),
+                "`--time 5m`, or a term of alignment such as `--method dann`",
+            )),
+            (false, false, _) => Err(TransferError::usage(
+                format!("{named}: `{}` does not learn from the source's samples", self.method),
+                "a term of alignment such as `--method dann` tunes the network",
+            )),
         }
     }
 

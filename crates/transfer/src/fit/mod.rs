@@ -414,10 +414,12 @@ pub struct Rehearsal {
 }
 
 /// Times the first and the last phase, and goes through the last once: a job on a few of the samples, whose
-/// sizes are those of all the data. `None` where the strategy keeps the probe.
+/// sizes are those of all the data. The schedule is the one that suits the plan's time; nothing else keeps to it.
+/// `None` where the probe is kept.
 pub fn rehearse(job: &Job<'_>, watch: &mut Watch<'_>) -> Result<Option<Rehearsal>> {
     let supply = job.supply()?;
     let mut setting = Setting::plan(job, &supply, watch)?;
+    setting.deadline = None;
     let phases = std::mem::take(&mut setting.schedule.phases);
     let (Some(first), Some(last)) = (phases.first(), phases.last()) else { return Ok(None) };
     let (slow, views, more_bytes) = course::measure(&setting, &supply, last, watch)?;

@@ -21,11 +21,13 @@ const BATCHES: usize = 3;
 /// Samples to learn from where batches are small, and of those that judge.
 const LEAST: usize = 64;
 
-/// Rehearses a plan on the first samples of each split; `None` where the network stays as it is.
+/// Rehearses a plan on the first samples of each split, `before` seconds of whose run go by before tuning; `None`
+/// where the network stays as it is.
 pub fn rehearse(
     plan: &TrainPlan,
     prepared: &Prepared,
     source: &Source,
+    before: f64,
     watch: &mut Watch<'_>,
 ) -> Result<Option<TuningEstimate>> {
     if plan.method == Method::PROBE || source.network.is_none() {
@@ -38,12 +40,15 @@ pub fn rehearse(
     let folder = RunFolder::create(place.path(), None, "rehearsal")?;
     let cache = Cache::temporary()?;
     let mut plan = plan.clone();
-    let budget = plan.finetune.time.take();
+    let budget = plan.finetune.time;
     // Every update is written down, as one of many is in the run itself.
     plan.finetune.checkpoint_every = 0.0;
     let samples = &few.dataset.samples;
     let extraction = extract(samples, source, &cache, plan.batch, Phase::Extract, watch)?;
     let probe = Probe::fit(&plan, &few, &extraction, None, watch)?;
+    let ends = budget::after(&plan, prepared, source, &extraction, watch)?;
+    // The run's clock is `before` when tuning begins, and this one is not.
+    plan.finetune.time = budget.map(|budget| budget - before + watch.spent());
     let job = Job {
         folder: &folder,
         plan: &plan,
@@ -54,7 +59,7 @@ pub fn rehearse(
         probe: &probe.on_train,
         refitted: &probe.trained.head,
         sizes,
-        after: 0.0,
+        after: ends,
         fitting: probe.seconds,
         told: &[],
         teacher: None,

@@ -57,7 +57,7 @@ impl Costs {
             let method = &study.plan.methods[cell.method];
             let plan = study.cell_plan(cell.target, cell.model, method, 0)?;
             let prepared = &study.targets[cell.target].prepared;
-            let found = rehearse::rehearse(&plan, prepared, &opened.source, watch)?;
+            let found = rehearse::rehearse(&plan, prepared, &opened.source, 0.0, watch)?;
             let course = found.map_or(0.0, |found| {
                 found.phases.iter().map(|p| p.epochs as f64 * p.seconds_per_epoch).sum()
             });

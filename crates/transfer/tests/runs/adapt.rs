@@ -9,7 +9,8 @@ use offshoot_transfer::adapt::{adapt, adapt_dry_run, is_adaptation, resume};
 use offshoot_transfer::run::RunFolder;
 use offshoot_transfer::run::record::RunState;
 use offshoot_transfer::{
-    EvalPlan, Phase, PredictInput, PredictPlan, TrainPlan, evaluate, predict, redraw, runs, train,
+    EvalPlan, Method, Phase, PredictInput, PredictPlan, TrainPlan, evaluate, predict, redraw, runs,
+    train,
 };
 
 use super::data::*;
@@ -428,4 +429,48 @@ fn texts_are_adapted_like_pictures() {
     assert!(phases.contains(&Phase::Compare) && phases.contains(&Phase::Align), "{phases:?}");
     let answers = fs::read_to_string(report.run.join("eval/predictions.csv")).unwrap();
     assert_eq!(answers.lines().count(), 61);
+}
+
+/// Pictures and texts whose network is tuned with a term of alignment, in a way that the plan names.
+#[test]
+fn terms_of_alignment_tune_the_network_as_the_plan_says() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 20, 0);
+    write_folder(&place.path("other"), "", 12, 500);
+    let texts = |name: &str, labelled: bool| {
+        let head = if labelled { "text,label\n" } else { "text\n" };
+        let lines = (0..40).map(|i| {
+            let (word, label) = [("the weather", "good"), ("oil prices", "bad")][i % 2];
+            let label = if labelled { format!(",{label}") } else { String::new() };
+            format!("{word} number {i} {name}{label}\n")
+        });
+        fs::write(place.path(name), head.to_string() + &lines.collect::<String>()).unwrap();
+        place.path(name)
+    };
+    let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/tiny_bert");
+    let of_texts = TrainPlan {
+        data: texts("source.csv", true),
+        model: tiny.to_str().unwrap().into(),
+        ..place.plan()
+    };
+    let cases = [
+        (place.plan(), place.path("other"), "full"),
+        (of_texts, texts("target.csv", false), "last-k"),
+    ];
+    for (mut training, target, tuning) in cases {
+        training.val = Some(0.3);
+        training.method = Method::find(tuning).unwrap();
+        training.finetune.epochs = Some(2);
+        let method = "mcc".into();
+        let plan = AdaptPlan { target: Some(target), method, training, ..plan(&place) };
+        let report = adapt(&plan, &mut ()).unwrap();
+        let tuned = report.candidates.iter().find(|c| c.name == "mcc").unwrap();
+        assert!(
+            tuned.facts["updates"] > 0.0 && tuned.facts.contains_key("mcc"),
+            "{:?}",
+            tuned.facts
+        );
+        let kept = AdaptPlan { method: "coral".into(), ..plan };
+        assert_eq!(adapt(&kept, &mut ()).unwrap_err().exit_code(), 2, "{tuning}");
+    }
 }

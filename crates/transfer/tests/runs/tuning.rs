@@ -166,9 +166,13 @@ fn steps(run: &std::path::Path) -> Vec<u64> {
 fn where_the_time_is_short_the_automatic_choice_is_cheaper() {
     let place = Place::new();
     write_folder(&place.path("data"), "", 10, 0);
-    let run = |time: Option<f64>| {
-        let mut plan = tuned(&place, "auto");
+    let tuned_by = |place: &Place, time| {
+        let mut plan = tuned(place, "auto");
         plan.finetune.time = time;
+        plan
+    };
+    let run = |time: Option<f64>| {
+        let plan = tuned_by(&place, time);
         let mut notes = Vec::new();
         let mut observer = |event: &Event<'_>| {
             if let Event::Note(note) = event {
@@ -184,6 +188,13 @@ fn where_the_time_is_short_the_automatic_choice_is_cheaper() {
     // Less than what the report alone takes.
     let (tuned, notes) = run(Some(0.9));
     assert!(!tuned && notes.contains("and too little time: probe"), "{notes}");
+    // A rehearsal says the same, though it counts no start of the program.
+    for (time, tunes) in [(None, true), (Some(0.5), false)] {
+        let mut plan = tuned_by(&place, time);
+        plan.name = Some("rehearsed".into());
+        let dry = offshoot_transfer::dry_run(&plan, &mut ()).unwrap();
+        assert_eq!(dry.estimate.tuning.is_some(), tunes, "{time:?}");
+    }
 }
 
 /// What TensorBoard would read by now, without the times.
