@@ -13,16 +13,18 @@ use std::time::Instant;
 
 use offshoot_nn::Params;
 
+use super::Tuned;
 use super::budget::Pace;
 use super::checkpoint::{Checkpoint, State};
 use super::inputs::{Inputs, Supply, View};
 use super::judge::{self, Judge};
 use super::learner::{head_params, load_head};
 use super::optimiser::Optimiser;
+use super::refit::Way;
 use super::schedule::Schedule;
+use super::setting::Setting;
 use super::step::{Batch, Pupil};
 use super::strategy::{Phase as Stretch, Start};
-use super::{Setting, Tuned, Way};
 use crate::guard::evidence::Evidence;
 use crate::monitor::{History, Journal, Record};
 use crate::watch::Watch;
