@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use offshoot_stats::validators::{self, Evidence, Validator};
+use offshoot_stats::validators::{self, Evidence, Inputs, Validator};
 use offshoot_stats::{Matrix, Probabilities, StatsError};
 use serde_json::Value;
 
@@ -166,6 +166,38 @@ fn neither_order_nor_names_nor_threads_matter() {
             assert_eq!(score.to_bits(), other.to_bits(), "{}, {threads} threads", validator.name);
         }
     }
+}
+
+#[test]
+fn likelihood_is_asked_of_features_that_no_model_makes() {
+    let (good, bad) = (model(300, 95), model(300, 40));
+    let inputs = Inputs::new(good.target_rows.rows()).unwrap();
+    let likelihood = validators::find("likelihood").unwrap();
+    let of = |model: &Model| {
+        likelihood.of(&model.evidence().with_inputs(&inputs).unwrap()).unwrap()
+    };
+    // Wrong answers on features that are made to follow them.
+    let mut made = bad.clone();
+    let rows = bad.target.rows().flat_map(|p| [p[0], p[1], p[2], 0.0].map(|p| 9.0 * p as f32));
+    made.target_rows = Matrix::new(300, 4, rows.collect()).unwrap();
+    assert!(made.score(likelihood) > good.score(likelihood), "features cannot flatter");
+    assert_eq!(of(&made), of(&bad));
+    assert!(of(&good) > of(&made) + 0.5, "{} and {}", of(&good), of(&made));
+    // One class for all is no more probable than one cloud.
+    let mut one = good.clone();
+    one.target = Probabilities::new(3, [1.0, 0.0, 0.0].repeat(300)).unwrap();
+    assert!(of(&one).abs() < 1e-12, "{}", of(&one));
+    let few = Inputs::new(model(12, 80).target_rows.rows()).unwrap();
+    let error = good.evidence().with_inputs(&few).unwrap_err().to_string();
+    assert!(error.contains("300 target rows") && error.contains("12"), "{error}");
+    // Many features are looked at along their leading directions.
+    let wide = |i: usize, k: usize| if k < 4 { good.target_rows.rows().row(i)[k] } else { 0.0 };
+    let wide = Matrix::new(300, 200, (0..300 * 200).map(|at| wide(at / 200, at % 200)).collect());
+    let wide = Inputs::new(wide.unwrap().rows()).unwrap();
+    let along = |model: &Model| {
+        likelihood.of(&model.evidence().with_inputs(&wide).unwrap()).unwrap()
+    };
+    assert!(along(&good) > along(&bad) + 0.5, "{} and {}", along(&good), along(&bad));
 }
 
 #[test]

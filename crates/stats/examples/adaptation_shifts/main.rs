@@ -15,7 +15,7 @@ use std::time::Instant;
 use offshoot_stats::adaptation::{AutoOptions, Tried, auto};
 use offshoot_stats::adapters::{self, Options, Problem};
 use offshoot_stats::heads::Head;
-use offshoot_stats::validators::{self, density_ratio};
+use offshoot_stats::validators::{self, Inputs, density_ratio};
 use offshoot_stats::{Matrix, Probabilities, cv};
 use serde_json::{Map, Value, json};
 use shifts::Pair;
@@ -84,6 +84,7 @@ fn measure(pair: &Pair, seed: u64) -> Result<Value, Failed> {
     let (train_labels, judge_labels) = (of(&kept), of(&held));
     let part = Problem::new(train.rows(), &train_labels, pair.classes, target.rows(), seed)?;
     let ratio = density_ratio(judges.rows(), target.rows(), seed)?;
+    let inputs = Inputs::new(target.rows())?;
     let (mut accuracies, mut scores) = (Map::new(), Map::new());
     for adapter in adapters::all() {
         let known = found.tried.iter().find(|one| one.name == adapter.name).cloned();
@@ -98,7 +99,8 @@ fn measure(pair: &Pair, seed: u64) -> Result<Value, Failed> {
             },
         };
         accuracies.insert(adapter.name.into(), share(&hits(&tried.target, hidden)).into());
-        let evidence = tried.evidence(&judge_labels, seed)?.with_ratio(&ratio)?;
+        let evidence =
+            tried.evidence(&judge_labels, seed)?.with_ratio(&ratio)?.with_inputs(&inputs)?;
         let own = validators::all()
             .iter()
             .filter_map(|v| Some((v.name.to_string(), v.of(&evidence).ok()?.into())));

@@ -5,8 +5,12 @@ use std::time::{Duration, Instant};
 use super::{Candidate, Choice, Tried, choose, shortlist};
 use crate::adapters::{self, Adapted, Adapter, Options, Problem};
 use crate::shift::{self, Prescription, Set};
-use crate::validators::density_ratio;
-use crate::{Matrix, Result, StatsError, cv};
+use crate::validators::{Inputs, density_ratio};
+use crate::{Matrix, Probabilities, Result, StatsError, cv};
+
+/// Share of the target's answers that a fit on more source rows may change. What was chosen is what was asked; a fit
+/// that answers otherwise is another model.
+pub const MOST_CHANGED: f64 = 0.2;
 
 /// How [`auto`] works.
 #[derive(Debug, Clone)]
@@ -38,12 +42,13 @@ pub struct Auto {
     pub held: Vec<usize>,
     /// Methods that were not fitted, and why.
     pub left_out: Vec<(&'static str, String)>,
-    /// The choice, fitted once more on all of the source.
+    /// The choice, fitted once more on all of the source, or as it was judged where that changes more than
+    /// [`MOST_CHANGED`] of the target's answers.
     pub adapted: Adapted,
 }
 
 /// Finds out what kind of mismatch there is, tries what suits it on a part of the source, chooses by the rest of it
-/// and by the target's rows, and fits the choice once more on everything.
+/// and by the target's rows, and fits the choice once more on everything, which must leave its answers about as they were.
 ///
 /// # Errors
 /// A source that is too small to hold out a part of every class of it, and as [`shift::compare`] and [`choose`]. A
@@ -93,10 +98,11 @@ pub fn auto(problem: &Problem<'_>, options: &AutoOptions) -> Result<Auto> {
         }
     }
     let ratio = density_ratio(judges.rows(), problem.target(), seed)?;
+    let inputs = Inputs::new(problem.target())?;
     let mut choice = {
         let mut evidence = tried
             .iter()
-            .map(|one| one.evidence(&judge_labels, seed)?.with_ratio(&ratio))
+            .map(|one| one.evidence(&judge_labels, seed)?.with_ratio(&ratio)?.with_inputs(&inputs))
             .collect::<Result<Vec<_>>>()?
             .into_iter();
         let own = evidence
@@ -110,19 +116,28 @@ pub fn auto(problem: &Problem<'_>, options: &AutoOptions) -> Result<Auto> {
     };
     let adapted = match choice.which {
         None => source_only.fit(problem, &Options::default())?,
-        Some(i) => match fitted[i + 1].fit(problem, &Options::default()) {
-            Ok(adapted) => adapted,
-            // What could be fitted to a part and not to all is no ground to stand on.
-            Err(error) => {
-                choice.why =
-                    format!("`{}` was chosen, but on all samples: {error}", tried[i + 1].name);
-                (choice.which, choice.fell_back) = (None, true);
-                source_only.fit(problem, &Options::default())?
+        Some(i) => {
+            let judged = &tried[i + 1];
+            let all = fitted[i + 1].fit(problem, &Options::default());
+            let alike = |all: &Adapted| -> Result<bool> {
+                let said = all.of_target().predict(problem.target())?;
+                Ok(changed(&said, &judged.target) <= MOST_CHANGED)
+            };
+            match all {
+                Ok(all) if alike(&all)? => all,
+                // What cannot be fitted to all or answers otherwise there is not what was chosen.
+                _ => judged.adapted.clone(),
             }
-        },
+        }
     };
     if choice.which.is_none() && choice.candidates.is_empty() && left_out.is_empty() {
         choice.why = format!("nothing was to be tried: {}", prescription.reason);
     }
     Ok(Auto { prescription, choice, tried, held, left_out, adapted })
+}
+
+/// Share of rows whose most probable class differs.
+pub fn changed(a: &Probabilities, b: &Probabilities) -> f64 {
+    let differ = (0..a.n().min(b.n())).filter(|&i| a.predicted(i) != b.predicted(i)).count();
+    differ as f64 / a.n().max(1) as f64
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use super::density_ratio;
+use super::{Inputs, density_ratio};
 use crate::{Probabilities, Result, Rows, StatsError, check};
 
 /// What one model says of both sides, and the features on which it says so.
@@ -16,9 +16,11 @@ pub struct Evidence<'a> {
     target_rows: Rows<'a>,
     seed: u64,
     /// Density ratios of source rows as everybody sees them.
-    inputs: Option<Cow<'a, [f64]>>,
+    ratio: Option<Cow<'a, [f64]>>,
     /// And as this model sees them.
     seen: OnceLock<Vec<f64>>,
+    /// Target rows as everybody sees them.
+    inputs: OnceLock<Cow<'a, Inputs>>,
 }
 
 impl<'a> Evidence<'a> {
@@ -55,8 +57,8 @@ impl<'a> Evidence<'a> {
                 return Err(StatsError::NotFinite { what, row });
             }
         }
-        let (inputs, seen) = (None, OnceLock::new());
-        Ok(Self { source, labels, target, source_rows, target_rows, seed, inputs, seen })
+        let (ratio, seen, inputs) = (None, OnceLock::new(), OnceLock::new());
+        Ok(Self { source, labels, target, source_rows, target_rows, seed, ratio, seen, inputs })
     }
 
     /// The same with the [`density_ratio`] of source rows in features that do not depend on the model, `[n]`, so
@@ -64,9 +66,26 @@ impl<'a> Evidence<'a> {
     ///
     /// # Errors
     /// Another number of weights than rows, and weights that are negative or not finite.
-    pub fn with_ratio(mut self, inputs: &'a [f64]) -> Result<Self> {
-        self.fits(inputs)?;
-        self.inputs = Some(Cow::Borrowed(inputs));
+    pub fn with_ratio(mut self, ratio: &'a [f64]) -> Result<Self> {
+        self.fits(ratio)?;
+        self.ratio = Some(Cow::Borrowed(ratio));
+        Ok(self)
+    }
+
+    /// The same with target rows in features that do not depend on the model. Without them, the model's own are
+    /// asked.
+    ///
+    /// # Errors
+    /// Another number of rows.
+    pub fn with_inputs(mut self, inputs: &'a Inputs) -> Result<Self> {
+        let (expected, actual) = (self.target.n(), inputs.rows().n());
+        if actual != expected {
+            return Err(StatsError::Shape {
+                expected: format!("{expected} target rows"),
+                actual: actual.to_string(),
+            });
+        }
+        self.inputs = OnceLock::from(Cow::Borrowed(inputs));
         Ok(self)
     }
 
@@ -135,7 +154,7 @@ impl<'a> Evidence<'a> {
 
     /// `p_t(x)/p_s(x)` of source rows.
     pub(super) fn ratio(&self) -> Result<&[f64]> {
-        match &self.inputs {
+        match &self.ratio {
             Some(known) => Ok(known),
             None => self.seen_ratio(),
         }
@@ -148,5 +167,14 @@ impl<'a> Evidence<'a> {
         }
         let found = density_ratio(self.source_rows, self.target_rows, self.seed)?;
         Ok(self.seen.get_or_init(|| found))
+    }
+
+    /// Target rows as everybody sees them.
+    pub(super) fn inputs(&self) -> Result<&Inputs> {
+        if let Some(known) = self.inputs.get() {
+            return Ok(known);
+        }
+        let found = Inputs::new(self.target_rows)?;
+        Ok(self.inputs.get_or_init(|| Cow::Owned(found)))
     }
 }

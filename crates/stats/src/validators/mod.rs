@@ -14,13 +14,16 @@ mod distance;
 mod entropy;
 mod evidence;
 mod infomax;
+mod inputs;
 mod iwv;
 mod joint;
+mod likelihood;
 mod mutual_information;
 mod ratio;
 mod snd;
 
 pub use evidence::Evidence;
+pub use inputs::Inputs;
 pub use ratio::density_ratio;
 
 use crate::{Result, StatsError};
@@ -64,6 +67,7 @@ pub fn all() -> &'static [Validator] {
         infomax::VALIDATOR,
         iwv::VALIDATOR,
         joint::VALIDATOR,
+        likelihood::VALIDATOR,
         snd::VALIDATOR,
     ]
 }

@@ -94,6 +94,21 @@ def class_cluster(case):
     return adjusted_mutual_info_score(answers, found)
 
 
+def likelihood(case, shrinkage=0.02):
+    x, answers = case["target_rows"], case["target"].argmax(1)
+    shares = np.bincount(answers) / len(x)
+    means = np.stack([x[answers == c].mean(0) if share else x[0] for c, share in enumerate(shares)])
+
+    def log_density(rows):
+        """Of the largest normal log-likelihood, what depends on the covariance, a row."""
+        d = rows.shape[1]
+        covariance = rows.T @ rows / len(rows)
+        shrunken = (1 - shrinkage) * covariance + shrinkage * np.trace(covariance) / d * np.eye(d)
+        return -0.5 * np.linalg.slogdet(shrunken)[1]
+
+    return plogp(shares).sum() + log_density(x - means[answers]) - log_density(x - x.mean(0))
+
+
 def scaled(x, of, damping=0.3):
     """Features as the heads scale them, so that the shrinkage towards the identity is the same."""
     var = of.var(0)
@@ -125,7 +140,7 @@ class Fixed(sklearn.base.BaseEstimator):
 
 VALIDATORS = {"bnm": bnm, "circular": circular, "class-cluster": class_cluster, "dev": dev, "devn": devn,
               "distance": distance, "entropy": entropy, "infomax": infomax, "iwv": iwv, "joint": joint,
-              "snd": snd}
+              "likelihood": likelihood, "snd": snd}
 
 
 def softmax(scores):

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use offshoot_data::Split;
+use offshoot_stats::adaptation::changed;
 use offshoot_stats::adapters::{Adapted, Adapter, Family, Options, Problem};
 use offshoot_stats::heads::{Head, Limit, Linear};
-use offshoot_stats::validators::Evidence;
+use offshoot_stats::validators::{Evidence, Inputs, density_ratio};
 use offshoot_stats::{Matrix, Probabilities, Rows};
 
 use super::course::Features;
@@ -51,6 +52,27 @@ impl Matrices {
         let rows = Matrix::new(train.n() + val.n(), train.d(), data)
             .ok_or_else(|| TransferError::Internal("source rows of two widths".into()))?;
         Ok(Labelled { rows, labels: [self.train.labels.as_slice(), &self.val.labels].concat() })
+    }
+}
+
+/// What all candidates are judged by, in the features that all of them begin with, so that all are weighed alike.
+pub struct Judges<'a> {
+    /// Of held-out source samples.
+    labels: &'a [u32],
+    /// Of their densities in the target and in the source.
+    ratio: Vec<f64>,
+    /// Target samples.
+    inputs: Inputs,
+}
+
+impl<'a> Judges<'a> {
+    pub fn new(matrices: &'a Matrices, seed: u64) -> Result<Self> {
+        let (held, target) = (matrices.val.rows.rows(), matrices.target.rows());
+        Ok(Self {
+            labels: &matrices.val.labels,
+            ratio: density_ratio(held, target, seed)?,
+            inputs: Inputs::new(target)?,
+        })
     }
 }
 
@@ -182,17 +204,11 @@ impl Candidate {
         }
     }
 
-    /// What validators and vetoes look at. `ratio` is the density ratio of the held-out source samples in the
-    /// features that all candidates begin with, so that all are weighed alike.
-    pub fn evidence<'a>(
-        &'a self,
-        labels: &'a [u32],
-        ratio: &'a [f64],
-        seed: u64,
-    ) -> Result<Evidence<'a>> {
+    /// What validators and vetoes look at.
+    pub fn evidence<'a>(&'a self, judges: &'a Judges<'a>, seed: u64) -> Result<Evidence<'a>> {
         let rows = self.rows.each_ref().map(Matrix::rows);
-        let evidence = Evidence::new(&self.source, labels, &self.target, rows, seed)?;
-        Ok(evidence.with_ratio(ratio)?)
+        let evidence = Evidence::new(&self.source, judges.labels, &self.target, rows, seed)?;
+        Ok(evidence.with_ratio(&judges.ratio)?.with_inputs(&judges.inputs)?)
     }
 
     /// Share of rows that get another answer than from `other`.
@@ -218,10 +234,4 @@ pub fn fit(
         None => problem,
     };
     Ok(adapter.fit(&problem, &Options::default())?)
-}
-
-/// Share of rows whose most probable class differs.
-pub fn changed(a: &Probabilities, b: &Probabilities) -> f64 {
-    let differ = (0..a.n().min(b.n())).filter(|&i| a.predicted(i) != b.predicted(i)).count();
-    differ as f64 / a.n().max(1) as f64
 }

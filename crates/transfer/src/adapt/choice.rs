@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use offshoot_stats::{Probabilities, adaptation};
 
-use super::candidate::Candidate;
+use super::candidate::{Candidate, Judges};
 use super::method::SOURCE_ONLY;
 use super::mismatch::Found;
 use crate::report::words::percent;
@@ -25,11 +25,10 @@ pub struct Chosen {
 /// By how much more than those of the source's head answers may differ from the estimated shares of classes.
 const ASTRAY: f64 = 0.1;
 
-/// Chooses on held-out source samples, with their labels and the ratio of their densities, and on the target's
-/// inputs. The first candidate is the source's own head.
+/// Chooses on held-out source samples and on the target's inputs. The first candidate is the source's own head.
 pub fn choose_among(
     candidates: &[Candidate],
-    (labels, ratio): (&[u32], &[f64]),
+    judges: &Judges<'_>,
     classes: &[String],
     found: &Found,
     seed: u64,
@@ -44,11 +43,11 @@ pub fn choose_among(
     let evidence = asked
         .iter()
         .map(|&i| {
-            let evidence = candidates[i].evidence(labels, ratio, seed)?;
+            let evidence = candidates[i].evidence(judges, seed)?;
             Ok(adaptation::Candidate { name: candidates[i].name.clone(), evidence })
         })
         .collect::<Result<Vec<_>>>()?;
-    let choice = adaptation::choose(&source_only.evidence(labels, ratio, seed)?, &evidence)?;
+    let choice = adaptation::choose(&source_only.evidence(judges, seed)?, &evidence)?;
     let mut scores = vec![BTreeMap::new(); candidates.len()];
     let mut vetoes: Vec<Vec<String>> =
         astray.into_iter().map(|veto| veto.into_iter().collect()).collect();

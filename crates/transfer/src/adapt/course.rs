@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use offshoot_data::Split;
-use offshoot_stats::adaptation;
+use offshoot_stats::adaptation::{self, MOST_CHANGED, changed};
 use offshoot_stats::adapters::{self, Adapter};
 use offshoot_stats::heads::{Head, Limit};
-use offshoot_stats::validators::density_ratio;
 use offshoot_stats::{Matrix, Probabilities, calibrate};
 
-use super::candidate::{Candidate, Made, Matrices, changed, fit};
+use super::candidate::{Candidate, Judges, Made, Matrices, fit};
 use super::choice::{Chosen, choose_among};
 use super::document::LeftOut;
 use super::method::{SOURCE_ONLY, tunes};
@@ -31,8 +30,6 @@ use crate::{Phase, Result, TransferError, train};
 
 /// Share of a limited time in which candidates may be begun; the rest writes the run.
 pub const TRYING: f64 = 0.85;
-/// Share of the target's answers that a fit on more source samples may change.
-const MOST_CHANGED: f64 = 0.1;
 
 /// Features of both sides.
 pub struct Features {
@@ -99,11 +96,9 @@ pub fn adapt(
     let place = (folder, plan, &cache);
     network::try_all(place, sides, &features, &found, &mut candidates, &mut left_out, watch)?;
     let classes = &sides.prepared.dataset.classes;
-    let labels = &matrices.val.labels;
     let chosen = watch.phase(Phase::Choose, None, |watch| {
         watch.listening(|_| {
-            let ratio = density_ratio(matrices.val.rows.rows(), matrices.target.rows(), seed)?;
-            choose_among(&candidates, (labels, &ratio), classes, &found, seed)
+            choose_among(&candidates, &Judges::new(matrices, seed)?, classes, &found, seed)
         })?
     })?;
     watch.note(&format!("chosen: {} ({})", candidates[chosen.which].name, chosen.reason))?;

@@ -26,7 +26,7 @@ pub fn report(
     watch: &Watch<'_>,
 ) -> Result<AdaptReport> {
     let chosen = outcome.chosen();
-    let changed = super::candidate::changed(&said[0], &said[1]);
+    let changed = offshoot_stats::adaptation::changed(&said[0], &said[1]);
     let judging = outcome.features.judging.len();
     let mut report = AdaptReport {
         schema: SCHEMA,
