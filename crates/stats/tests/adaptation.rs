@@ -4,8 +4,8 @@
 
 use offshoot_random::generator;
 use offshoot_stats::adaptation::{
-    Auto, AutoOptions, Candidate, ENSEMBLE, MOST_CHANGED, Tried, VetoKind, auto, changed, choose, shortlist,
-    vetoes,
+    Auto, AutoOptions, Candidate, ENSEMBLE, MOST_CHANGED, Tried, VetoKind, auto, changed, choose,
+    shortlist, vetoes,
 };
 use offshoot_stats::adapters::{self, Family, Options, Problem};
 use offshoot_stats::heads::Head;

@@ -173,9 +173,8 @@ fn likelihood_is_asked_of_features_that_no_model_makes() {
     let (good, bad) = (model(300, 95), model(300, 40));
     let inputs = Inputs::new(good.target_rows.rows()).unwrap();
     let likelihood = validators::find("likelihood").unwrap();
-    let of = |model: &Model| {
-        likelihood.of(&model.evidence().with_inputs(&inputs).unwrap()).unwrap()
-    };
+    let of =
+        |model: &Model| likelihood.of(&model.evidence().with_inputs(&inputs).unwrap()).unwrap();
     // Wrong answers on features that are made to follow them.
     let mut made = bad.clone();
     let rows = bad.target.rows().flat_map(|p| [p[0], p[1], p[2], 0.0].map(|p| 9.0 * p as f32));
@@ -194,9 +193,8 @@ fn likelihood_is_asked_of_features_that_no_model_makes() {
     let wide = |i: usize, k: usize| if k < 4 { good.target_rows.rows().row(i)[k] } else { 0.0 };
     let wide = Matrix::new(300, 200, (0..300 * 200).map(|at| wide(at / 200, at % 200)).collect());
     let wide = Inputs::new(wide.unwrap().rows()).unwrap();
-    let along = |model: &Model| {
-        likelihood.of(&model.evidence().with_inputs(&wide).unwrap()).unwrap()
-    };
+    let along =
+        |model: &Model| likelihood.of(&model.evidence().with_inputs(&wide).unwrap()).unwrap();
     assert!(along(&good) > along(&bad) + 0.5, "{} and {}", along(&good), along(&bad));
 }
 

@@ -98,9 +98,9 @@ pub fn choose(source_only: &Evidence<'_>, candidates: &[Candidate<'_>]) -> Resul
 /// The one that leads most, of those that are not vetoed and lead by more than noise; of equals the first.
 fn leader(judged: &[Judged]) -> Option<usize> {
     let able = |one: &Judged| one.vetoes.is_empty() && one.lead > MARGIN;
-    (0..judged.len()).filter(|&i| able(&judged[i])).reduce(|best, i| {
-        if judged[i].lead > judged[best].lead { i } else { best }
-    })
+    (0..judged.len())
+        .filter(|&i| able(&judged[i]))
+        .reduce(|best, i| if judged[i].lead > judged[best].lead { i } else { best })
 }
 
 /// The weighted sum of differences. What cannot be told of both says nothing, and of the candidate alone, all.
@@ -115,11 +115,11 @@ fn lead(scores: &BTreeMap<&'static str, f64>, own: &BTreeMap<&'static str, f64>)
 
 fn why(best: Option<usize>, judged: &[Judged]) -> String {
     let able = || judged.iter().filter(|one| one.vetoes.is_empty());
-    let what = "by the likelihood of its answers and by what is kept of the source";
+    let what = "by the likelihood of its answers and what is kept of the source";
     match best {
         Some(i) => format!(
-            "`{}` is the best of {} adaptations that passed every veto, {what}: {:.2} before the source's head as it \
-             is, where {MARGIN} is noise",
+            "`{}` is the best of {} adaptations that passed every veto: {what}, it leads the source's head by {:.2}, \
+             where {MARGIN} is noise",
             judged[i].name,
             able().count(),
             judged[i].lead
@@ -131,8 +131,7 @@ fn why(best: Option<usize>, judged: &[Judged]) -> String {
                 judged[0].name, judged[0].vetoes[0].detail
             ),
             Some(most) => format!(
-                "no adaptation is before the source's head, {what}: the best is at {most:+.2}, where up to {MARGIN} is \
-                 noise"
+                "no adaptation leads the source's head {what}: the best is at {most:+.2}, where up to {MARGIN} is noise"
             ),
         },
     }
@@ -161,7 +160,8 @@ mod tests {
         let of = |pair: &Value| {
             let tried = pair["tried"].as_array().unwrap();
             let judged = tried.iter().map(|one| {
-                let scores = ENSEMBLE.iter().map(|(name, _)| (*name, one["scores"][name].as_f64().unwrap()));
+                let scores =
+                    ENSEMBLE.iter().map(|(name, _)| (*name, one["scores"][name].as_f64().unwrap()));
                 let veto = || Veto { kind: VetoKind::LostClass, detail: "recorded".into() };
                 let vetoes = one["vetoed"].as_bool().unwrap().then(veto).into_iter().collect();
                 Judged { name: text(&one["name"]), scores: scores.collect(), vetoes, lead: 0.0 }
@@ -189,9 +189,15 @@ mod tests {
             let before = pair.accuracies[0];
             let best = pair.accuracies.iter().copied().fold(before, f64::max);
             let gain = pair.accuracies[which] - before;
-            println!("{}: {name} {:+.1} of {:+.1}", pair.told, 100.0 * gain, 100.0 * (best - before));
+            println!(
+                "{}: {name} {:+.1} of {:+.1}",
+                pair.told,
+                100.0 * gain,
+                100.0 * (best - before)
+            );
             let kind = usize::from(pair.real);
-            (reached[kind], possible[kind]) = (reached[kind] + gain, possible[kind] + best - before);
+            (reached[kind], possible[kind]) =
+                (reached[kind] + gain, possible[kind] + best - before);
             assert!(!pair.real || gain >= 0.0, "{} loses {gain}", pair.told);
         }
         // Two thirds of what the best of each pair gains, on real pairs and over all.

@@ -32,8 +32,7 @@ fn score(evidence: &Evidence<'_>) -> Result<f64> {
         let sums = &mut sums[class as usize * d..][..d];
         sums.iter_mut().zip(rows.row(i)).for_each(|(sum, &x)| *sum += f64::from(x));
     }
-    let mean: Vec<f64> =
-        (0..d).map(|k| sums.iter().skip(k).step_by(d).sum::<f64>() / m).collect();
+    let mean: Vec<f64> = (0..d).map(|k| sums.iter().skip(k).step_by(d).sum::<f64>() / m).collect();
     let mut within = total.clone();
     let mut value = 0.0;
     for (sums, &count) in sums.chunks_exact(d).zip(&counts).filter(|(_, count)| **count > 0.0) {
