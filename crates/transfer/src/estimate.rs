@@ -156,7 +156,8 @@ pub fn seconds_per_image(prepared: &Prepared, source: &Source) -> Result<f64> {
 pub fn dry_run(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<DryRun> {
     let mut watch = Watch::new(observer);
     train::check_plan(plan)?;
-    let prepared = prepare(plan, &mut watch)?;
+    let mut prepared = prepare(plan, &mut watch)?;
+    let splits = split_counts(&prepared.dataset);
     let plan = &crate::rank::chosen(plan, &prepared, &mut watch)?;
     let before = machine::resident_bytes().unwrap_or(0);
     let source = train::source_of(plan, &prepared, &mut watch)?;
@@ -164,7 +165,9 @@ pub fn dry_run(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<DryRun> 
     if let Some(warning) = warning {
         watch.warn(warning)?;
     }
+    let asking = train::teacher::rehearse(plan, &mut prepared, &source, &mut watch)?;
     let mut estimate = estimate(&prepared, &source, &cache, plan, before, &mut watch)?;
+    estimate.seconds += asking;
     let before = estimate.seconds;
     estimate.tuning = train::rehearse::rehearse(plan, &prepared, &source, before, &mut watch)?;
     if let Some(tuning) = &estimate.tuning {
@@ -183,7 +186,7 @@ pub fn dry_run(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<DryRun> 
         run: plan.runs_dir.join(name),
         seconds: watch.seconds(),
         phases: phases(estimate.tuning.is_some()),
-        splits: split_counts(&prepared.dataset),
+        splits,
         estimate,
     })
 }

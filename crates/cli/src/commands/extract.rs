@@ -17,7 +17,7 @@ Examples:
   offshoot extract photos/ --model mobilenet_v2 -o features.safetensors
   offshoot extract photos/ --shard 0/4        fill the cache with the first of four parts";
 
-/// Compute the features of pictures, into a file and the cache
+/// Compute the features of pictures, texts or vectors, into a file and the cache
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Extract {

@@ -13,7 +13,7 @@ pub mod probe;
 pub mod rehearse;
 mod shipping;
 pub mod sources;
-mod teacher;
+pub(crate) mod teacher;
 pub mod tuning;
 mod unlabelled;
 

@@ -5,7 +5,7 @@ use offshoot_data::{Sample, Split};
 use super::unlabelled;
 use crate::cache::Cache;
 use crate::extract::extract;
-use crate::fit::distill::Teacher;
+use crate::fit::distill::{Distill, Teacher};
 use crate::plan::TrainPlan;
 use crate::prepare::Prepared;
 use crate::report::words;
@@ -13,7 +13,37 @@ use crate::run::RunFolder;
 use crate::source::Source;
 use crate::trained::Trained;
 use crate::watch::Watch;
-use crate::{Phase, Result, TransferError};
+use crate::{Phase, Result, TransferError, estimate};
+
+/// Samples without labels that the plan names, as they join the training split.
+fn joining(
+    settings: &Distill,
+    plan: &TrainPlan,
+    prepared: &Prepared,
+    student: &Source,
+    watch: &mut Watch<'_>,
+) -> Result<Vec<Sample>> {
+    let Some(data) = &settings.data else { return Ok(Vec::new()) };
+    let more = unlabelled::read(data, &[Split::Val, Split::Test], plan, prepared, student, watch)?;
+    Ok(more.into_iter().map(|sample| Sample { split: Some(Split::Train), ..sample }).collect())
+}
+
+/// For an estimate: seconds that the teacher's answers will take. Samples without labels join the training split
+/// under any class, which costs as much as the right one.
+pub fn rehearse(
+    plan: &TrainPlan,
+    prepared: &mut Prepared,
+    student: &Source,
+    watch: &mut Watch<'_>,
+) -> Result<f64> {
+    let Some(settings) = &plan.distill else { return Ok(0.0) };
+    let more = joining(settings, plan, prepared, student, watch)?;
+    prepared.dataset.samples.extend(more.into_iter().map(|s| Sample { label: Some(0), ..s }));
+    let (folder, record) = RunFolder::open(&settings.run)?;
+    let (_, teacher) = Trained::load(&folder, &record)?;
+    let asked = prepared.of(Split::Train).len() + prepared.of(Split::Val).len();
+    Ok(asked as f64 * estimate::seconds_per_image(prepared, &teacher)?)
+}
 
 /// Asks the teacher that the plan names about training and validation samples; the test split is not shown to
 /// it. Samples without labels that the plan names join the training split, each under the class that the
@@ -52,13 +82,9 @@ pub fn ask(
         ))?;
     }
     let labelled = prepared.dataset.samples.len();
-    if let Some(data) = &settings.data {
-        let apart = [Split::Val, Split::Test];
-        let more = unlabelled::read(data, &apart, plan, prepared, student, watch)?;
-        // The class follows from the answer.
-        let joins = |sample| Sample { split: Some(Split::Train), ..sample };
-        prepared.dataset.samples.extend(more.into_iter().map(joins));
-    }
+    // The class follows from the answer.
+    let more = joining(settings, plan, prepared, student, watch)?;
+    prepared.dataset.samples.extend(more);
     let mut asked = [prepared.of(Split::Train), prepared.of(Split::Val)].concat();
     asked.sort_unstable();
     let samples: Vec<_> = asked.iter().map(|&i| prepared.dataset.samples[i].clone()).collect();

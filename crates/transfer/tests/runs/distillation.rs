@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use offshoot_transfer::{Distill, Event, Method, Phase, TrainPlan, TransferError, runs, train};
+use offshoot_transfer::{
+    Distill, DryRun, Event, Method, Phase, TrainPlan, TransferError, dry_run, runs, train,
+};
 
 use super::data::*;
 use super::tuning::learned;
@@ -58,6 +60,13 @@ fn unlabelled_samples_join_training_and_what_judges_does_not() {
     let joined: Vec<&str> = manifest.lines().filter(|line| line.contains("more.txt:")).collect();
     assert_eq!(joined.len(), 3, "{manifest}");
     assert!(joined[0].contains(",good,train") && joined[1].contains(",bad,train"), "{joined:?}");
+    // A dry run counts them, in what they take and not in the splits of the labelled data.
+    let rehearsed = |plan: &TrainPlan| dry_run(plan, &mut ()).unwrap();
+    let [without, with] = [taught(&place, "one"), TrainPlan { name: None, ..plan.clone() }]
+        .map(|plan| rehearsed(&plan));
+    assert_eq!(with.splits, without.splits);
+    let samples = |dry: &DryRun| dry.estimate.samples + dry.estimate.cached;
+    assert_eq!(samples(&with), samples(&without) + 3);
     // The labelled table itself: of it, only what trains may come back.
     let own = with_data(taught(&place, "own"), &plan.data);
     let report = train(&own, &mut ()).unwrap();
