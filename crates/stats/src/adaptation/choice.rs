@@ -130,6 +130,9 @@ fn why(best: Option<usize>, judged: &[Judged]) -> String {
                 "every adaptation was vetoed; of `{}`: {}",
                 judged[0].name, judged[0].vetoes[0].detail
             ),
+            Some(f64::NEG_INFINITY) => {
+                "no adaptation that passed the vetoes could be scored".into()
+            }
             Some(most) => format!(
                 "no adaptation leads the source's head {what}: the best is at {most:+.2}, where up to {MARGIN} is noise"
             ),
