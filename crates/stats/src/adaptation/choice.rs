@@ -118,10 +118,10 @@ fn why(best: Option<usize>, judged: &[Judged]) -> String {
     let what = "by the likelihood of its answers and what is kept of the source";
     match best {
         Some(i) => format!(
-            "`{}` is the best of {} adaptations that passed every veto: {what}, it leads the source's head by {:.2}, \
-             where {MARGIN} is noise",
-            judged[i].name,
+            "of {} adaptations that passed every veto, `{}` leads the source's head most {what}: by {:.3}, where up \
+             to {MARGIN} is noise",
             able().count(),
+            judged[i].name,
             judged[i].lead
         ),
         None if judged.is_empty() => "nothing was tried".into(),
@@ -134,7 +134,7 @@ fn why(best: Option<usize>, judged: &[Judged]) -> String {
                 "no adaptation that passed the vetoes could be scored".into()
             }
             Some(most) => format!(
-                "no adaptation leads the source's head {what}: the best is at {most:+.2}, where up to {MARGIN} is noise"
+                "no adaptation leads the source's head {what}: the best is at {most:+.3}, where up to {MARGIN} is noise"
             ),
         },
     }
