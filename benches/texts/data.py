@@ -8,6 +8,7 @@ Newsgroups), `news20`, `movies` and `amazon` (sentences of reviews, positive whe
 above zero). Sentences come without a split: every fifth is a test sample.
 """
 
+import argparse
 import csv
 import io
 import pathlib
@@ -18,6 +19,16 @@ import zipfile
 FOUR = ["alt.atheism", "comp.graphics", "sci.space", "talk.religion.misc"]
 ORANGE = "orangecontrib/text/datasets/{}.tab"
 SENTIMENT = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
+
+
+def arguments(doc):
+    """The flags of both benches that train on these texts."""
+    parse = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parse.add_argument("--offshoot", required=True)
+    parse.add_argument("--packages", required=True)
+    parse.add_argument("--model", required=True)
+    parse.add_argument("--work", type=pathlib.Path, required=True)
+    return parse
 
 
 def orange(packages, name):

@@ -13,10 +13,8 @@ Every finished run is one line of DIR/few_shot.jsonl, with the load of the machi
 not run again, so the script may be stopped at any time. Accuracies do not depend on the load, times do.
 """
 
-import argparse
 import json
 import os
-import pathlib
 import statistics
 import subprocess
 import sys
@@ -63,11 +61,7 @@ def peer(args, path, seed):
 
 
 def main():
-    parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parse.add_argument("--offshoot", required=True)
-    parse.add_argument("--packages", required=True)
-    parse.add_argument("--model", required=True)
-    parse.add_argument("--work", type=pathlib.Path, required=True)
+    parse = data.arguments(__doc__)
     parse.add_argument("--data", default="movies,amazon,news4,r8")
     parse.add_argument("--seeds", type=int, default=10)
     parse.add_argument("--methods", default="probe,auto")

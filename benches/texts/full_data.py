@@ -16,10 +16,8 @@ sentence-transformers and scikit-learn for the peers.
 Also printed is the peak of resident memory while all texts, training and test, are embedded (`offshoot extract`).
 """
 
-import argparse
 import json
 import os
-import pathlib
 import shutil
 import statistics
 import subprocess
@@ -116,11 +114,7 @@ def shortened(args):
 
 
 def main():
-    parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parse.add_argument("--offshoot", required=True)
-    parse.add_argument("--packages", required=True)
-    parse.add_argument("--model", required=True)
-    parse.add_argument("--work", type=pathlib.Path, required=True)
+    parse = data.arguments(__doc__)
     parse.add_argument("--tokens", type=int, default=128)
     parse.add_argument("--epochs", type=int, default=1)
     parse.add_argument("--lr", type=float, default=5e-5)
