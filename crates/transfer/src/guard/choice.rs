@@ -60,10 +60,12 @@ fn hurts(lead: &Lead) -> bool {
     if lead.n == 0 || !lead.error.is_finite() {
         return false;
     }
-    // Few answers can agree by chance; they are no surer than one sample more or less.
-    let error = lead.error.max(1.0 / lead.n as f64);
+    // Few answers can agree by chance; they are no surer than one sample more or less, and are read as if one more
+    // sample had been right only with the source and one only without (Agresti & Min 2005, doi:10.1002/sim.1781).
+    let n = lead.n as f64;
+    let (share, error) = (lead.share * n / (n + 2.0), lead.error.max(1.0 / n));
     let [prior, seen] = [BELIEVED[1], error].map(|deviation| deviation.powi(-2));
-    let mean = (prior * BELIEVED[0] + seen * lead.share) / (prior + seen);
+    let mean = (prior * BELIEVED[0] + seen * share) / (prior + seen);
     mean > CREDIT / (prior + seen).sqrt()
 }
 
@@ -104,7 +106,7 @@ mod tests {
             let other = Evidence { train: Vec::new(), val: (0..n).map(without).collect() };
             chosen(&[(true, &source), (false, &other)]).shipped == 1
         };
-        assert!(!ships(8, 2, 0) && !ships(8, 3, 1) && !ships(16, 4, 2));
+        assert!(!ships(8, 2, 0) && !ships(8, 3, 0) && !ships(8, 3, 1) && !ships(16, 4, 2));
         assert!(ships(8, 5, 0) && ships(16, 7, 1));
         // Where samples are many, the belief of before adds next to nothing: one standard error is 1.4 points.
         assert!(ships(500, 30, 20) && !ships(500, 28, 24));
