@@ -11,7 +11,7 @@
 //! (`benches/README.md`), and an epoch takes a quarter less.
 //!
 //! Pairs (`setfit`) are not learnt from unless they are asked for: with eight labels a class they were before LP-FT
-//! on sentences of sentiment and of four news groups, by a point or two, and eight points behind on Reuters R8, whose
+//! on sentences of sentiment and of four news groups, by a point or two, and seven points behind on Reuters R8, whose
 //! classes are kin (`benches/README.md`). Eight or thirty-two validation samples do not tell one case from the other.
 //!
 //! How far the source is does not enter. Digit networks on digits, clothes and emoji, and an ImageNet network on the
