@@ -27,6 +27,14 @@ REAL = [("MNIST to optdigits", "mnist", "optdigits"), ("optdigits to MNIST", "op
         ("MNIST, inverted", "mnist", "mnist-inverted"), ("emoji, Google to Twitter", "emoji-google", "emoji-twitter"),
         ("sentiment, movies to Amazon", "movies", "amazon"), ("sentiment, movies to tweets", "movies", "tweets"),
         ("sentiment, movies to NYT", "movies", "nyt")]
+# Several source domains pooled, which `source-only` and the methods of pairs see, and by themselves.
+DOMAINS = [("MNIST + optdigits to noise", ["mnist", "optdigits"], "mnist-noise"),
+           ("MNIST + background + optdigits to inverted", ["mnist", "mnist-background", "optdigits"], "mnist-inverted"),
+           ("MNIST + inverted + optdigits to background", ["mnist", "mnist-inverted", "optdigits"], "mnist-background"),
+           ("MNIST + noise + background to optdigits", ["mnist", "mnist-noise", "mnist-background"], "optdigits"),
+           ("movies + Amazon + tweets to NYT", ["movies", "amazon", "tweets"], "nyt"),
+           ("movies + NYT + tweets to Amazon", ["movies", "nyt", "tweets"], "amazon"),
+           ("movies + Amazon + NYT to tweets", ["movies", "amazon", "nyt"], "tweets")]
 # The validators that decide (`ENSEMBLE` of adaptation/choice.rs).
 DECIDE = ["likelihood", "circular", "iwv"]
 # Two-sided 95 % of Student's t by degrees of freedom.
@@ -135,9 +143,11 @@ def main():
     args.add_argument("--seeds", type=int, default=5)
     args.add_argument("--first-seed", type=int, default=5)
     args.add_argument("--share", default="1", help="of the simulated pairs' full number of rows")
+    args.add_argument("--kinds", default="simulated,real,domains")
     args.add_argument("--only-sum", action="store_true")
     args.add_argument("--record", type=pathlib.Path)
     args = args.parse_args()
+    kinds = args.kinds.split(",")
     args.work.mkdir(parents=True, exist_ok=True)
     file = args.work / "choice.jsonl"
     read = lambda: [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
@@ -151,17 +161,18 @@ def main():
 
     seeds = [] if args.only_sum else range(args.first_seed, args.first_seed + args.seeds)
     for seed in seeds:
-        if not any(kind == "simulated" and own == seed for kind, _, own in done):
+        if "simulated" in kinds and not any(kind == "simulated" and own == seed for kind, _, own in done):
             run("simulated", seed, ["simulated", seed, args.share])
-        for name, source, target in REAL if args.features else []:
-            places = [args.features / f"{side}.safetensors" for side in (source, target)]
+        real = [("real", name, [source], target) for name, source, target in REAL]
+        for kind, name, sources, target in real + [("domains", *one) for one in DOMAINS] if args.features else []:
+            places = [args.features / f"{side}.safetensors" for side in (*sources, target)]
             missing = [place.name for place in places if not place.exists()]
             if missing:
                 print(f"{name} is left out: no {', '.join(missing)}")
-            elif ("real", name, seed) not in done:
-                run("real", seed, [name, *places, seed])
+            elif kind in kinds and (kind, name, seed) not in done:
+                run(kind, seed, [name, "+".join(map(str, places[:-1])), places[-1], seed])
     reached, possible = [], []
-    for kind in ("simulated", "real"):
+    for kind in ("simulated", "real", "domains"):
         rows = [row for row in read() if row["kind"] == kind]
         if rows:
             for all_pairs, own in zip((reached, possible), summary(kind, rows)):

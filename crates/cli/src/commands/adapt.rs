@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::Args;
 use offshoot_transfer::adapt::document::{AdaptDryRun, AdaptReport, CandidateReport};
 use offshoot_transfer::adapt::method::AUTO;
-use offshoot_transfer::adapt::plan::{AdaptPlan, TEST, VAL};
+use offshoot_transfer::adapt::plan::{AdaptPlan, Classes, TEST, VAL};
 use offshoot_transfer::adapt::{adapt, adapt_dry_run};
 use offshoot_transfer::report::words;
 use offshoot_transfer::{Measured, Method, Precision, Result, TrainPlan, TransferError};
@@ -26,6 +26,11 @@ split, only that is judged, and not adapted to.
 
 What is left is a run like any other: predict, eval, explain, report, export, runs.
 
+Where the column `domain` names several domains of SOURCE, each is also brought to the target by
+itself (domain-coral, domain-scale), or counts as much as it helps to make up the target
+(domain-weights), still compared with pooling them all. A table says how near each is, and what it
+gives or costs the others. In one table, --target-domain names the target, with labels or without.
+
 Terms of alignment (dann, mcc and their like) tune the network itself; `auto` tries mcc, deep-coral
 and dann where `--time` leaves room. Several at once: --method \"cdan,bsp\". Adabn, tent, shot and
 pseudo-label change the network by the target alone.
@@ -39,6 +44,7 @@ Examples:
   offshoot adapt photos-efficientnet_lite0 --target new-camera/   a trained run on other pictures
   offshoot adapt reviews.csv --target tweets.txt --model all-minilm-l6-v2 --time 5m
   offshoot adapt all.csv --target-domain hospital-b    one data set whose column `domain` names both
+  offshoot adapt photos/ --target new/ --classes partial    a target that lacks classes
   offshoot adapt photos/ --target new/ --method coral  one method, still compared with doing nothing
   offshoot adapt photos/ --target new/ --method dann --tuning lora --epochs 10
   offshoot adapt photos/ --target new/ --require no-harm --require accuracy=0.8
@@ -64,6 +70,10 @@ pub struct Adapt {
     /// How to adapt; see below
     #[arg(long, value_name = "METHOD", default_value = AUTO)]
     method: String,
+    /// Which classes the target has: `same` as SOURCE, or `partial` where it lacks some, which are then left out
+    /// of the adaptation
+    #[arg(long, value_name = "WHICH", default_value = "same", value_parser = Classes::NAMES)]
+    classes: String,
     /// Begin no further method after this time: 90s, 5m, 1h
     #[arg(long, value_name = "TIME", value_parser = time)]
     time: Option<f64>,
@@ -182,6 +192,7 @@ impl Adapt {
             target: self.target,
             target_domain: self.target_domain,
             method: self.method,
+            classes: Classes::find(&self.classes).unwrap_or_default(),
             time: self.time,
             require: gate::map(&self.require),
         })
@@ -210,6 +221,7 @@ pub fn show(context: &Context, report: &AdaptReport) -> Result<()> {
     let mut text: String = report.sentences.iter().map(|s| clean(s) + "\n").collect();
     text.push('\n');
     text.push_str(&candidates(report));
+    text.push_str(&domains(report));
     for left in &report.left_out {
         text.push_str(&format!("not tried: {} ({})\n", left.name, clean(&left.reason)));
     }
@@ -254,6 +266,41 @@ fn candidates(report: &AdaptReport) -> String {
         ("", Align::Left),
     ];
     table::text(header, &rows)
+}
+
+/// What each of several domains of the source is to the target and to the others.
+fn domains(report: &AdaptReport) -> String {
+    if report.domains.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<[String; 8]> = report
+        .domains
+        .iter()
+        .map(|one| {
+            [
+                clean(&one.domain),
+                words::count(one.samples),
+                format!("{:.3}", one.distance),
+                words::percent(one.share),
+                words::share(one.shipped_accuracy),
+                words::share(one.unseen_accuracy),
+                one.brings_elsewhere(),
+                one.brings_target(),
+            ]
+        })
+        .collect();
+    let right = Align::Right;
+    let header = [
+        ("domain", Align::Left),
+        ("samples", right),
+        ("distance", right),
+        ("share", right),
+        ("held out", right),
+        ("unseen", right),
+        ("brings the others", right),
+        ("brings the target", right),
+    ];
+    format!("\n{}* beyond chance\n\n", table::text(header, &rows))
 }
 
 fn standing(candidate: &CandidateReport) -> String {

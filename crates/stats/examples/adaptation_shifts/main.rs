@@ -5,7 +5,7 @@
 //! the full number of rows, 1 unless given, then a part of a name)
 //!
 //! `cargo run --release -p offshoot-stats --example adaptation_shifts -- NAME SOURCE.safetensors TARGET.safetensors 0`
-//! on features of `offshoot extract`, classes of both in the same order
+//! on features of `offshoot extract`, classes of both in the same order; several sources, each a domain, are joined by `+`
 
 mod features;
 mod shifts;
@@ -13,7 +13,7 @@ mod shifts;
 use std::time::Instant;
 
 use offshoot_stats::adaptation::{AutoOptions, Tried, auto};
-use offshoot_stats::adapters::{self, Options, Problem};
+use offshoot_stats::adapters::{self, Family, Options, Problem};
 use offshoot_stats::heads::Head;
 use offshoot_stats::validators::{self, Inputs, density_ratio};
 use offshoot_stats::{Matrix, Probabilities, cv};
@@ -44,8 +44,15 @@ fn simulated(seed: u64, scale: f64, name: &str) -> Result<(), Failed> {
 }
 
 fn real(name: &str, source: &str, target: &str, seed: u64) -> Result<(), Failed> {
-    let (source, labels) = features::read(source.as_ref())?;
+    let (mut data, mut labels, mut domains) = (Vec::new(), Vec::new(), Vec::new());
+    for (domain, one) in source.split('+').enumerate() {
+        let (rows, own) = features::read(one.as_ref())?;
+        data.extend_from_slice(rows.rows().data());
+        domains.extend(vec![domain as u32; own.len()]);
+        labels.extend(own);
+    }
     let (target, hidden) = features::read(target.as_ref())?;
+    let source = Matrix::new(labels.len(), target.rows().d(), data).ok_or("other widths")?;
     let [source, target] = features::shortened(source.rows(), target.rows(), DIRECTIONS)?;
     let classes = labels.iter().chain(&hidden).max().map_or(0, |&y| y as usize + 1);
     // Each seed has another three quarters of the source.
@@ -53,8 +60,9 @@ fn real(name: &str, source: &str, target: &str, seed: u64) -> Result<(), Failed>
     let own: Vec<usize> = (0..labels.len()).filter(|&i| quarter[i] > 0).collect();
     let source = Matrix::gather(source.rows(), &own);
     let labels = own.iter().map(|&i| labels[i]).collect();
-    let pair =
-        Pair { name: name.into(), source: (source, labels), target: (target, hidden), classes };
+    let domains = own.iter().map(|&i| domains[i]).collect();
+    let (source, target) = ((source, labels), (target, hidden));
+    let pair = Pair { name: name.into(), source, domains, target, classes };
     println!("{}", measure(&pair, seed)?);
     Ok(())
 }
@@ -70,6 +78,7 @@ fn share(hits: &[bool]) -> f64 {
 fn measure(pair: &Pair, seed: u64) -> Result<Value, Failed> {
     let ((rows, labels), (target, hidden)) = (&pair.source, &pair.target);
     let problem = Problem::new(rows.rows(), labels, pair.classes, target.rows(), seed)?;
+    let problem = problem.with_domains(&pair.domains)?;
     let mut options = AutoOptions::default();
     options.shift.distances.permutations = 199;
     options.shift.distances.resamples = 0;
@@ -83,20 +92,29 @@ fn measure(pair: &Pair, seed: u64) -> Result<Value, Failed> {
     let (train, judges) = (Matrix::gather(rows.rows(), &kept), Matrix::gather(rows.rows(), &held));
     let (train_labels, judge_labels) = (of(&kept), of(&held));
     let part = Problem::new(train.rows(), &train_labels, pair.classes, target.rows(), seed)?;
+    let of_domains = |list: &[usize]| list.iter().map(|&i| pair.domains[i]).collect::<Vec<u32>>();
+    let (train_domains, judge_domains) = (of_domains(&kept), of_domains(&held));
+    let part = part.with_domains(&train_domains)?;
+    let judge_domains = Some(judge_domains.as_slice());
     let ratio = density_ratio(judges.rows(), target.rows(), seed)?;
     let inputs = Inputs::new(target.rows())?;
     let (mut accuracies, mut scores) = (Map::new(), Map::new());
-    for adapter in adapters::all() {
+    let several = problem.has_several_domains();
+    let own = |adapter: &&adapters::Adapter| several || adapter.family != Family::Domains;
+    for adapter in adapters::all().iter().filter(own) {
         let known = found.tried.iter().find(|one| one.name == adapter.name).cloned();
         let tried = match known {
             Some(tried) => tried,
-            None => match Tried::fit(adapter, &part, &Options::default(), judges.rows()) {
-                Ok(tried) => tried,
-                Err(error) => {
-                    eprintln!("{}, {seed}: {error}", pair.name);
-                    continue;
+            None => {
+                match Tried::fit(adapter, &part, &Options::default(), judges.rows(), judge_domains)
+                {
+                    Ok(tried) => tried,
+                    Err(error) => {
+                        eprintln!("{}, {seed}: {error}", pair.name);
+                        continue;
+                    }
                 }
-            },
+            }
         };
         accuracies.insert(adapter.name.into(), share(&hits(&tried.target, hidden)).into());
         let evidence =

@@ -11,6 +11,8 @@ type Broken = &'static str;
 pub struct Pair {
     pub name: String,
     pub source: (Matrix, Vec<u32>),
+    /// Of source rows.
+    pub domains: Vec<u32>,
     pub target: (Matrix, Vec<u32>),
     pub classes: usize,
 }
@@ -103,7 +105,8 @@ fn plane(
 }
 
 fn pair(name: &str, source: (Matrix, Vec<u32>), target: (Matrix, Vec<u32>)) -> Pair {
-    Pair { name: name.into(), source, target, classes: 2 }
+    let domains = vec![0; source.1.len()];
+    Pair { name: name.into(), source, domains, target, classes: 2 }
 }
 
 /// Target rows are drawn around (−0.4, 3) with the weight `exp(−2 ‖x − c‖²)`.
@@ -198,7 +201,8 @@ fn clouds(seed: u64, n: usize, planted: Planted, name: &str) -> Result<Pair, Bro
     };
     let source = side(&mut draws, Planted::Nothing)?;
     let target = side(&mut draws, planted)?;
-    Ok(Pair { name: name.into(), source, target, classes: CLASSES })
+    let domains = vec![0; source.1.len()];
+    Ok(Pair { name: name.into(), source, domains, target, classes: CLASSES })
 }
 
 fn change(planted: Planted, x: &mut [f64], moved: &[f64], draws: &mut Generator) {

@@ -72,19 +72,30 @@ pub fn auto(problem: &Problem<'_>, options: &AutoOptions) -> Result<Auto> {
     let ((rows, own), (judges, judge_labels)) = (side(&kept), side(&held));
     let classes = problem.n_classes();
     let part = Problem::new(rows.rows(), &own, classes, problem.target(), seed)?;
+    let of = |places: &[usize]| -> Option<Vec<u32>> {
+        let domains = problem.domains()?;
+        Some(places.iter().map(|&i| domains[i]).collect())
+    };
+    let (own_domains, judge_domains) = (of(&kept), of(&held));
+    let part = match &own_domains {
+        Some(domains) => part.with_domains(domains)?,
+        None => part,
+    };
     let known: Vec<Option<u32>> = own.iter().copied().map(Some).collect();
     let source = Set { rows: rows.rows(), labels: &known };
     let target = Set { rows: problem.target(), labels: &[] };
     let mut tests = options.shift;
     tests.distances.seed = seed;
     let prescription = shift::compare(source, target, classes, &tests)?.prescription;
-    let try_one =
-        |adapter: &Adapter| Tried::fit(adapter, &part, &Options::default(), judges.rows());
+    let judge_domains = judge_domains.as_deref();
+    let try_one = |adapter: &Adapter| {
+        Tried::fit(adapter, &part, &Options::default(), judges.rows(), judge_domains)
+    };
     let source_only = adapters::find("source-only")
         .ok_or_else(|| StatsError::Unusable("no adapter `source-only`".into()))?;
     let (mut tried, mut left_out) = (vec![try_one(source_only)?], Vec::new());
     let mut fitted = vec![source_only];
-    for adapter in shortlist(&prescription) {
+    for adapter in shortlist(&prescription, part.has_several_domains()) {
         if options.within.is_some_and(|within| begun.elapsed() >= within) {
             left_out.push((adapter.name, "no time was left".into()));
             continue;

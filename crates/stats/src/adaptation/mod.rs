@@ -7,12 +7,14 @@
 
 mod auto;
 mod choice;
+mod partial;
 mod shortlist;
 mod tried;
 mod veto;
 
 pub use auto::{Auto, AutoOptions, MOST_CHANGED, auto, changed};
 pub use choice::{Candidate, Choice, ENSEMBLE, Judged, choose};
+pub use partial::{class_weights, thinned};
 pub use shortlist::shortlist;
 pub use tried::Tried;
 pub use veto::{Veto, VetoKind, vetoes};

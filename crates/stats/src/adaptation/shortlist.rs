@@ -8,8 +8,9 @@ use crate::shift::{Action, Prescription};
 ///
 /// Where anything differs, every family has its turn: on simulated shifts, a change of inputs was taken for one of
 /// class frequencies often enough that leaving families out cost more than it saved, and what then harms is for the
-/// validators to find. The order decides what is tried where time is short.
-pub fn shortlist(prescription: &Prescription) -> Vec<&'static Adapter> {
+/// validators to find. The order decides what is tried where time is short. Where the source has `several` domains,
+/// what treats each by itself comes first: what differs from one to the next, no method that pools them can take away.
+pub fn shortlist(prescription: &Prescription, several: bool) -> Vec<&'static Adapter> {
     let families: &[Family] = match prescription.action {
         Action::Nothing | Action::FineTune => &[],
         Action::AlignFeatures => {
@@ -23,5 +24,9 @@ pub fn shortlist(prescription: &Prescription) -> Vec<&'static Adapter> {
         let family = *family;
         adapters::all().iter().filter(move |adapter| adapter.family == family)
     };
-    families.iter().flat_map(of).collect()
+    let own: &[Family] = match several && !families.is_empty() {
+        true => &[Family::Domains],
+        false => &[],
+    };
+    own.iter().chain(families).flat_map(of).collect()
 }

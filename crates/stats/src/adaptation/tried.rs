@@ -20,7 +20,8 @@ pub struct Tried {
 }
 
 impl Tried {
-    /// Fits `adapter` to `problem` and asks it about `held` `[n, d]`, source rows that the problem does not have.
+    /// Fits `adapter` to `problem` and asks it about `held` `[n, d]`, source rows that the problem does not have, of
+    /// these `domains` where there are several.
     ///
     /// # Errors
     /// As [`Adapter::fit`]; rows of another width.
@@ -29,14 +30,15 @@ impl Tried {
         problem: &Problem<'_>,
         options: &Options,
         held: Rows<'_>,
+        domains: Option<&[u32]>,
     ) -> Result<Self> {
         let adapted = adapter.fit(problem, options)?;
         let target_rows = problem.target();
         Ok(Self {
             name: adapter.name,
-            source: adapted.of_source().predict(held)?,
+            source: adapted.answers(held, domains)?,
             target: adapted.of_target().predict(target_rows)?,
-            seen: [adapted.source.apply(held)?, adapted.target.apply(target_rows)?],
+            seen: [adapted.shown(held, domains)?, adapted.target.apply(target_rows)?],
             adapted,
         })
     }

@@ -8,6 +8,10 @@ mod components;
 mod coral;
 mod covariance;
 mod discriminator;
+mod domain_coral;
+mod domain_scale;
+mod domain_weights;
+mod domains;
 mod gfk;
 mod jda;
 mod jdot;
@@ -31,11 +35,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use domains::nearness;
 pub use problem::Problem;
 pub use view::View;
 
 use crate::heads::{Head, Linear, Viewed};
-use crate::{Result, StatsError};
+use crate::{Matrix, Probabilities, Result, Rows, StatsError};
 
 /// What a method changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -51,6 +56,8 @@ pub enum Family {
     Labels,
     /// Source rows, or their labels, are carried to target rows at the least cost.
     Transport,
+    /// Each of several source domains is brought to the target, or counts, by itself.
+    Domains,
 }
 
 /// A number that a method may be given.
@@ -112,8 +119,10 @@ impl Options {
 /// What a method leaves.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Adapted {
-    /// How source rows are shown to the head.
+    /// How source rows are shown to the head; of several domains, a row whose domain nobody knows.
     pub source: View,
+    /// How rows of each source domain are shown, where that differs; else empty.
+    pub domains: Vec<View>,
     /// How target rows are shown to the head.
     pub target: View,
     /// On what the views show.
@@ -137,6 +146,27 @@ impl Adapted {
     /// The head on raw source features.
     pub fn of_source(&self) -> Head {
         on_raw(&self.source, self.head.clone())
+    }
+
+    /// What source rows are shown as, `[n, k]`; `domains` of the rows, where they are known.
+    ///
+    /// # Errors
+    /// Rows of another width, another number of domains than rows.
+    pub fn shown(&self, rows: Rows<'_>, domains: Option<&[u32]>) -> Result<Matrix> {
+        match domains {
+            Some(domains) if !self.domains.is_empty() => {
+                domains::shown(rows, domains, &self.domains, &self.source)
+            }
+            _ => self.source.apply(rows),
+        }
+    }
+
+    /// Answers for source rows; `domains` of the rows, where they are known.
+    ///
+    /// # Errors
+    /// As [`Self::shown`].
+    pub fn answers(&self, rows: Rows<'_>, domains: Option<&[u32]>) -> Result<Probabilities> {
+        Head::Linear(self.head.clone()).predict(self.shown(rows, domains)?.rows())
     }
 
     fn fact(mut self, name: &str, value: f64) -> Self {
@@ -187,6 +217,9 @@ pub fn all() -> &'static [Adapter] {
     &[
         coral::ADAPTER,
         discriminator::ADAPTER,
+        domain_coral::ADAPTER,
+        domain_scale::ADAPTER,
+        domain_weights::ADAPTER,
         gfk::ADAPTER,
         jda::ADAPTER,
         jdot::ADAPTER,

@@ -13,6 +13,7 @@ pub struct Problem<'a> {
     labels: &'a [u32],
     n_classes: usize,
     target: Rows<'a>,
+    domains: Option<&'a [u32]>,
     seed: u64,
     lambda: Option<f64>,
     limit: Limit,
@@ -34,8 +35,23 @@ impl<'a> Problem<'a> {
     ) -> Result<Self> {
         check::sides(source, target)?;
         check::labelled(source, labels, n_classes)?;
-        let (lambda, limit, head) = (None, Limit::default(), OnceLock::new());
-        Ok(Self { source, labels, n_classes, target, seed, lambda, limit, head })
+        let (domains, lambda, limit, head) = (None, None, Limit::default(), OnceLock::new());
+        Ok(Self { source, labels, n_classes, target, domains, seed, lambda, limit, head })
+    }
+
+    /// The same with the number of the domain that each source row is of.
+    ///
+    /// # Errors
+    /// Another number of domains than source rows.
+    pub fn with_domains(mut self, domains: &'a [u32]) -> Result<Self> {
+        if domains.len() != self.source.n() {
+            return Err(StatsError::Shape {
+                expected: format!("the domain of each of {} source rows", self.source.n()),
+                actual: format!("{} domains", domains.len()),
+            });
+        }
+        self.domains = Some(domains);
+        Ok(self)
     }
 
     /// The same with a strength of the heads, which cross-validation on the source would choose otherwise.
@@ -69,6 +85,16 @@ impl<'a> Problem<'a> {
     /// Target rows `[m, d]`.
     pub fn target(&self) -> Rows<'a> {
         self.target
+    }
+
+    /// Of source rows; `None`: all are of one.
+    pub fn domains(&self) -> Option<&'a [u32]> {
+        self.domains
+    }
+
+    /// Whether source rows are of several domains.
+    pub fn has_several_domains(&self) -> bool {
+        self.domains.is_some_and(|domains| domains.iter().any(|domain| *domain != domains[0]))
     }
 
     /// Keys every draw.
@@ -126,11 +152,27 @@ impl<'a> Problem<'a> {
         Ok(self.adapted(source, target, head))
     }
 
+    /// As [`Self::seen`], with a view of each source domain.
+    pub(super) fn seen_by_domain(
+        &self,
+        source: View,
+        domains: Vec<View>,
+        target: View,
+    ) -> Result<Adapted> {
+        let shown = match self.domains {
+            Some(own) => super::domains::shown(self.source, own, &domains, &source)?,
+            None => source.apply(self.source)?,
+        };
+        let head = self.fit_head(shown.rows(), Targets::Labels(self.labels), &[])?;
+        Ok(Adapted { domains, ..self.adapted(source, target, head) })
+    }
+
     /// As given, with no weights and no prior.
     pub(super) fn adapted(&self, source: View, target: View, head: Linear) -> Adapted {
         let lambda = self.lambda.or_else(|| self.head.get().map(|known| known.1));
         let facts = lambda.into_iter().map(|lambda| ("lambda".into(), lambda)).collect();
-        Adapted { source, target, head, prior: Vec::new(), weights: Vec::new(), facts }
+        let (domains, prior, weights) = (Vec::new(), Vec::new(), Vec::new());
+        Adapted { source, domains, target, head, prior, weights, facts }
     }
 }
 

@@ -261,11 +261,45 @@ def jdot(s, y, t):
     return {"options": {"alpha": alpha, "epsilon": epsilon}, "probabilities": f(t)}
 
 
+def by_domain(s, view):
+    """Rows take turns in being of the first and of the second domain."""
+    moved = np.empty_like(s)
+    for first in (0, 1):
+        moved[first::2] = view(s[first::2])
+    return moved
+
+
+def domain_coral(s, y, t):
+    one = lambda x: (x - x.mean(0)) @ root(covariance(x, 0.1), -0.5) @ root(covariance(t, 0.1)) + t.mean(0)
+    moved = by_domain(s, one)
+    return {"options": {"shrinkage": 0.1}, "source": moved, "probabilities": head(moved, one_hot(y))(t)}
+
+
+def domain_scale(s, y, t):
+    wide = lambda x: np.sqrt(x.var(0) + 0.1 * x.var(0).mean())
+    moved = by_domain(s, lambda x: (x - x.mean(0)) * wide(t) / wide(x) + t.mean(0))
+    return {"options": {"damping": 0.1}, "source": moved, "probabilities": head(moved, one_hot(y))(t)}
+
+
+def domain_weights(s, y, t):
+    parts = [s[0::2], s[1::2]]
+    to_target = np.array([cdist(x, t).mean() for x in parts])
+    between = np.array([[cdist(a, b).mean() for b in parts] for a in parts])
+    value = lambda w: 2 * to_target @ w - w @ between @ w
+    found = minimize(value, np.full(2, 0.5), bounds=[(0, 1)] * 2, tol=1e-14,
+                     constraints={"type": "eq", "fun": lambda w: w.sum() - 1}).x
+    weights = np.empty(len(s))
+    for first in (0, 1):
+        weights[first::2] = found[first] / len(parts[first])
+    return {"options": {}, "weights": weights * len(s), "probabilities": head(s, one_hot(y), weights)(t)}
+
+
 def source_only(s, y, t):
     return {"options": {}, "probabilities": head(s, one_hot(y))(t)}
 
 
-METHODS = [("coral", coral), ("gfk", gfk), ("jda", jda), ("jdot", jdot), ("kliep", kliep), ("kmm", kmm),
+METHODS = [("coral", coral), ("domain-coral", domain_coral), ("domain-scale", domain_scale),
+           ("domain-weights", domain_weights), ("gfk", gfk), ("jda", jda), ("jdot", jdot), ("kliep", kliep), ("kmm", kmm),
            ("linear-ot", linear_ot), ("ot", entropic), ("ot", with_classes), ("ot-labels", ot_labels),
            ("sa", sa), ("source-only", source_only), ("tca", tca)]
 

@@ -10,8 +10,10 @@ use offshoot_stats::heads::{Head, Limit, Linear};
 use offshoot_stats::validators::{Evidence, Inputs, density_ratio};
 use offshoot_stats::{Matrix, Probabilities, Rows};
 
-use super::course::Features;
+use super::course::{AtHome, Features};
+use super::domains::Domains;
 use super::sides::Sides;
+use crate::align::Moment;
 use crate::extract::Extraction;
 use crate::source::Source;
 use crate::trust::calibrate::Labelled;
@@ -25,6 +27,8 @@ pub struct Matrices {
     pub val: Labelled,
     /// Target samples that are adapted to, without labels.
     pub target: Matrix,
+    /// Of the source's samples, where they are of several.
+    pub domains: Option<Domains>,
 }
 
 impl Matrices {
@@ -34,6 +38,7 @@ impl Matrices {
         of_source: &Extraction,
         of_target: &Extraction,
         target: &[usize],
+        domains: Option<Domains>,
     ) -> Result<Self> {
         let samples = &sides.prepared.dataset.samples;
         let labelled = |split: Split| -> Result<Labelled> {
@@ -42,7 +47,23 @@ impl Matrices {
             Ok(Labelled { rows: of_source.gather(&places)?, labels })
         };
         let [train, val] = [labelled(Split::Train)?, labelled(Split::Val)?];
-        Ok(Self { train, val, target: of_target.gather(target)? })
+        Ok(Self { train, val, target: of_target.gather(target)?, domains })
+    }
+
+    /// Domains of training rows; `None` where there is one only.
+    pub fn train_domains(&self) -> Option<&[u32]> {
+        self.domains.as_ref().map(|domains| domains.train.as_slice())
+    }
+
+    /// Domains of validation rows.
+    pub fn val_domains(&self) -> Option<&[u32]> {
+        self.domains.as_ref().map(|domains| domains.val.as_slice())
+    }
+
+    /// Domains of the rows of [`Self::both`].
+    pub fn both_domains(&self) -> Option<Vec<u32>> {
+        let domains = self.domains.as_ref()?;
+        Some([domains.train.as_slice(), &domains.val].concat())
     }
 
     /// Training and validation rows together.
@@ -73,6 +94,11 @@ impl<'a> Judges<'a> {
             ratio: density_ratio(held, target, seed)?,
             inputs: Inputs::new(target)?,
         })
+    }
+
+    /// The same with what all candidates are judged by.
+    pub fn seen_by<'e>(&'e self, evidence: Evidence<'e>) -> Result<Evidence<'e>> {
+        Ok(evidence.with_ratio(&self.ratio)?.with_inputs(&self.inputs)?)
     }
 }
 
@@ -107,13 +133,17 @@ pub struct Candidate {
     /// What its last layer sees of them.
     rows: [Matrix; 2],
     pub facts: BTreeMap<String, f64>,
+    /// Of a tuned network, epoch by epoch.
+    pub course: Vec<Moment>,
     pub seconds: f64,
 }
 
 impl Candidate {
-    /// Fits a shallow method and asks it. `lambda` is that of the source's head.
+    /// Fits a shallow method to the training rows of `given`, and asks it about the validation rows of `matrices`.
+    /// `lambda` is that of the source's head.
     pub fn shallow(
         adapter: &'static Adapter,
+        given: &Matrices,
         matrices: &Matrices,
         n_classes: usize,
         lambda: Option<f64>,
@@ -121,12 +151,14 @@ impl Candidate {
         limit: Limit,
     ) -> Result<Self> {
         let begun = Instant::now();
-        let Matrices { train, val, target } = matrices;
-        let adapted = fit(adapter, train, n_classes, target.rows(), lambda, seed, limit)?;
+        let Matrices { val, target, .. } = matrices;
+        let train = &given.train;
+        let (domains, held) = (given.train_domains(), matrices.val_domains());
+        let (target, val) = (target.rows(), val.rows.rows());
+        let adapted = fit(adapter, train, domains, n_classes, target, lambda, seed, limit)?;
         let (of_source, of_target) = (adapted.of_source(), adapted.of_target());
-        let (source, said) =
-            (of_source.predict(val.rows.rows())?, of_target.predict(target.rows())?);
-        let rows = [adapted.source.apply(val.rows.rows())?, adapted.target.apply(target.rows())?];
+        let (source, said) = (adapted.answers(val, held)?, of_target.predict(target)?);
+        let rows = [adapted.shown(val, held)?, adapted.target.apply(target)?];
         let facts = adapted.facts.clone();
         Ok(Self {
             name: adapter.name.into(),
@@ -138,13 +170,16 @@ impl Candidate {
             target: said,
             rows,
             facts,
+            course: Vec::new(),
             seconds: begun.elapsed().as_secs_f64(),
         })
     }
 
-    /// A tuned network with its head, asked about the samples that others are asked about.
+    /// A network that the method `by` tuned, with its head, asked about the samples that others are asked about.
+    #[expect(clippy::too_many_arguments, reason = "a state's parts, each of its own type")]
     pub fn network(
-        name: &str,
+        by: &str,
+        name: String,
         tuned: Tuned,
         head: Linear,
         facts: BTreeMap<String, f64>,
@@ -155,13 +190,13 @@ impl Candidate {
         let val = tuned.of_source.gather(&sides.prepared.of(Split::Val))?;
         let target = tuned.of_target.gather(&features.adapting)?;
         let head = Head::Linear(head);
-        let known = super::method::methods().into_iter().find(|method| method.name == name);
+        let known = super::method::methods().into_iter().find(|method| method.name == by);
         let summary = known.map_or_else(
             || "the network is tuned with several terms of alignment".to_string(),
             |method| method.summary.to_string(),
         );
         Ok(Self {
-            name: name.into(),
+            name,
             summary,
             source: head.predict(val.rows())?,
             target: head.predict(target.rows())?,
@@ -170,6 +205,7 @@ impl Candidate {
             of_target: head,
             made: Made::Network(Box::new(tuned)),
             facts,
+            course: Vec::new(),
             seconds,
         })
     }
@@ -185,12 +221,20 @@ impl Candidate {
         }
     }
 
+    /// What it answers for source rows by.
+    pub fn at_home(&self) -> AtHome {
+        match &self.made {
+            Made::Network(_) => AtHome::Network(self.of_source.clone()),
+            Made::Shallow { adapted, .. } => AtHome::Shallow(adapted.clone()),
+        }
+    }
+
     /// The strength of its head, where it has one.
     pub fn lambda(&self) -> Option<f64> {
         self.facts.get("lambda").copied()
     }
 
-    /// `nothing`, `align`, `reweight`, `labels`, `transport` or `network`.
+    /// `nothing`, `align`, `reweight`, `labels`, `transport`, `domains` or `network`.
     pub fn family(&self) -> &'static str {
         match &self.made {
             Made::Network(_) => "network",
@@ -200,6 +244,7 @@ impl Candidate {
                 Family::Reweight => "reweight",
                 Family::Labels => "labels",
                 Family::Transport => "transport",
+                Family::Domains => "domains",
             },
         }
     }
@@ -207,8 +252,7 @@ impl Candidate {
     /// What validators and vetoes look at.
     pub fn evidence<'a>(&'a self, judges: &'a Judges<'a>, seed: u64) -> Result<Evidence<'a>> {
         let rows = self.rows.each_ref().map(Matrix::rows);
-        let evidence = Evidence::new(&self.source, judges.labels, &self.target, rows, seed)?;
-        Ok(evidence.with_ratio(&judges.ratio)?.with_inputs(&judges.inputs)?)
+        judges.seen_by(Evidence::new(&self.source, judges.labels, &self.target, rows, seed)?)
     }
 
     /// Share of rows that get another answer than from `other`.
@@ -217,10 +261,12 @@ impl Candidate {
     }
 }
 
-/// Fits a method to these rows.
+/// Fits a method to these rows, of these domains where there are several.
+#[expect(clippy::too_many_arguments, reason = "a problem's parts, each of its own type")]
 pub fn fit(
     adapter: &Adapter,
     source: &Labelled,
+    domains: Option<&[u32]>,
     n_classes: usize,
     target: Rows<'_>,
     lambda: Option<f64>,
@@ -229,6 +275,10 @@ pub fn fit(
 ) -> Result<Adapted> {
     let problem = Problem::new(source.rows.rows(), &source.labels, n_classes, target, seed)?;
     let problem = problem.with_limit(limit);
+    let problem = match domains {
+        Some(domains) => problem.with_domains(domains)?,
+        None => problem,
+    };
     let problem = match lambda {
         Some(lambda) => problem.with_lambda(lambda),
         None => problem,

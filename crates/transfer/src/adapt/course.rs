@@ -7,18 +7,20 @@ use std::time::{Duration, Instant};
 
 use offshoot_data::Split;
 use offshoot_stats::adaptation::{self, MOST_CHANGED, changed};
-use offshoot_stats::adapters::{self, Adapter};
+use offshoot_stats::adapters::{self, Adapted, Adapter};
 use offshoot_stats::heads::{Head, Limit};
 use offshoot_stats::{Matrix, Probabilities, calibrate};
 
 use super::candidate::{Candidate, Judges, Made, Matrices, fit};
 use super::choice::{Chosen, choose_among};
 use super::document::LeftOut;
+use super::domains::{Domains, Measured};
 use super::method::{SOURCE_ONLY, tunes};
 use super::mismatch::{Found, compare_sides};
 use super::network;
-use super::plan::AdaptPlan;
+use super::plan::{AdaptPlan, Classes};
 use super::sides::{self, Sides};
+use super::trust;
 use crate::cache::Cache;
 use crate::extract::{Extraction, extract};
 use crate::head;
@@ -41,16 +43,29 @@ pub struct Features {
     /// Readable target samples whose labels judge.
     pub judging: Vec<usize>,
     pub matrices: Matrices,
+    /// With the classes that the target seems to lack, where `matrices` holds less of them.
+    pub full: Option<Matrices>,
+    /// How much of each class `matrices` holds, where that is not all.
+    pub weights: Option<Vec<f64>>,
 }
 
 /// A classifier of the target.
 #[derive(Clone)]
 pub struct Shipped {
     pub trained: Trained,
-    /// The head on raw source features.
-    pub at_home: Head,
+    /// What answers for source rows.
+    pub at_home: AtHome,
     /// In words.
     pub fitted_on: String,
+}
+
+/// A classifier of the source.
+#[derive(Clone)]
+pub enum AtHome {
+    /// On the features of a tuned network.
+    Network(Head),
+    /// On raw features, which it may show each domain's in another way.
+    Shallow(Box<Adapted>),
 }
 
 /// Everything that an adaptation comes to.
@@ -65,6 +80,8 @@ pub struct Outcome {
     pub shipped: Shipped,
     /// The source's classifier as it is.
     pub source_only: Shipped,
+    /// What was found of each domain of the source, where there are several.
+    pub domains: Vec<Measured>,
 }
 
 /// From data to a choice. No label of the target is looked at.
@@ -77,9 +94,13 @@ pub fn adapt(
     let (source, own) = sides::network(plan, sides, watch)?;
     let (cache, warning) = Cache::open(&plan.training.cache)?;
     warning.into_iter().try_for_each(|warning| watch.warn(warning))?;
-    let features = features(plan, sides, source, &cache, watch)?;
+    let mut features = features(plan, sides, source, &cache, watch)?;
     let n_classes = sides.prepared.dataset.classes.len();
     let seed = plan.training.seed;
+    if plan.classes == Classes::Partial {
+        leave_out_absent(sides, &mut features, seed, watch)?;
+    }
+    let features = features;
     let matrices = &features.matrices;
     let rows = matrices.train.labels.len() + matrices.target.rows().n();
     let found = watch.phase(Phase::Compare, Some(rows), |watch| {
@@ -92,7 +113,7 @@ pub fn adapt(
     ))?;
 
     let (mut candidates, mut left_out) = watch
-        .phase(Phase::Align, None, |watch| try_all(plan, matrices, n_classes, &found, watch))?;
+        .phase(Phase::Align, None, |watch| try_all(plan, &features, n_classes, &found, watch))?;
     let place = (folder, plan, &cache);
     network::try_all(place, sides, &features, &found, &mut candidates, &mut left_out, watch)?;
     let classes = &sides.prepared.dataset.classes;
@@ -102,12 +123,28 @@ pub fn adapt(
         })?
     })?;
     watch.note(&format!("chosen: {} ({})", candidates[chosen.which].name, chosen.reason))?;
-    let source_only = ship(&candidates[0], matrices, classes, seed, watch)?;
+    let given = (&*sides, features.full.as_ref().unwrap_or(matrices));
+    let source_only = ship(&candidates[0], given, matrices, seed, watch)?;
     let shipped = match chosen.which {
         0 => source_only.clone(),
-        which => ship(&candidates[which], matrices, classes, seed, watch)?,
+        which => ship(&candidates[which], (sides, matrices), matrices, seed, watch)?,
     };
-    Ok(Outcome { features, own, found, candidates, chosen, left_out, shipped, source_only })
+    let domains = watch.phase(Phase::Compare, None, |watch| {
+        watch.listening(|_| {
+            super::domains::measure(matrices, &candidates, chosen.which, n_classes, seed)
+        })?
+    })?;
+    Ok(Outcome {
+        features,
+        own,
+        found,
+        candidates,
+        chosen,
+        left_out,
+        shipped,
+        source_only,
+        domains,
+    })
 }
 
 /// Features of both sides, and which samples take which part.
@@ -158,24 +195,65 @@ fn features(
             sides.target.dataset.name
         )));
     }
-    let matrices = Matrices::gather(sides, &of_source, &of_target, &adapting)?;
-    Ok(Features { source, of_source, of_target, adapting, judging, matrices })
+    let domains = Domains::of(&sides.prepared);
+    let matrices = Matrices::gather(sides, &of_source, &of_target, &adapting, domains)?;
+    let (full, weights) = (None, None);
+    Ok(Features { source, of_source, of_target, adapting, judging, matrices, full, weights })
+}
+
+/// Leaves source samples of classes out that the target seems to lack, by what the source's head answers.
+fn leave_out_absent(
+    sides: &mut Sides,
+    features: &mut Features,
+    seed: u64,
+    watch: &mut Watch<'_>,
+) -> Result<()> {
+    let n_classes = sides.prepared.dataset.classes.len();
+    let adapter = adapters::find(SOURCE_ONLY)
+        .ok_or_else(|| TransferError::Internal(format!("there is no method `{SOURCE_ONLY}`")))?;
+    let full = &features.matrices;
+    let head = watch.phase(Phase::Compare, None, |watch| {
+        watch.listening(|stop| {
+            let limit = Limit { stop: Some(Arc::clone(stop)), until: None };
+            Candidate::shallow(adapter, full, full, n_classes, None, seed, limit)
+        })
+    })??;
+    let weights = adaptation::class_weights(&full.both()?.labels, n_classes, &head.target)?;
+    if weights.iter().all(|weight| *weight >= 1.0) {
+        return watch.note("no class of the source seems to be absent from the target");
+    }
+    for split in [Split::Train, Split::Val] {
+        let places = sides.prepared.of(split);
+        let side = if split == Split::Train { &full.train } else { &full.val };
+        let kept: BTreeSet<usize> =
+            adaptation::thinned(side.rows.rows(), &side.labels, &weights).into_iter().collect();
+        for (_, &place) in places.iter().enumerate().filter(|(row, _)| !kept.contains(row)) {
+            sides.prepared.dataset.samples[place].split = None;
+        }
+    }
+    let domains = Domains::of(&sides.prepared);
+    let Features { of_source, of_target, adapting, .. } = &*features;
+    let thinned = Matrices::gather(sides, of_source, of_target, adapting, domains)?;
+    features.full = Some(std::mem::replace(&mut features.matrices, thinned));
+    features.weights = Some(weights);
+    Ok(())
 }
 
 /// Fits the source's head as it is, and every method that is asked for or prescribed.
 fn try_all(
     plan: &AdaptPlan,
-    matrices: &Matrices,
+    features: &Features,
     n_classes: usize,
     found: &Found,
     watch: &mut Watch<'_>,
 ) -> Result<(Vec<Candidate>, Vec<LeftOut>)> {
+    let Features { matrices, full, .. } = features;
     let find = |name: &str| -> Result<&'static Adapter> {
         adapters::find(name)
             .ok_or_else(|| TransferError::Internal(format!("there is no method `{name}`")))
     };
     let wanted: Vec<&'static Adapter> = match plan.is_auto() {
-        true => adaptation::shortlist(&found.prescribed),
+        true => adaptation::shortlist(&found.prescribed, matrices.domains.is_some()),
         false if tunes(&plan.method) => Vec::new(),
         false => vec![find(&plan.method)?],
     };
@@ -188,7 +266,9 @@ fn try_all(
     let one = |adapter: &'static Adapter, lambda: Option<f64>, watch: &mut Watch<'_>| {
         watch.listening(|stop| {
             let limit = Limit { stop: Some(Arc::clone(stop)), until };
-            Candidate::shallow(adapter, matrices, n_classes, lambda, seed, limit)
+            // The source's classifier as it is knows all classes.
+            let given = full.as_ref().filter(|_| adapter.name == SOURCE_ONLY).unwrap_or(matrices);
+            Candidate::shallow(adapter, given, matrices, n_classes, lambda, seed, limit)
         })
     };
     let mut candidates = vec![one(find(SOURCE_ONLY)?, None, watch)??];
@@ -216,23 +296,27 @@ fn try_all(
 
 /// The candidate as it leaves the run: fitted once more on the samples that chose, and calibrated on what they
 /// said before.
+///
+/// It is fitted to `given`, and was asked about the validation rows of `matrices`.
 fn ship(
     candidate: &Candidate,
+    (sides, given): (&Sides, &Matrices),
     matrices: &Matrices,
-    classes: &[String],
     seed: u64,
     watch: &mut Watch<'_>,
 ) -> Result<Shipped> {
+    let classes = &sides.prepared.dataset.classes;
     let temperature = head::temperature(&candidate.source, &matrices.val.labels)?;
     let refitted = match &candidate.made {
         Made::Network(_) => None,
         Made::Shallow { adapter, .. } => {
-            let both = matrices.both()?;
+            let both = given.both()?;
             let fitted = watch.phase(Phase::Fit, Some(both.labels.len()), |watch| {
                 watch.listening(|stop| {
                     let limit = Limit { stop: Some(Arc::clone(stop)), until: None };
-                    let target = matrices.target.rows();
-                    fit(adapter, &both, classes.len(), target, candidate.lambda(), seed, limit)
+                    let (target, domains) = (given.target.rows(), given.both_domains());
+                    let (domains, lambda) = (domains.as_deref(), candidate.lambda());
+                    fit(adapter, &both, domains, classes.len(), target, lambda, seed, limit)
                 })
             })?;
             // What was chosen is what was asked; a fit that answers otherwise is another candidate.
@@ -246,21 +330,20 @@ fn ship(
             }
         }
     };
-    let (target, at_home, fitted_on) = match refitted {
+    let target = refitted.as_ref().map_or_else(|| candidate.of_target.clone(), Adapted::of_target);
+    let head = head::exported(target);
+    let trust = trust::calibrate(candidate, refitted.as_ref(), &head, sides, given)?;
+    let (at_home, fitted_on) = match refitted {
         Some(adapted) => (
-            adapted.of_target(),
-            adapted.of_source(),
+            AtHome::Shallow(Box::new(adapted)),
             "train + val of the source and the target without labels; chosen and calibrated on val before that",
         ),
         None => (
-            candidate.of_target.clone(),
-            candidate.of_source.clone(),
+            candidate.at_home(),
             "train of the source and the target without labels; chosen and calibrated on val",
         ),
     };
-    let head = head::exported(target);
-    let trained =
-        Trained { classes: classes.to_vec(), dim: head.d(), head, temperature, trust: None };
+    let trained = Trained { classes: classes.clone(), dim: head.d(), head, temperature, trust };
     Ok(Shipped { trained, at_home, fitted_on: fitted_on.into() })
 }
 
@@ -277,9 +360,13 @@ impl Outcome {
 }
 
 impl Shipped {
-    /// Calibrated answers for raw source rows.
-    pub fn answers_at_home(&self, rows: &Matrix) -> Result<Probabilities> {
-        Ok(calibrate::soften(&self.at_home.predict(rows.rows())?, self.trained.temperature))
+    /// Calibrated answers for raw source rows, of these domains where there are several.
+    pub fn answers_at_home(&self, rows: &Matrix, domains: Option<&[u32]>) -> Result<Probabilities> {
+        let said = match &self.at_home {
+            AtHome::Network(head) => head.predict(rows.rows())?,
+            AtHome::Shallow(adapted) => adapted.answers(rows.rows(), domains)?,
+        };
+        Ok(calibrate::soften(&said, self.trained.temperature))
     }
 }
 

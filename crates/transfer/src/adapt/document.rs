@@ -6,9 +6,12 @@ use std::path::PathBuf;
 use offshoot_stats::shift::Size;
 use serde::{Deserialize, Serialize};
 
+use crate::align::Moment;
 use crate::documents::Figures;
 use crate::guard::document::{ClassGap, Gap};
+use crate::report::words;
 use crate::shift::document::{ShiftPrescription, Side};
+use crate::trust::document::SetFigures;
 
 /// The document of `adapt`; also in `run.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,12 +64,21 @@ pub struct AdaptReport {
     pub mismatch: Mismatch,
     /// What to do about it.
     pub prescription: ShiftPrescription,
+    /// Domains of the source, the nearest to the target first; empty where there is one only.
+    #[serde(default)]
+    pub domains: Vec<DomainReport>,
     /// Everything that might have been shipped, `source-only` first.
     pub candidates: Vec<CandidateReport>,
     /// What was not tried, and why.
     pub left_out: Vec<LeftOut>,
     /// Every class.
     pub classes: Vec<ClassChange>,
+    /// What prediction sets and the alarm rest on, in words; `null` where what is shipped has none.
+    #[serde(default)]
+    pub trust: Option<String>,
+    /// What prediction sets did on the target's labelled samples, looked at after the choice.
+    #[serde(default)]
+    pub sets: Option<SetFigures>,
     /// Share of the target's samples that get another answer than from `source-only`.
     pub changed: f64,
     /// What to do next, the most useful first.
@@ -93,11 +105,11 @@ pub struct Mismatch {
 /// Something that might have been shipped.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CandidateReport {
-    /// Name of the method.
+    /// Name of the method; of several states of a network, followed by `@` and the updates before it.
     pub name: String,
     /// One line.
     pub summary: String,
-    /// `nothing`, `align`, `reweight`, `labels`, `transport` or `network`.
+    /// `nothing`, `align`, `reweight`, `labels`, `transport`, `domains` or `network`.
     pub family: String,
     /// Every validator's score, by its name; higher is better.
     pub scores: BTreeMap<String, f64>,
@@ -109,12 +121,64 @@ pub struct CandidateReport {
     pub changed: f64,
     /// What the method tells of itself.
     pub facts: BTreeMap<String, f64>,
+    /// Of a network that was aligned: loss, each term and held-out accuracy on the source, epoch by epoch.
+    #[serde(default)]
+    pub course: Vec<Moment>,
     /// On the target's labelled samples, looked at after the choice; `null` where no label is known.
     pub accuracy: Option<f64>,
     /// Whether it is what is shipped.
     pub shipped: bool,
     /// Wall time of fitting it and asking it.
     pub seconds: f64,
+}
+
+/// A domain of the source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DomainReport {
+    /// Its name; `others` are those with too few samples to be told of alone.
+    pub domain: String,
+    /// Samples that were fitted or chosen on.
+    pub samples: usize,
+    /// Energy distance of its features from the target's, as a share of the mean distance: from 0, alike, to 1.
+    pub distance: f64,
+    /// Its share in the mixture of domains that is nearest to the target.
+    pub share: f64,
+    /// Share of its held-out samples that `source-only`, fitted to all domains, recognises.
+    pub source_accuracy: Option<f64>,
+    /// The same of what is shipped.
+    pub shipped_accuracy: Option<f64>,
+    /// The same of a head that was fitted to the other domains only.
+    pub unseen_accuracy: Option<f64>,
+    /// Error on held-out samples of the other domains with it minus error without it: above 0 it harms them.
+    pub elsewhere: Option<Gap>,
+    /// By how much answers for the target are better without it, as the choice among adaptations scores answers,
+    /// without labels: above 0 it seems to harm.
+    pub lead_without: Option<f64>,
+    /// Error on the target's labelled samples with it minus error without it, looked at after the choice: above 0 it
+    /// harms. `null` where no label is known.
+    pub on_target: Option<Gap>,
+}
+
+impl DomainReport {
+    /// Points of accuracy that it gives the other domains, or costs them, with a mark where that is beyond chance.
+    pub fn brings_elsewhere(&self) -> String {
+        self.elsewhere.map_or_else(|| "–".into(), brings)
+    }
+
+    /// The same of the target.
+    pub fn brings_target(&self) -> String {
+        self.on_target.map_or_else(|| "–".into(), brings)
+    }
+
+    /// By how much answers for the target seem better without it.
+    pub fn better_without(&self) -> String {
+        self.lead_without.map_or_else(|| "–".into(), |lead| format!("{lead:+.2}"))
+    }
+}
+
+fn brings(gap: Gap) -> String {
+    let beyond = if gap.helps() || gap.hurts() { " *" } else { "" };
+    format!("{}{beyond}", words::points(-gap.value))
 }
 
 /// A method that was not tried.
@@ -133,6 +197,9 @@ pub struct ClassChange {
     pub class: String,
     /// Share of the source's samples.
     pub source_share: f64,
+    /// Share of its source samples that were adapted with: less than 1 where the target seems to lack it.
+    #[serde(default = "whole")]
+    pub weight: f64,
     /// Its share in the target as estimated from the source's classifier.
     pub estimated_share: Option<f64>,
     /// Share of the target's samples that `source-only` takes for it.
@@ -145,6 +212,10 @@ pub struct ClassChange {
     pub source_only_recall: Option<f64>,
     /// Share of these that what is shipped recognises.
     pub recall: Option<f64>,
+}
+
+fn whole() -> f64 {
+    1.0
 }
 
 /// The document of `adapt --dry-run`.

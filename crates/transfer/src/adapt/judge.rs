@@ -25,6 +25,8 @@ pub struct Judged {
     pub candidates: Vec<f64>,
     /// Of the run's own classifier.
     pub run: Option<f64>,
+    /// Of each domain of the source that was left out: error with it minus error without it.
+    pub domains: Vec<Option<Gap>>,
 }
 
 /// Judges by the target's labels; `None` where none is known.
@@ -52,7 +54,18 @@ pub fn judge(sides: &Sides, outcome: &Outcome, seed: u64) -> Result<Option<Judge
         Some(own) => Some(accuracy(&own.head.predict(of_target.gather(judging)?.rows())?)),
         None => None,
     };
+    let rows = of_target.gather(judging)?;
+    let all = outcome.candidates[0].of_target.predict(rows.rows())?;
+    let domains = outcome
+        .domains
+        .iter()
+        .map(|domain| match &domain.without {
+            Some(head) => gap(&all, &head.predict(rows.rows())?, labels, seed).map(Some),
+            None => Ok(None),
+        })
+        .collect::<Result<Vec<_>>>()?;
     Ok(Some(Judged {
+        domains,
         gap: gap(with, without, labels, seed)?,
         by_class: by_class(with, without, labels, &dataset.classes, seed)?,
         candidates,
@@ -71,7 +84,8 @@ pub fn at_home(sides: &Sides, outcome: &Outcome, seed: u64) -> Result<Option<Fig
     let rows = outcome.place().1.gather(&samples)?;
     let dataset = &sides.prepared.dataset;
     let labels: Vec<u32> = samples.iter().filter_map(|&i| dataset.samples[i].label).collect();
-    let said = outcome.shipped.answers_at_home(&rows)?;
+    let domains = outcome.features.matrices.domains.as_ref().map(|domains| domains.at(&samples));
+    let said = outcome.shipped.answers_at_home(&rows, domains.as_deref())?;
     figures::figures(&said, &labels, seed).map(Some)
 }
 

@@ -8,6 +8,7 @@ mod candidate;
 mod choice;
 mod course;
 pub mod document;
+mod domains;
 mod folder;
 mod gather;
 mod judge;
@@ -18,6 +19,7 @@ mod page;
 pub mod plan;
 mod plots;
 mod sides;
+mod trust;
 mod words;
 
 use std::path::{Path, PathBuf};

@@ -116,7 +116,9 @@ fn tune(
     };
     let mut candidates = Vec::new();
     let (batch, samples) = (plan.training.batch, &sides.prepared.dataset.samples);
-    for state in learned(terms, &start, watch)? {
+    let states = learned(terms, &start, watch)?;
+    let several = states.len() > 1;
+    for state in states {
         let mut network = source::tuned(&features.source, state.params)?;
         precision::settle(&mut network, plan.training.precision, samples, watch)?;
         // Nobody else will ask for the features of these weights.
@@ -136,8 +138,16 @@ fn tune(
         facts.insert("updates".into(), state.updates as f64);
         let tuned = Tuned { source: network, of_source, of_target };
         let seconds = begun.elapsed().as_secs_f64();
-        candidates
-            .push(Candidate::network(terms, tuned, state.head, facts, seconds, sides, features)?);
+        // States of one method are told apart by the updates before them.
+        let named = match several {
+            true => format!("{terms}@{}", state.updates),
+            false => terms.to_string(),
+        };
+        let (head, course) = (state.head, state.course);
+        let mut candidate =
+            Candidate::network(terms, named, tuned, head, facts, seconds, sides, features)?;
+        candidate.course = course;
+        candidates.push(candidate);
     }
     Ok(candidates)
 }
@@ -156,8 +166,9 @@ fn shortlist(
     features: &Features,
     prescription: &Prescription,
 ) -> Vec<&'static str> {
-    let aligned =
-        adaptation::shortlist(prescription).iter().any(|adapter| adapter.family == Family::Align);
+    let aligned = adaptation::shortlist(prescription, false)
+        .iter()
+        .any(|adapter| adapter.family == Family::Align);
     match aligned && plan.time.is_some() && features.source.network.is_some() {
         true => SHORT.to_vec(),
         false => Vec::new(),

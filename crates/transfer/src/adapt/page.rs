@@ -179,6 +179,7 @@ struct Page<'a> {
     more_classes: Vec<&'a ClassChange>,
     judged: bool,
     maps: Vec<[Drawing; 2]>,
+    training: Vec<Drawing>,
     candidates: Option<Drawing>,
     shares: Option<Drawing>,
 }
@@ -232,6 +233,7 @@ pub fn render(data: &PageData) -> Result<(String, Vec<Drawing>)> {
     classes.sort_by(|a, b| moved(b).total_cmp(&moved(a)));
     let more_classes = classes.split_off(classes.len().min(CLASSES));
     let (figure, headline) = super::words::headline(report);
+    let training = plots::training(report);
     let page = Page {
         d: data,
         r: report,
@@ -248,11 +250,13 @@ pub fn render(data: &PageData) -> Result<(String, Vec<Drawing>)> {
         more_classes,
         judged: report.target_figures.is_some(),
         maps,
+        training,
         candidates: plots::candidates(report),
         shares: plots::shares(report),
     };
     let text = page.render().map_err(|e| TransferError::Internal(format!("adapt.html: {e}")))?;
     let mut drawings: Vec<Drawing> = page.maps.into_iter().flatten().collect();
+    drawings.extend(page.training);
     drawings.extend(page.candidates);
     drawings.extend(page.shares);
     Ok((text, drawings))

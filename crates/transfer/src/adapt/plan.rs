@@ -22,6 +22,31 @@ pub const NO_HARM: &str = crate::train::evaluate::NO_HARM;
 const HIGHER: [&str; 3] = ["accuracy", "macro_f1", GAIN];
 const LOWER: [&str; 2] = ["log_loss", "ece"];
 
+/// Which classes the target has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Classes {
+    /// Those of the source.
+    #[default]
+    Same,
+    /// Some of the source's: those that the source's classifier hardly answers are left out of the adaptation.
+    Partial,
+}
+
+impl Classes {
+    /// The words that a user types.
+    pub const NAMES: [&'static str; 2] = ["same", "partial"];
+
+    /// By its word.
+    pub fn find(name: &str) -> Option<Self> {
+        match name {
+            "same" => Some(Self::Same),
+            "partial" => Some(Self::Partial),
+            _ => None,
+        }
+    }
+}
+
 /// `offshoot adapt`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +62,9 @@ pub struct AdaptPlan {
     pub target_domain: Option<String>,
     /// `auto`, or the name of a method.
     pub method: String,
+    /// Which classes the target has.
+    #[serde(default)]
+    pub classes: Classes,
     /// Seconds after which no further candidate is begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<f64>,

@@ -1,12 +1,14 @@
 //! The answer in plain language.
 
-use super::document::AdaptReport;
+use super::document::{AdaptReport, ClassChange};
 use super::method::SOURCE_ONLY;
 use crate::report::words::{count, counted, percent, percent_range, points, points_range};
 use offshoot_stats::shift::Action;
 
 /// Classes that are named, at most.
 const NAMED: usize = 4;
+/// Share of a class's share in the source below which it seems to be absent from the target.
+const SCARCE: f64 = 0.1;
 
 /// What a hurried reader takes away: a figure, and what it is.
 pub fn headline(report: &AdaptReport) -> (String, String) {
@@ -41,8 +43,11 @@ pub fn sentences(report: &AdaptReport) -> Vec<String> {
     out.extend(judged(report));
     out.push(chosen(report));
     out.push(format!("{} {}", report.mismatch.sentence, size(report)));
+    out.extend(absent(report));
+    out.extend(domains(report));
     out.extend(by_class(report));
     out.extend(home(report));
+    out.extend(sets(report));
     out.extend(run(report));
     out
 }
@@ -86,6 +91,55 @@ fn size(report: &AdaptReport) -> String {
     )
 }
 
+/// Classes that the target seems to lack.
+fn absent(report: &AdaptReport) -> Option<String> {
+    let lacking: Vec<String> = report
+        .classes
+        .iter()
+        .filter(|class| class.weight < ABSENT)
+        .map(|class| format!("“{}” ({})", class.class, percent(class.weight)))
+        .collect();
+    let more = match lacking.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        rest => format!(" and {}", counted(rest, "more", "more")),
+    };
+    let named = lacking.get(..NAMED.min(lacking.len())).unwrap_or_default().join(", ");
+    (!lacking.is_empty()).then(|| {
+        format!(
+            "The target seems to lack classes of the source, of whose samples only a share was adapted with: {named}{more}."
+        )
+    })
+}
+
+/// Share of a class below which it is called absent.
+const ABSENT: f64 = 0.5;
+
+/// Which domain of the source is nearest, and which harm.
+fn domains(report: &AdaptReport) -> Option<String> {
+    let nearest = report.domains.first()?;
+    let mut text = format!(
+        "Of {} domains of the source, “{}” is nearest to the target ({} of the mixture that comes nearest).",
+        report.domains.len(),
+        nearest.domain,
+        percent(nearest.share)
+    );
+    let harm = harmful(report);
+    if !harm.is_empty() {
+        let names: Vec<String> = harm.iter().take(NAMED).map(|name| format!("“{name}”")).collect();
+        text.push_str(&format!(
+            " Without {}, the other domains are recognised better, beyond chance.",
+            names.join(" or ")
+        ));
+    }
+    Some(text)
+}
+
+/// Domains that cost the others accuracy.
+fn harmful(report: &AdaptReport) -> Vec<&str> {
+    let harms = report.domains.iter().filter(|d| d.elsewhere.is_some_and(|gap| gap.hurts()));
+    harms.map(|d| d.domain.as_str()).collect()
+}
+
 fn by_class(report: &AdaptReport) -> Option<String> {
     let named = |harm: bool| -> Vec<String> {
         let touched = report.by_class.iter().filter(|c| {
@@ -121,6 +175,18 @@ fn home(report: &AdaptReport) -> Option<String> {
         counted(figures.n, "sample", "samples"),
         percent(figures.accuracy),
         percent_range(figures.accuracy_ci)
+    ))
+}
+
+fn sets(report: &AdaptReport) -> Option<String> {
+    let sets = report.sets.as_ref()?;
+    Some(format!(
+        "Prediction sets, which promise the right class in {}, held it for {} ({}) of the target's labels, with {:.1} \
+         classes each.",
+        percent(sets.promised),
+        percent(sets.coverage),
+        percent_range(sets.coverage_ci),
+        sets.mean_size
     ))
 }
 
@@ -183,6 +249,27 @@ pub fn next(report: &AdaptReport) -> Vec<String> {
         && report.prescription.action == Action::ReweightLabels
     {
         out.push("Classes differ in frequency as well as in looks: check the shares of answers below against what is known of the target.".into());
+    }
+    if let Some(trust) = &report.trust {
+        out.push(format!(
+            "Before relying on `predict --sets`: {trust}. `offshoot eval` with a few labels tells how far."
+        ));
+    }
+    let scarce = |class: &&ClassChange| {
+        class.weight >= 1.0
+            && class.estimated_share.is_some_and(|share| share < SCARCE * class.source_share)
+    };
+    if let Some(class) = report.classes.iter().find(scarce) {
+        out.push(format!(
+            "The target seems to lack “{}”. If it lacks classes of the source, say so: `--classes partial` leaves them out \
+             of the adaptation.",
+            class.class
+        ));
+    }
+    if let Some(name) = harmful(report).first() {
+        out.push(format!(
+            "Look at the labels of domain “{name}”: with it, the others are recognised worse. Leave it out, or correct it."
+        ));
     }
     if out.is_empty() {
         out.push(

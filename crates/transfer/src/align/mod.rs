@@ -26,7 +26,7 @@ use offshoot_data::wording::Choice;
 
 use crate::regularize::{LossTerm, Step, asked, softmax};
 use crate::{Result, TransferError};
-pub use tuned::{Start, State, tune};
+pub use tuned::{Moment, Start, State, tune};
 
 /// Which features are shown the opposite of the gradient, so that they learn to deceive the term's own network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use offshoot_data::{Dataset, Sample};
 use offshoot_nn::Params;
 use offshoot_stats::heads::{Head, Linear};
+use serde::{Deserialize, Serialize};
 
 use super::Spec;
 use crate::cache::Cache;
@@ -55,6 +56,17 @@ pub struct State {
     pub updates: u64,
     /// What the terms came to in the last epoch, and whatever else is worth telling.
     pub facts: BTreeMap<String, f64>,
+    /// How it came about, epoch by epoch.
+    pub course: Vec<Moment>,
+}
+
+/// A moment of a training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Moment {
+    /// Updates before it.
+    pub step: u64,
+    /// By name: `loss`, `source_accuracy` on validation, and each term of alignment.
+    pub values: BTreeMap<String, f64>,
 }
 
 /// Tunes a network with terms of alignment, such as `dann` or `cdan,bsp`: each update sees as many samples of
@@ -97,12 +109,21 @@ pub fn tune(terms: &str, start: &Start<'_>, watch: &mut Watch<'_>) -> Result<Vec
         alignment: Some(Alignment { terms: &terms, target: &target }),
     };
     let Some(tuned) = fit::tune(&job, watch)? else { return Ok(Vec::new()) };
-    let facts = last_terms(&tuned.history.records);
+    let course = course(&tuned.history.records);
+    let of_terms = |name: &String| name != "loss" && name != "source_accuracy";
+    let last = course.last().map(|moment| moment.values.clone()).unwrap_or_default();
+    let facts = last.into_iter().filter(|(name, _)| of_terms(name)).collect();
     fit::Checkpoint::clear(start.folder.path());
     if tuned.updates == 0 {
         return Ok(Vec::new());
     }
-    Ok(vec![State { params: tuned.params, head: tuned.head, updates: tuned.updates, facts }])
+    Ok(vec![State {
+        params: tuned.params,
+        head: tuned.head,
+        updates: tuned.updates,
+        facts,
+        course,
+    }])
 }
 
 impl Start<'_> {
@@ -119,21 +140,30 @@ impl Start<'_> {
     }
 }
 
-/// Means of the terms over the updates of the last epoch.
-fn last_terms(records: &[Record]) -> BTreeMap<String, f64> {
+/// Every epoch with the means of the terms over its updates.
+fn course(records: &[Record]) -> Vec<Moment> {
     let mut sums: BTreeMap<String, (f64, f64)> = BTreeMap::new();
-    let mut ended = 0;
-    for record in records.iter().rev() {
+    let mut moments = Vec::new();
+    for record in records {
         match record {
-            Record::Epoch { .. } => ended += 1,
-            Record::Step { terms, .. } if ended == 1 => {
+            Record::Step { terms, .. } => {
                 for (name, value) in terms {
                     let sum = sums.entry(name.clone()).or_default();
                     *sum = (sum.0 + value, sum.1 + 1.0);
                 }
             }
+            Record::Epoch { step, train_loss, val_metric, metric, .. } => {
+                let terms = std::mem::take(&mut sums).into_iter();
+                let mut values: BTreeMap<String, f64> =
+                    terms.map(|(name, (sum, n))| (name, sum / n)).collect();
+                values.insert("loss".into(), *train_loss);
+                if let (Some(value), "accuracy") = (val_metric, metric.as_str()) {
+                    values.insert("source_accuracy".into(), *value);
+                }
+                moments.push(Moment { step: *step, values });
+            }
             _ => {}
         }
     }
-    sums.into_iter().map(|(name, (sum, n))| (name, sum / n)).collect()
+    moments
 }

@@ -18,7 +18,7 @@ mod faults;
 mod finder;
 pub(crate) mod groups;
 pub(crate) mod head;
-mod inputs;
+pub(crate) mod inputs;
 mod judge;
 pub(crate) mod learner;
 mod lora;

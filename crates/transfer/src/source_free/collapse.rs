@@ -52,7 +52,21 @@ pub struct Diversity {
     expected: Vec<f64>,
     /// A moving mean of what is left of that.
     left: f64,
+    resets: usize,
 }
+
+/// What is to be done about a batch's answers.
+pub enum Verdict {
+    /// To go on.
+    Fine,
+    /// They ran together: the network is to begin anew, without an update by this batch.
+    BeginAnew,
+    /// They ran together again; what a person should know.
+    GiveUp(String),
+}
+
+/// How often a network may begin anew.
+const RESETS: usize = 1;
 
 /// Share of the classes below which the answers have collapsed.
 const COLLAPSED: f64 = 0.5;
@@ -62,7 +76,7 @@ const MEMORY: f64 = 0.9;
 impl Diversity {
     /// From the mean answer to each batch.
     pub fn new(means: &[Vec<f64>]) -> Self {
-        Self { expected: means.iter().map(|mean| effective(mean)).collect(), left: 1.0 }
+        Self { expected: means.iter().map(|mean| effective(mean)).collect(), left: 1.0, resets: 0 }
     }
 
     /// Looks at the mean answer to the batch number `batch`; true where answers have collapsed.
@@ -72,13 +86,30 @@ impl Diversity {
         self.left < COLLAPSED
     }
 
+    /// Looks at the mean answer to the batch number `batch`, and says what is to be done about it.
+    pub fn verdict(&mut self, batch: usize, mean: &[f64]) -> Verdict {
+        if !self.has_collapsed(batch, mean) {
+            return Verdict::Fine;
+        }
+        if self.resets == RESETS {
+            return Verdict::GiveUp(format!(
+                "answers ran together into few classes {} times ({:.0} % of them were left): gradients are given up",
+                self.resets + 1,
+                100.0 * self.left
+            ));
+        }
+        self.resets += 1;
+        self.left = 1.0;
+        Verdict::BeginAnew
+    }
+
+    /// How often the network began anew.
+    pub fn resets(&self) -> usize {
+        self.resets
+    }
+
     /// What is left of the classes.
     pub fn left(&self) -> f64 {
         self.left
-    }
-
-    /// Begins anew.
-    pub fn reset(&mut self) {
-        self.left = 1.0;
     }
 }

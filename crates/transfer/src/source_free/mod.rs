@@ -6,6 +6,7 @@
 
 mod adabn;
 mod collapse;
+mod fixmatch;
 mod losses;
 mod pseudo_label;
 mod pupil;
@@ -122,7 +123,7 @@ impl Method {
 
 /// All methods in alphabetical order.
 pub fn all() -> &'static [Method] {
-    &[adabn::METHOD, pseudo_label::METHOD, shot::METHOD, tent::METHOD]
+    &[adabn::METHOD, fixmatch::METHOD, pseudo_label::METHOD, shot::METHOD, tent::METHOD]
 }
 
 /// The method called `name`.

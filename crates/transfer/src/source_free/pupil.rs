@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use offshoot_data::augment::Pipeline;
 use offshoot_nn::cpu::PlanOptions;
 use offshoot_nn::cpu::train::NormMode;
 use offshoot_nn::{Params, Recipe, Role};
@@ -11,7 +12,7 @@ use super::Course;
 use crate::align::State;
 use crate::fit::groups::Groups;
 use crate::fit::head::LinearHead;
-use crate::fit::net::{Fixed, Net, Options};
+use crate::fit::net::{Brought, Fixed, Net, Options};
 use crate::fit::optimiser::{Optimiser, Rate};
 use crate::{Result, TransferError, precision};
 
@@ -79,9 +80,24 @@ impl<'a> Pupil<'a> {
 
     /// Answers the samples at `places`; norms go by this batch.
     pub fn answer(&mut self, course: &Course<'_>, places: &[usize]) -> Result<Answer> {
-        let input = course.target.batch(places)?;
+        self.answer_to(&course.target.batch(places)?, places.len())
+    }
+
+    /// Answers changed pictures of the samples at `places`; `view` keys the draws.
+    pub fn answer_view(
+        &mut self,
+        course: &Course<'_>,
+        places: &[usize],
+        pipeline: &Pipeline,
+        view: u64,
+    ) -> Result<Answer> {
+        let seed = course.settings.seed;
+        self.answer_to(&course.target.viewed(places, pipeline, seed, view)?, places.len())
+    }
+
+    fn answer_to(&mut self, input: &Brought, n: usize) -> Result<Answer> {
         // On a thread of the pool, as in training.
-        let features = rayon::scope(|_| self.net.forward(&input, places.len(), None))?;
+        let features = rayon::scope(|_| self.net.forward(input, n, None))?;
         let logits = self.head.forward(&features);
         Ok(Answer { features, logits })
     }
@@ -140,7 +156,13 @@ impl<'a> Pupil<'a> {
     pub fn state(&self) -> State {
         let mut params = self.before.clone();
         params.extend(self.net.trained());
-        State { params, head: self.head.to_linear(), updates: self.updates, facts: BTreeMap::new() }
+        State {
+            params,
+            head: self.head.to_linear(),
+            updates: self.updates,
+            facts: BTreeMap::new(),
+            course: Vec::new(),
+        }
     }
 
     /// Features and logits of all samples, each by itself, as a finished run gives them.

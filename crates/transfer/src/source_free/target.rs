@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use offshoot_data::Sample;
+use offshoot_data::augment::{Look, Pipeline};
 use offshoot_nn::TextBatch;
 use rayon::prelude::*;
 
@@ -59,6 +60,26 @@ impl<'a> Target<'a> {
             let _ = self.held[place].set(ready);
         }
         joined(places.iter().filter_map(|&place| self.held[place].get()))
+    }
+
+    /// A batch of the pictures at `places` as `pipeline` changes them. Draws are keyed by seed, sample and view.
+    pub(super) fn viewed(
+        &self,
+        places: &[usize],
+        pipeline: &Pipeline,
+        seed: u64,
+        view: u64,
+    ) -> Result<Brought> {
+        let pictures = self.source.pictures()?;
+        let one = |&place: &usize| {
+            let Sample { id, input, .. } = self.samples[place];
+            let look = Look { seed, sample: place as u64, view };
+            pictures.augmented(input, pipeline, look).map_err(|e| {
+                TransferError::BadData(format!("{id}: {} (it changed during the run)", e.detail))
+            })
+        };
+        let all: Vec<Vec<f32>> = places.par_iter().map(one).collect::<Result<_>>()?;
+        Ok(Brought::Values(all.concat()))
     }
 }
 

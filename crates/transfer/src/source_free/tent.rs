@@ -5,7 +5,7 @@
 //! happens again, gradients are given up.
 
 use super::adabn::in_place;
-use super::collapse::Diversity;
+use super::collapse::{Diversity, Verdict};
 use super::losses::Softened;
 use super::pupil::{Learns, Pupil};
 use super::{Course, Method, Outcome};
@@ -23,8 +23,6 @@ pub(super) const METHOD: Method = Method {
 const FILTER: f64 = 0.4;
 const LR: f64 = 1e-3;
 const PASSES: usize = 3;
-/// How often the network may begin anew.
-const RESETS: usize = 1;
 const OPTIMISER: &str = "adamw";
 
 fn run(course: &Course<'_>, watch: &mut Watch<'_>) -> Result<Outcome> {
@@ -44,32 +42,27 @@ fn run(course: &Course<'_>, watch: &mut Watch<'_>) -> Result<Outcome> {
         outcome.states.push(pupil.state());
     }
     let mut diversity = Diversity::new(&means);
-    let mut resets = 0;
     for pass in 0..passes {
         let mut given = Vec::with_capacity(batches.len());
         let (mut entropy, mut kept) = (0.0, 0);
         for (number, batch) in batches.iter().enumerate() {
             let answer = pupil.answer(course, batch)?;
             let soft = Softened::of(&answer.logits, classes);
-            if diversity.has_collapsed(number, &soft.mean()) {
-                if resets == RESETS {
-                    outcome.warnings.push(format!(
-                        "answers ran together into few classes {} times ({:.0} % of them were left): gradients are \
-                         given up",
-                        resets + 1,
-                        100.0 * diversity.left()
-                    ));
+            match diversity.verdict(number, &soft.mean()) {
+                Verdict::Fine => {}
+                Verdict::BeginAnew => {
+                    pupil.reset(OPTIMISER)?;
+                    given.push(answer.logits);
+                    continue;
+                }
+                Verdict::GiveUp(warning) => {
+                    outcome.warnings.push(warning);
                     outcome.states.retain(|state| state.updates == 0);
                     if pass == 0 {
                         outcome.stream = in_place(&batches, first.iter().map(|a| &a.logits[..]), n);
                     }
                     return Ok(outcome);
                 }
-                resets += 1;
-                pupil.reset(OPTIMISER)?;
-                diversity.reset();
-                given.push(answer.logits);
-                continue;
             }
             let mut of_logits = vec![0.0; answer.logits.len()];
             let (value, count) = soft.entropy(limit, 1.0, &mut of_logits);
@@ -91,7 +84,7 @@ fn run(course: &Course<'_>, watch: &mut Watch<'_>) -> Result<Outcome> {
         state.facts.insert("entropy".into(), entropy / (kept.max(1)) as f64);
         state.facts.insert("kept".into(), kept as f64 / n as f64);
         state.facts.insert("classes_left".into(), diversity.left());
-        state.facts.insert("resets".into(), resets as f64);
+        state.facts.insert("resets".into(), diversity.resets() as f64);
         outcome.states.push(state);
     }
     Ok(outcome)

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use offshoot_transfer::adapt::document::AdaptReport;
-use offshoot_transfer::adapt::plan::{AdaptPlan, TEST, VAL};
+use offshoot_transfer::adapt::plan::{AdaptPlan, Classes, TEST, VAL};
 use offshoot_transfer::adapt::{adapt, adapt_dry_run, is_adaptation, resume};
 use offshoot_transfer::run::RunFolder;
 use offshoot_transfer::run::record::RunState;
@@ -98,6 +98,7 @@ fn plan(place: &Place) -> AdaptPlan {
         target: Some(place.path("target/x.npy")),
         target_domain: None,
         method: "auto".into(),
+        classes: Default::default(),
         time: None,
         require: Default::default(),
         training: TrainPlan {
@@ -230,13 +231,12 @@ fn keys_are_those_that_were_promised() {
         keys.sort_unstable();
         keys
     };
-    let promised = "accuracy asked by_class candidates changed classes command fell_back gap home_figures labels \
+    let promised = "accuracy asked by_class candidates changed classes command domains fell_back gap home_figures labels \
                     left_out method mismatch model next prescription reason run run_accuracy schema seconds \
-                    sentences source source_only_accuracy source_only_figures target target_figures verdict \
+                    sentences sets source source_only_accuracy source_only_figures target target_figures trust verdict \
                     warnings";
     assert_eq!(keys(&json), promised.split_whitespace().collect::<Vec<_>>());
-    let promised =
-        "accuracy changed facts family name scores seconds shipped source_accuracy summary vetoes";
+    let promised = "accuracy changed course facts family name scores seconds shipped source_accuracy summary vetoes";
     assert_eq!(keys(&json["candidates"][0]), promised.split_whitespace().collect::<Vec<_>>());
     assert_eq!((&json["command"], &json["schema"]), (&"adapt".into(), &1.into()));
 }
@@ -372,6 +372,151 @@ fn a_domain_column_and_a_run_name_the_sides() {
     let again = AdaptPlan { source_run: Some(report.run.clone()), ..of_run };
     let error = adapt(&again, &mut ()).unwrap_err();
     assert_eq!(error.exit_code(), 2, "{error}");
+}
+
+/// One table whose domains are two labelled sources, each lit in its own way, and a target without labels.
+#[test]
+fn several_labelled_domains_and_an_unlabelled_one_come_in_one_table() {
+    let place = Place::new();
+    let mut manifest = String::from("path,label,domain\n");
+    fs::create_dir_all(place.path("all")).unwrap();
+    for (class, name) in CLASSES.iter().enumerate() {
+        for i in 0..105 {
+            let domain = ["day", "dusk", "night"][i % 3];
+            let mut bytes = picture(class, i);
+            let start = bytes.len() - SIDE * SIDE;
+            bytes[start..].iter_mut().for_each(|p| match domain {
+                "dusk" => *p = *p / 2 + 20,
+                "night" => *p /= 3,
+                _ => {}
+            });
+            let file = format!("{name}-{i:03}.pgm");
+            fs::write(place.path("all").join(&file), bytes).unwrap();
+            let label = if domain == "night" { "" } else { name };
+            manifest.push_str(&format!("{file},{label},{domain}\n"));
+        }
+    }
+    fs::write(place.path("all/all.csv"), manifest).unwrap();
+    let of = |method: &str| AdaptPlan {
+        target: None,
+        target_domain: Some("night".into()),
+        method: method.into(),
+        training: TrainPlan {
+            data: place.path("all/all.csv"),
+            val: Some(0.3),
+            test: 0.1,
+            ..place.plan()
+        },
+        ..plan(&place)
+    };
+    let report = adapt(&of("domain-coral"), &mut ()).unwrap();
+    assert_eq!((report.source.samples, report.target.labelled, report.accuracy), (210, 0, None));
+    let names: Vec<&str> = report.domains.iter().map(|d| d.domain.as_str()).collect();
+    assert_eq!(names, ["dusk", "day"], "the nearest comes first: {:?}", report.domains);
+    let sum: f64 = report.domains.iter().map(|d| d.share).sum();
+    assert!((sum - 1.0).abs() < 1e-9);
+    for one in &report.domains {
+        assert!(one.samples > 80 && (0.0..=1.0).contains(&one.distance), "{one:?}");
+        assert!(one.source_accuracy.is_some() && one.unseen_accuracy.is_some(), "{one:?}");
+        assert!(one.elsewhere.is_some() && one.lead_without.is_some(), "{one:?}");
+        assert_eq!(one.on_target, None, "nothing judges");
+    }
+    let candidate = report.candidates.iter().find(|c| c.name == "domain-coral").unwrap();
+    assert_eq!(candidate.family, "domains");
+    let page = fs::read_to_string(report.run.join("report.html")).unwrap();
+    assert!(page.contains("Domains of the source") && page.contains("dusk"));
+    assert!(report.sentences.iter().any(|s| s.contains("“dusk” is nearest")));
+
+    let tried = adapt(&of("auto"), &mut ()).unwrap();
+    let families: Vec<&str> = tried.candidates.iter().map(|c| c.family.as_str()).collect();
+    assert!(families.iter().filter(|f| **f == "domains").count() == 3, "{families:?}");
+    // Labels of the target change nothing but what is told of it afterwards.
+    let table = fs::read_to_string(place.path("all/all.csv")).unwrap();
+    let labelled = table.lines().map(|line| match line.split_once(",,") {
+        Some((file, rest)) => format!("{file},{},{rest}\n", file.split('-').next().unwrap()),
+        None => format!("{line}\n"),
+    });
+    fs::write(place.path("all/all.csv"), labelled.collect::<String>()).unwrap();
+    let judged = adapt(&of("auto"), &mut ()).unwrap();
+    assert_eq!((head(&judged), judged.method.as_str()), (head(&tried), tried.method.as_str()));
+    assert!(judged.domains.iter().all(|d| d.on_target.is_some()));
+    assert_ne!(judged.verdict, "hurts");
+}
+
+/// A target without one of three classes: said to be partial, most of that class is left out of what is adapted, while the
+/// source's own classifier keeps it.
+#[test]
+fn a_class_that_the_target_lacks_is_left_out() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 30, 0);
+    write_folder(&place.path("other"), "", 30, 500);
+    fs::remove_dir_all(place.path("other").join(CLASSES[2])).unwrap();
+    let partial = AdaptPlan {
+        target: Some(place.path("other")),
+        method: "coral".into(),
+        classes: Classes::Partial,
+        training: TrainPlan { val: Some(0.3), ..place.plan() },
+        ..plan(&place)
+    };
+    let report = adapt(&partial, &mut ()).unwrap();
+    let weights: Vec<f64> = report.classes.iter().map(|c| c.weight).collect();
+    assert!(weights[..2].iter().all(|w| *w > 0.8) && weights[2] < 0.5, "{weights:?}");
+    assert!(report.sentences.iter().any(|s| s.contains("seems to lack") && s.contains(CLASSES[2])));
+    assert!(report.source.used < 81, "{}", report.source.used);
+    assert_ne!(report.verdict, "hurts");
+    let all = AdaptPlan { classes: Classes::Same, ..partial };
+    let same = adapt(&all, &mut ()).unwrap();
+    assert!(same.classes.iter().all(|c| c.weight == 1.0));
+    let own = |report: &AdaptReport| report.candidates[0].accuracy;
+    assert_eq!(own(&same), own(&report), "the source's classifier is the same");
+}
+
+/// What is aligned by raw target features has prediction sets and an alarm, with a warning, and they are replayed.
+#[test]
+fn an_adapted_run_has_prediction_sets_with_a_warning() {
+    let place = Place::new();
+    let mut plan = sides(&place, elsewhere, alternating, true);
+    plan.method = "coral".into();
+    let report = adapt(&plan, &mut ()).unwrap();
+    assert_eq!(report.method, "coral", "{}", report.reason);
+    let sets = report.sets.as_ref().unwrap();
+    assert!(sets.coverage > 0.8, "{sets:?}");
+    assert!(report.trust.as_ref().unwrap().contains("held-out samples of the source"));
+    assert!(report.next.iter().any(|step| step.contains("predict --sets")), "{:?}", report.next);
+    // Views other than the target's raw features have nothing held out that is like them.
+    plan.method = "sa".into();
+    let other = adapt(&plan, &mut ()).unwrap();
+    assert_eq!(other.trust.is_some(), other.method == "source-only", "{}", other.method);
+}
+
+/// Every state of a network has a name of its own, and its course is drawn.
+#[test]
+fn states_of_a_network_are_told_apart_and_drawn() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 20, 0);
+    write_folder(&place.path("other"), "", 20, 500);
+    for (method, states) in [("fixmatch", 4), ("mcc", 1)] {
+        let mut training = TrainPlan { val: Some(0.3), ..place.plan() };
+        training.model = "random:digits_svhn".into();
+        training.finetune.epochs = (method == "mcc").then_some(3);
+        let target = Some(place.path("other"));
+        let plan = AdaptPlan { target, method: method.into(), training, ..plan(&place) };
+        let report = adapt(&plan, &mut ()).unwrap();
+        let networks: Vec<_> = report.candidates.iter().filter(|c| c.family == "network").collect();
+        assert_eq!(networks.len(), states, "{method}: {:?}", report.left_out);
+        let names: std::collections::BTreeSet<_> = networks.iter().map(|c| &c.name).collect();
+        assert_eq!(names.len(), states, "{names:?}");
+        assert!(names.iter().all(|name| name.starts_with(method)), "{names:?}");
+        let svg = report.run.join(format!("plots/course-{method}.svg"));
+        let drawn = fs::read_to_string(svg).unwrap();
+        assert!(drawn.contains("source, held out") && drawn.contains("updates"), "{drawn}");
+        if method == "mcc" {
+            let course = &networks[0].course;
+            assert_eq!(course.len(), 3, "three epochs: {course:?}");
+            assert!(course.iter().all(|m| m.values["loss"].is_finite()));
+            assert!(course.windows(2).all(|pair| pair[0].step < pair[1].step));
+        }
+    }
 }
 
 #[test]
