@@ -1,5 +1,6 @@
 //! Probabilities that mean what they say.
 
+use crate::metrics::Answers;
 use crate::{Probabilities, Result, StatsError};
 
 /// One temperature for all classes.
@@ -126,28 +127,8 @@ pub struct Bin {
 
 /// Bins of equal mass by confidence, from the least to the most sure; empty ones are left out.
 pub fn reliability(probabilities: &Probabilities, labels: &[u32], bins: usize) -> Vec<Bin> {
-    let mut sure: Vec<(f64, bool)> = labels
-        .iter()
-        .enumerate()
-        .map(|(i, &label)| {
-            let predicted = probabilities.predicted(i);
-            (probabilities.row(i)[predicted as usize], predicted == label)
-        })
-        .collect();
-    sure.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let n = sure.len();
-    (0..bins)
-        .map(|bin| &sure[bin * n / bins..(bin + 1) * n / bins])
-        .filter(|members| !members.is_empty())
-        .map(|members| {
-            let count = members.len();
-            Bin {
-                count,
-                confidence: members.iter().map(|m| m.0).sum::<f64>() / count as f64,
-                accuracy: members.iter().filter(|m| m.1).count() as f64 / count as f64,
-            }
-        })
-        .collect()
+    let all: Vec<usize> = (0..labels.len()).collect();
+    Answers::new(probabilities, labels).reliability(&all, bins)
 }
 
 #[cfg(test)]

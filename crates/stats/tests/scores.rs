@@ -71,10 +71,7 @@ fn every_score_equals_the_reference() {
             let actual = score.of(&evidence).unwrap();
             let off = (actual - expected).abs() / expected.abs();
             println!("{}: {} {actual:.6}, off by {off:.1e}", case["name"], score.name);
-            // With more features than samples the L-BFGS of the logistic head runs out of digits at a gradient of
-            // about 1e-8; the reference is Newton's method at 1e-14.
-            let most = if score.name == "probe" && d > y.len() { 1e-5 } else { 1e-8 };
-            assert!(off <= most, "{}: {actual} is not {expected}", score.name);
+            assert!(off <= 1e-8, "{}: {actual} is not {expected}", score.name);
         }
     }
 }
@@ -139,8 +136,8 @@ fn neither_order_nor_names_nor_threads_matter() {
                 one.of(&Evidence::new(x.rows(), y, classes, Some(source)).unwrap()).unwrap()
             };
             let plain = of(&x, &y, 3, &source);
-            // The solver of the probe ends at a gradient, not at a minimum.
-            let near = if one.name == "probe" { 1e-5 } else { 1e-9 };
+            // Another order rotates few samples of many features otherwise.
+            let near = if one.name == "probe" { 1e-8 } else { 1e-9 };
             let turned_y: Vec<u32> = order.iter().map(|&i| y[i]).collect();
             let shuffled = of(&turned, &turned_y, 3, &source.gather(&order));
             assert!(close(plain, shuffled, near), "{}: {plain} is not {shuffled}", one.name);

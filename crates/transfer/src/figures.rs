@@ -1,6 +1,6 @@
 //! Metrics with their intervals, as documents show them.
 
-use offshoot_stats::metrics::{PairedOptions, bootstrap, find, paired};
+use offshoot_stats::metrics::{PairedOptions, bootstrap_all, find, paired};
 use offshoot_stats::{Probabilities, StatsError};
 
 use crate::Result;
@@ -18,16 +18,16 @@ pub fn resamples(n: usize) -> usize {
 /// Accuracy, macro-F1, log-loss and ECE, each with its 95 % bootstrap interval.
 pub fn figures(probabilities: &Probabilities, labels: &[u32], seed: u64) -> Result<Figures> {
     let n = labels.len();
-    let measure = |name: &str| -> Result<(f64, [f64; 2])> {
-        let metric = find(name)
-            .ok_or_else(|| StatsError::Unusable(format!("there is no metric `{name}`")))?;
-        let interval = bootstrap(metric, probabilities, labels, resamples(n), seed)?;
-        Ok((interval.value, [interval.low, interval.high]))
+    let metric = |name: &str| {
+        find(name).ok_or_else(|| StatsError::Unusable(format!("there is no metric `{name}`")))
     };
-    let (accuracy, accuracy_ci) = measure("accuracy")?;
-    let (macro_f1, macro_f1_ci) = measure("macro_f1")?;
-    let (log_loss, log_loss_ci) = measure("log_loss")?;
-    let (ece, ece_ci) = measure("ece")?;
+    let metrics = [metric("accuracy")?, metric("macro_f1")?, metric("log_loss")?, metric("ece")?];
+    let intervals = bootstrap_all(metrics, probabilities, labels, resamples(n), seed)?;
+    let [accuracy, macro_f1, log_loss, ece] = intervals.map(|i| (i.value, [i.low, i.high]));
+    let (accuracy, accuracy_ci) = accuracy;
+    let (macro_f1, macro_f1_ci) = macro_f1;
+    let (log_loss, log_loss_ci) = log_loss;
+    let (ece, ece_ci) = ece;
     Ok(Figures {
         n,
         resamples: resamples(n),

@@ -35,6 +35,8 @@ pub struct Fitted {
     pub lambda: Option<f64>,
     /// Whether the solver reached its tolerance.
     pub converged: bool,
+    /// Least log-loss that cross-validation found, where there was one.
+    pub held_out_loss: Option<f64>,
     /// Lines for `metrics.jsonl`.
     pub history: Vec<serde_json::Value>,
     /// Whether each sample was recognised while cross-validation held it out; `None` where it was not, empty
@@ -54,6 +56,8 @@ pub enum Care {
     Brief,
     /// This strength, all folds.
     At(f64),
+    /// This strength, on the folds of [`Self::Brief`].
+    BriefAt(f64),
 }
 
 impl Care {
@@ -71,7 +75,7 @@ impl Care {
         match self {
             Self::Whole => usual,
             Self::Brief => usual.into_iter().step_by(2).take(3).collect(),
-            Self::At(strength) => vec![strength],
+            Self::At(strength) | Self::BriefAt(strength) => vec![strength],
         }
     }
 }
@@ -129,9 +133,10 @@ pub fn fit_with(
         "iterations": fitted.iterations,
         "converged": fitted.converged,
     }));
+    let held_out_loss = fitted.path.iter().map(|point| point.log_loss).reduce(f64::min);
     let head = exported(fitted.head);
     let (lambda, converged, held_out) = (fitted.lambda, fitted.converged, fitted.held_out);
-    Ok(Fitted { head, lambda, converged, history, held_out })
+    Ok(Fitted { head, lambda, converged, held_out_loss, history, held_out })
 }
 
 /// Rounds a linear head to the precision in which it is written, so that what is evaluated is what

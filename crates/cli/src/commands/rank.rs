@@ -258,9 +258,12 @@ fn truth(verified: &Verified) -> String {
             ]
         })
         .collect();
-    let how = match verified.method.as_str() {
-        "probe" => "probed".into(),
-        method => format!("tuned by {method}"),
+    let (how, high) = match verified.method.as_str() {
+        "probe" => ("probed".into(), ""),
+        method => (
+            format!("tuned by {method}"),
+            ", which also chose the epochs: these accuracies are a little high, for all alike",
+        ),
     };
     let header = [
         (how.as_str(), Align::Left),
@@ -273,7 +276,7 @@ fn truth(verified: &Verified) -> String {
         None => "the accuracies are no order to compare the ranking with".into(),
     };
     let samples = words::counted(verified.samples, "validation sample", "validation samples");
-    format!("{}{agreement} ({samples})\n", table::text(header, &rows))
+    format!("{}{agreement} ({samples}{high})\n", table::text(header, &rows))
 }
 
 /// What a reader should do.

@@ -200,7 +200,7 @@ pub fn show(context: &Context, report: &TransferReport) -> Result<()> {
             ("source", Align::Left),
             ("method", Align::Left),
             ("accuracy (95 %)", Align::Left),
-            ("source", Align::Left),
+            ("verdict", Align::Left),
         ];
         text.push_str(&format!("\n{}", table::text(header, &rows)));
     }

@@ -1,5 +1,7 @@
 //! How sure a figure is.
 
+use std::cell::OnceCell;
+
 use offshoot_random::generator;
 use rand::RngExt;
 use rayon::prelude::*;
@@ -28,18 +30,39 @@ pub fn bootstrap(
     resamples: usize,
     seed: u64,
 ) -> Result<Interval> {
+    let one = bootstrap_all([metric], probabilities, labels, resamples, seed)?;
+    Ok(one[0])
+}
+
+/// The same of several metrics. Drawing takes longer than most of them, and is done once for all.
+///
+/// # Errors
+/// As [`Metric::of`].
+pub fn bootstrap_all<const N: usize>(
+    metrics: [&Metric; N],
+    probabilities: &Probabilities,
+    labels: &[u32],
+    resamples: usize,
+    seed: u64,
+) -> Result<[Interval; N]> {
     check(probabilities, labels)?;
     let n = labels.len();
-    let metric = metric.prepare(probabilities, labels);
-    let value = metric.on(&(0..n).collect::<Vec<_>>());
-    let mut values: Vec<f64> =
-        (0..resamples as u64).into_par_iter().map(|r| metric.on(&draw(n, seed, r))).collect();
-    values.sort_by(f64::total_cmp);
-    Ok(Interval {
-        value,
-        low: quantile(&values, 0.025).unwrap_or(value),
-        high: quantile(&values, 0.975).unwrap_or(value),
-    })
+    let answers = OnceCell::new();
+    let metrics = metrics.map(|metric| metric.prepare(probabilities, labels, &answers));
+    let of = |samples: &[usize]| metrics.each_ref().map(|metric| metric.on(samples));
+    let values = of(&(0..n).collect::<Vec<_>>());
+    let resampled: Vec<[f64; N]> =
+        (0..resamples as u64).into_par_iter().map(|r| of(&draw(n, seed, r))).collect();
+    Ok(std::array::from_fn(|metric| {
+        let value = values[metric];
+        let mut sorted: Vec<f64> = resampled.iter().map(|values| values[metric]).collect();
+        sorted.sort_by(f64::total_cmp);
+        Interval {
+            value,
+            low: quantile(&sorted, 0.025).unwrap_or(value),
+            high: quantile(&sorted, 0.975).unwrap_or(value),
+        }
+    }))
 }
 
 /// The samples of resample `r`: `n` draws of `0..n`.

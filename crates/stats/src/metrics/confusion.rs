@@ -1,5 +1,6 @@
 //! Who is taken for whom.
 
+use super::Answers;
 use crate::Probabilities;
 
 /// Counts `[true class, predicted class]`.
@@ -27,17 +28,22 @@ pub struct ClassFigures {
 impl Confusion {
     /// Counts of all samples. Labels that no column stands for are left out.
     pub fn of(probabilities: &Probabilities, labels: &[u32]) -> Self {
-        let all: Vec<usize> = (0..labels.len().min(probabilities.n())).collect();
-        Self::of_samples(probabilities, labels, &all)
+        let n_classes = probabilities.n_classes();
+        let mut counts = vec![0; n_classes * n_classes];
+        for (i, &label) in labels.iter().enumerate().take(probabilities.n()) {
+            if (label as usize) < n_classes {
+                counts[label as usize * n_classes + probabilities.predicted(i) as usize] += 1;
+            }
+        }
+        Self { n_classes, counts }
     }
 
-    pub(super) fn of_samples(p: &Probabilities, labels: &[u32], samples: &[usize]) -> Self {
-        let n_classes = p.n_classes();
+    /// Of samples whose labels all have a column.
+    pub(super) fn of_samples(answers: &Answers<'_>, samples: &[usize]) -> Self {
+        let n_classes = answers.n_classes;
         let mut counts = vec![0; n_classes * n_classes];
         for &i in samples {
-            if (labels[i] as usize) < n_classes {
-                counts[labels[i] as usize * n_classes + p.predicted(i) as usize] += 1;
-            }
+            counts[answers.labels[i] as usize * n_classes + answers.predicted[i] as usize] += 1;
         }
         Self { n_classes, counts }
     }

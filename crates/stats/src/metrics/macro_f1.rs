@@ -6,8 +6,8 @@ pub(super) const METRIC: Metric = Metric {
     name: "macro_f1",
     summary: "mean F1 over the classes that occur or are predicted",
     direction: Direction::Higher,
-    compute: Compute::Set(|p, labels, samples| {
-        let confusion = Confusion::of_samples(p, labels, samples);
+    compute: Compute::Set(|answers, samples| {
+        let confusion = Confusion::of_samples(answers, samples);
         let scores: Vec<f64> = confusion
             .by_class()
             .into_iter()

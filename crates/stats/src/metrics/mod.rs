@@ -4,6 +4,7 @@
 //! from [`bootstrap`].
 
 mod accuracy;
+mod answers;
 mod balanced_accuracy;
 mod bootstrap;
 mod brier;
@@ -17,7 +18,8 @@ mod reinforcement;
 mod return_curves;
 mod top5_accuracy;
 
-pub use bootstrap::{Interval, bootstrap};
+pub(crate) use answers::Answers;
+pub use bootstrap::{Interval, bootstrap, bootstrap_all};
 pub use confusion::{ClassFigures, Confusion};
 pub use learning_curve::{
     Equivalent, LabelledAnswers, Reach, accuracy_over_seeds, label_equivalent, labels_to_reach,
@@ -31,6 +33,9 @@ pub use reinforcement::{
     TimeRatio, TimeToThreshold, TransferFigures, TransferOptions, Worth, compare_transfer,
 };
 pub use return_curves::ReturnCurves;
+
+use std::cell::OnceCell;
+use std::sync::Arc;
 
 use crate::{Probabilities, Result, StatsError};
 
@@ -61,7 +66,7 @@ enum Compute {
     /// The mean of what each sample gives, so that resamples need not look at probabilities again.
     Mean(fn(&Probabilities, &[u32], usize) -> f64),
     /// On the samples named by the indices, repetitions allowed.
-    Set(fn(&Probabilities, &[u32], &[usize]) -> f64),
+    Set(fn(&Answers<'_>, &[usize]) -> f64),
 }
 
 impl Metric {
@@ -72,7 +77,7 @@ impl Metric {
     pub fn of(&self, probabilities: &Probabilities, labels: &[u32]) -> Result<f64> {
         check(probabilities, labels)?;
         let all: Vec<usize> = (0..labels.len()).collect();
-        Ok(self.prepare(probabilities, labels).on(&all))
+        Ok(self.prepare(probabilities, labels, &OnceCell::new()).on(&all))
     }
 
     /// What each sample adds to the mean; `None` for a metric that is no mean over samples.
@@ -89,13 +94,22 @@ impl Metric {
         })
     }
 
-    /// Makes ready to compute the metric on many sets of the same samples.
-    fn prepare<'a>(&self, probabilities: &'a Probabilities, labels: &'a [u32]) -> Prepared<'a> {
+    /// Makes ready to compute the metric on many sets of the same samples; metrics of one classifier share
+    /// its `answers`.
+    fn prepare<'a>(
+        &self,
+        probabilities: &Probabilities,
+        labels: &'a [u32],
+        answers: &OnceCell<Arc<Answers<'a>>>,
+    ) -> Prepared<'a> {
         match self.compute {
             Compute::Mean(one) => {
                 Prepared::Each((0..labels.len()).map(|i| one(probabilities, labels, i)).collect())
             }
-            Compute::Set(compute) => Prepared::Set { compute, probabilities, labels },
+            Compute::Set(compute) => {
+                let answers = answers.get_or_init(|| Arc::new(Answers::new(probabilities, labels)));
+                Prepared::Set { compute, answers: Arc::clone(answers) }
+            }
         }
     }
 
@@ -113,9 +127,8 @@ enum Prepared<'a> {
     /// What each sample adds.
     Each(Vec<f64>),
     Set {
-        compute: fn(&Probabilities, &[u32], &[usize]) -> f64,
-        probabilities: &'a Probabilities,
-        labels: &'a [u32],
+        compute: fn(&Answers<'_>, &[usize]) -> f64,
+        answers: Arc<Answers<'a>>,
     },
 }
 
@@ -126,7 +139,7 @@ impl Prepared<'_> {
             Self::Each(each) => {
                 samples.iter().map(|&i| each[i]).sum::<f64>() / samples.len() as f64
             }
-            Self::Set { compute, probabilities, labels } => compute(probabilities, labels, samples),
+            Self::Set { compute, answers } => compute(answers, samples),
         }
     }
 }

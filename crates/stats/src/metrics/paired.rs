@@ -5,6 +5,8 @@
 //! 16). Draws are those of [`super::bootstrap`]: a difference, the figures it is made of and every other
 //! difference on the same samples are paired.
 
+use std::cell::OnceCell;
+
 use offshoot_random::generator;
 use rand::RngExt;
 use rayon::prelude::*;
@@ -208,7 +210,7 @@ fn pairs<'a>(
     }
     let prepare = |p: &'a Probabilities| -> Result<Prepared<'a>> {
         check(p, labels)?;
-        Ok(metric.prepare(p, labels))
+        Ok(metric.prepare(p, labels, &OnceCell::new()))
     };
     a.iter().zip(b).map(|(&a, &b)| Ok((prepare(a)?, prepare(b)?))).collect()
 }

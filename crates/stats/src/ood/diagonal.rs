@@ -1,8 +1,10 @@
 //! Distance to the nearest class mean, each feature in units of its within-class deviation.
 
+use rayon::prelude::*;
+
 use super::{Detector, Entry, Seen};
 use crate::heads::class_means;
-use crate::{Result, check, moments};
+use crate::{Result, Rows, check, moments};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "diagonal",
@@ -48,13 +50,18 @@ fn fit(seen: &Seen<'_>, labels: &[u32], classes: usize) -> Result<Option<Detecto
 }
 
 impl Diagonal {
-    /// Root mean square over features, to each known class.
-    pub(super) fn distances(&self, row: &[f32]) -> impl Iterator<Item = f64> {
-        let d = row.len().max(1);
-        self.means.chunks_exact(d).map(move |mean| {
-            let offsets = row.iter().zip(mean).zip(&self.scale);
-            let squares = offsets.map(|((&v, &m), &s)| (f64::from(v - m) * f64::from(s)).powi(2));
-            (squares.sum::<f64>() / d as f64).sqrt()
-        })
+    /// Root mean square over features, of every row to each known class, `[n, known]`.
+    pub(super) fn distances(&self, rows: Rows<'_>) -> Vec<f64> {
+        let (d, known) = (rows.d().max(1), self.known.len());
+        let mut out = vec![0.0; rows.n() * known];
+        out.par_chunks_mut(known.max(1)).enumerate().for_each(|(i, out)| {
+            for (out, mean) in out.iter_mut().zip(self.means.chunks_exact(d)) {
+                let offsets = rows.row(i).iter().zip(mean).zip(&self.scale);
+                let squares =
+                    offsets.map(|((&v, &m), &s)| (f64::from(v - m) * f64::from(s)).powi(2));
+                *out = (squares.sum::<f64>() / d as f64).sqrt();
+            }
+        });
+        out
     }
 }

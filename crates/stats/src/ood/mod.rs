@@ -113,20 +113,20 @@ impl Detector {
             Self::Diagonal(m) => (&m.known, m.scale.len()),
         };
         check::width(seen.rows, width)?;
+        let distances = match self {
+            Self::Mahalanobis(m) => m.distances(seen.rows),
+            Self::Diagonal(m) => m.distances(seen.rows),
+            Self::Energy => Vec::new(),
+        };
         let mut out = vec![f64::INFINITY; seen.rows.n() * classes];
-        out.par_chunks_mut(classes.max(1)).enumerate().for_each(|(i, out)| {
-            let row = seen.rows.row(i);
-            let distances = match self {
-                Self::Mahalanobis(m) => m.distances(row),
-                Self::Diagonal(m) => m.distances(row).collect(),
-                Self::Energy => Vec::new(),
-            };
-            for (&class, distance) in known.iter().zip(distances) {
+        let lines = out.chunks_exact_mut(classes.max(1));
+        for (out, distances) in lines.zip(distances.chunks_exact(known.len().max(1))) {
+            for (&class, &distance) in known.iter().zip(distances) {
                 if let Some(out) = out.get_mut(class as usize) {
                     *out = distance;
                 }
             }
-        });
+        }
         Ok(out)
     }
 

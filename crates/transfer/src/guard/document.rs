@@ -35,9 +35,10 @@ pub struct GuardReport {
     pub candidates: Vec<CandidateReport>,
     /// What watching validation came to, where a network learnt.
     pub watch: Option<Watched>,
-    /// Wall time of everything that only the guard asked for.
+    /// Wall time of everything that only the guard asked for: features, heads, their figures, and the gaps.
     pub seconds: f64,
-    /// The same over the time of everything before it: features, head and training.
+    /// The same over the time of everything else until the verdict: data, features, head, training, calibration
+    /// and figures.
     pub overhead: f64,
 }
 

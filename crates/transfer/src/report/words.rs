@@ -15,6 +15,17 @@ pub fn whole_percent(share: f64) -> String {
     if share.is_finite() { format!("{:.0}{GAP}%", 100.0 * share) } else { "–".into() }
 }
 
+/// A source without the folders that it lies in: `digits_usps@weights/usps.pth` → `digits_usps@usps.pth`.
+pub fn source(name: &str) -> String {
+    let last = |path: &str| -> String {
+        path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(path).into()
+    };
+    match name.split_once('@') {
+        Some((recipe, path)) => format!("{recipe}@{}", last(path)),
+        None => last(name),
+    }
+}
+
 /// `2026-11-23T11:02:41Z` → `2026-11-23 11:02 UTC`; any other text as it is.
 pub fn moment(rfc3339: &str) -> String {
     let minutes = rfc3339.split_at_checked(16).filter(|(_, rest)| rest.ends_with('Z'));
@@ -156,6 +167,13 @@ mod tests {
 
     fn plain(text: String) -> String {
         text.replace(GAP, " ")
+    }
+
+    #[test]
+    fn a_source_is_told_without_its_folders() {
+        assert_eq!(source("digits_usps@/data/weights/usps.pth"), "digits_usps@usps.pth");
+        assert_eq!(source("models/minilm/"), "minilm");
+        assert_eq!(source("random:resnet18"), "random:resnet18");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Source, reopen as reopen_one};
+use super::{Source, open_at, reopen as reopen_one};
 use crate::cache::Scope;
 use crate::digest::Sha;
 use crate::engine::Engine;
@@ -32,6 +32,25 @@ pub fn names(model: &str) -> Vec<&str> {
         return vec![model];
     }
     model.split(COMMA).map(str::trim).collect()
+}
+
+/// Opens each of `names` for pictures of `size` × `size` pixels. Of several, one that cannot read them keeps its
+/// own size, and a note says so: each reads the sample in its own way, and one size seldom fits all.
+///
+/// # Errors
+/// As [`super::open_at`].
+pub fn open_each(names: &[&str], size: Option<usize>, seed: u64) -> Result<Vec<Source>> {
+    let one = |name: &&str| match (open_at(name, size, seed), size) {
+        (Err(TransferError::Usage { .. }), Some(size)) if names.len() > 1 => {
+            let mut source = open_at(name, None, seed)?;
+            let own =
+                format!("`{name}` cannot read pictures of {size} pixels: it keeps its own size");
+            source.notes.push(own);
+            Ok(source)
+        }
+        (opened, _) => opened,
+    };
+    names.iter().map(one).collect()
 }
 
 /// Puts sources side by side.
@@ -185,6 +204,18 @@ mod tests {
         let path = dir.path().join("a,b");
         std::fs::create_dir(&path).unwrap();
         assert_eq!(names(path.to_str().unwrap()).len(), 1);
+    }
+
+    #[test]
+    fn a_size_is_for_those_of_several_that_can_read_it() {
+        let both = ["random:digits_usps", "random:mobilenet_v2"];
+        let sources = open_each(&both, Some(64), 0).unwrap();
+        let sizes: Vec<Option<usize>> = sources.iter().map(|s| s.facts.size).collect();
+        assert_eq!(sizes, [None, Some(64)]);
+        assert!(sources[0].notes.iter().any(|note| note.contains("its own size")));
+        // One by itself is refused, and so is what does not exist.
+        assert!(open_each(&both[..1], Some(64), 0).is_err());
+        assert!(open_each(&["random:digits_usps", "random:none"], Some(64), 0).is_err());
     }
 
     #[test]

@@ -137,24 +137,39 @@ pub fn fit(
     })
 }
 
-/// Raw pixels as large and as carefully as they are compared where there is time; `None` where those of [`fit`]
-/// were that. What is shipped instead of a source is worth it.
-pub fn pixels_in_full(
+/// Raw pixels as large as they are compared where there is time: what is shipped in a source's place is worth it.
+/// `None` where `few`, which were enough to see that the source hurts, are as large, or tell more of samples that
+/// are held out: more pixels of the same few samples are not always better.
+///
+/// Neighbouring pixels say nearly the same, so that a picture of twice as many has a Gram matrix nearly twice as
+/// large: a strength that grows likewise means the same, and need not be chosen again. Both were asked about the
+/// same samples, and their losses are less subject to chance than the right answers.
+pub fn more_pixels(
     plan: &TrainPlan,
     prepared: &Prepared,
-    dim: usize,
+    few: &Frozen,
     cache: &Cache,
     watch: &mut Watch<'_>,
 ) -> Result<Option<Fitted>> {
     let side = source::PIXELS_SIZE;
-    if self::side(plan, dim) == side {
+    let Frozen { source, probe, .. } = few;
+    let dim = source.engine.dim();
+    if dim >= 3 * side * side {
         return Ok(None);
     }
     watch.phase(Phase::Baselines, Some(prepared.dataset.samples.len()), |watch| {
-        let summary = format!("{side}×{side} raw pixels");
-        let wanted = Wanted { name: source::PIXELS, summary, care: Care::Whole, for_guard: true };
         let pixels = source::open_at(source::PIXELS, Some(side), plan.seed)?;
-        fit_on(pixels, wanted, plan, prepared, cache, watch).map(Some)
+        let more = pixels.engine.dim() as f64 / dim as f64;
+        let wanted = Wanted {
+            name: source::PIXELS,
+            summary: format!("{side}×{side} raw pixels"),
+            // Heads without a strength have nothing to choose.
+            care: probe.lambda.map_or(Care::Brief, |lambda| Care::BriefAt(more * lambda)),
+            for_guard: true,
+        };
+        let fitted = fit_on(pixels, wanted, plan, prepared, cache, watch)?;
+        let losses = probe.held_out_loss.zip(fitted.frozen.probe.held_out_loss);
+        Ok(losses.is_none_or(|(few, more)| more <= few).then_some(fitted))
     })
 }
 

@@ -204,10 +204,7 @@ pub fn source_of(plan: &TrainPlan, prepared: &Prepared, watch: &mut Watch<'_>) -
                 watch.note("the data holds feature vectors; they are used as they are")?;
                 vec![source::vectors(dim)]
             }
-            None => {
-                let open = |name: &&str| source::open_at(name, plan.size, plan.seed);
-                source::names(&plan.model).iter().map(open).collect::<Result<_>>()?
-            }
+            None => source::open_each(&source::names(&plan.model), plan.size, plan.seed)?,
         };
         for source in &mut opened {
             for note in &source.notes {

@@ -26,6 +26,8 @@ pub struct Probe {
     pub trained: Trained,
     /// Chosen by cross-validation, where the head has one.
     pub lambda: Option<f64>,
+    /// Log-loss of training samples while cross-validation held them out, where it did.
+    pub held_out_loss: Option<f64>,
     /// Which samples the exported head was fitted on, in words.
     pub fitted_on: String,
     /// What the head tells about its own fit, one line each, for `metrics.jsonl`.
@@ -173,6 +175,7 @@ impl Probe {
         Ok(Self {
             trained,
             lambda: first.lambda,
+            held_out_loss: first.held_out_loss,
             fitted_on: fitted_on.into(),
             history,
             on_train,
@@ -203,6 +206,7 @@ impl Probe {
         Ok(Self {
             trained,
             lambda: None,
+            held_out_loss: None,
             fitted_on: fitted_on.into(),
             history: Vec::new(),
             on_train,

@@ -90,40 +90,51 @@ pub fn ship(place: &Place<'_>, from: Candidates, watch: &mut Watch<'_>) -> Resul
     let Place { plan, prepared, cache, .. } = place;
     let before = watch.seconds();
     let guard = baselines::guard(plan, prepared, &from.asked.source)?;
-    let dim = from.asked.source.engine.dim();
     let looks = from.looks.clone();
     let mut candidates = gather(place, from, guard, watch)?;
     let mut choice = choice(&candidates);
     // Few and small pixels are enough to see that a source hurts, but no model to be shipped for it.
-    let pixels = choice.shipped;
-    if guard != Guard::Off
-        && candidates[pixels].name == source::PIXELS
-        && let Some(full) = baselines::pixels_in_full(plan, prepared, dim, cache, watch)?
-    {
-        let few = &mut candidates[pixels];
-        let guarding = few.guarding + full.seconds;
-        if full.frozen.probe.evidence.lead(&few.frozen.probe.evidence).share >= 0.0 {
-            *few = Candidate::of_fitted(full);
+    let few = &candidates[choice.shipped];
+    if guard != Guard::Off && few.name == source::PIXELS {
+        let start = watch.seconds();
+        let more = baselines::more_pixels(plan, prepared, &few.frozen, cache, watch)?;
+        let guarding = few.guarding + watch.seconds() - start;
+        if let Some(more) = more {
+            let at = choice.shipped;
+            let few = std::mem::replace(&mut candidates[at], Candidate::of_fitted(more));
+            match self::choice(&candidates) {
+                again if again.shipped == at => choice = again,
+                // What tells it from the source must still be enough.
+                _ => candidates[at] = few,
+            }
         }
-        few.guarding = guarding;
-        choice = self::choice(&candidates);
+        candidates[choice.shipped].guarding = guarding;
     }
-    let fitting = watch.seconds() - before;
+    let fitting = (watch.seconds() - before).min(guarding(&candidates));
     let shipped = if guard == Guard::Off { 0 } else { choice.shipped };
 
     let mut evaluated = Vec::with_capacity(candidates.len());
+    let mut judging = 0.0;
     for candidate in &mut candidates {
         let Frozen { extraction, probe, .. } = &mut candidate.frozen;
         if evaluated.len() == shipped {
             probe.calibrate(plan, prepared, extraction, watch)?;
         }
+        let before = watch.seconds();
         evaluated.push(probe.evaluate(plan, prepared, extraction, watch)?);
+        if candidate.guarding > 0.0 {
+            judging += watch.seconds() - before;
+        }
     }
     let report = match guard {
         Guard::Off => None,
         _ => {
-            let time = (fitting.min(guarding(&candidates)), before);
-            Some(document(place, guard, &candidates, &evaluated, choice, looks, time)?)
+            let before = watch.seconds();
+            let mut report = document(place, guard, &candidates, &evaluated, choice, looks)?;
+            let now = watch.seconds();
+            report.seconds = fitting + judging + now - before;
+            report.overhead = report.seconds / (now - report.seconds).max(1e-9);
+            Some(report)
         }
     };
     if let Some(report) = &report {
@@ -219,6 +230,7 @@ fn guarding(candidates: &[Candidate]) -> f64 {
     candidates.iter().map(|c| c.guarding).sum()
 }
 
+/// The guard's document but for what it took.
 fn document(
     place: &Place<'_>,
     guard: Guard,
@@ -226,7 +238,6 @@ fn document(
     evaluated: &[Evaluated],
     choice: Choice,
     looks: Option<Looks>,
-    (seconds, others): (f64, f64),
 ) -> Result<GuardReport> {
     let Place { plan, prepared, .. } = place;
     let labels = &evaluated[0].labels;
@@ -234,7 +245,6 @@ fn document(
         let [with, without] = [with, without].map(|i| &evaluated[i].probabilities);
         gap(with, without, labels, plan.seed)
     };
-    let nt_gap = choice.without.map(|without| against(0, without)).transpose()?;
     let by_class = match choice.without {
         Some(without) => {
             let [with, without] = [0, without].map(|i| &evaluated[i].probabilities);
@@ -245,6 +255,12 @@ fn document(
     let gaps_of = |of: usize| -> Result<BTreeMap<String, Gap>> {
         let others = (0..candidates.len()).filter(|&i| i != of);
         others.map(|i| Ok((candidates[i].name.to_string(), against(of, i)?))).collect()
+    };
+    let gaps = gaps_of(0)?;
+    let nt_gap = choice.without.and_then(|without| gaps.get(candidates[without].name).copied());
+    let shipped_gaps = match choice.shipped {
+        0 => gaps.clone(),
+        other => gaps_of(other)?,
     };
     let report = |(c, e): (&Candidate, &Evaluated)| {
         let held_out = c.frozen.probe.evidence.share();
@@ -275,12 +291,12 @@ fn document(
         nt_gap,
         by_class,
         by_source: Vec::new(),
-        gaps: gaps_of(0)?,
-        shipped_gaps: gaps_of(choice.shipped)?,
+        gaps,
+        shipped_gaps,
         candidates: candidates.iter().zip(evaluated).map(report).collect(),
         watch,
-        seconds,
-        overhead: seconds / others.max(1e-9),
+        seconds: 0.0,
+        overhead: 0.0,
     })
 }
 

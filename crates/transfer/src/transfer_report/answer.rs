@@ -6,8 +6,11 @@ use super::document::{
 };
 use super::plan::{PIXELS, SCRATCH};
 use crate::report::words::{
-    count, percent, percent_range, points, points_range, seconds, whole_percent,
+    count, percent, percent_range, points, points_range, seconds, source, whole_percent,
 };
+
+/// What the headline calls a source that hurts.
+const HARM: &str = "negative transfer";
 
 /// What the page begins with.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,12 +64,31 @@ pub fn labels_cell(found: LabelCount) -> String {
     format!("{}{}", sign(found.relation), count(found.labels.round() as usize))
 }
 
+/// `62 %`, or `12 × as many` where more are needed than without a source.
+pub fn saved_cell(saved: f64) -> String {
+    if saved < 0.0 { format!("{} × as many", times(saved)) } else { whole_percent(saved) }
+}
+
+/// The interval of that.
+pub fn saved_range([low, high]: [f64; 2]) -> String {
+    match high < 0.0 {
+        // Where least is saved, most is needed.
+        true => format!("{}–{} ×", times(high), times(low)),
+        false => percent_range([low, high]),
+    }
+}
+
+fn times(saved: f64) -> String {
+    let needed = 1.0 - saved;
+    if needed < 10.0 { format!("{needed:.1}") } else { format!("{needed:.0}") }
+}
+
 /// How a source was transferred, by name.
 pub fn way(model: Option<&str>, method: &str) -> String {
     match (model, method) {
         (_, PIXELS) => "raw pixels".into(),
         (_, SCRATCH) => "from scratch".into(),
-        (Some(model), method) => format!("{model} ({method})"),
+        (Some(model), method) => format!("{} ({method})", source(model)),
         (None, method) => method.into(),
     }
 }
@@ -136,10 +158,13 @@ pub fn of_target(report: &TargetReport, matrix: &[MatrixCell]) -> Answer {
     let harmed: Vec<&MatrixCell> = matrix
         .iter()
         .filter(|cell| cell.data == report.data && cell.verdict == Verdict::Hurts)
+        // The headline has told of the preferred one where it is the harm that it tells of.
+        .filter(|cell| !(headline.contains(HARM) && own(&cell.model, &cell.method)))
         .collect();
     sentences.extend(harmed.iter().map(|cell| {
         format!(
-            "Negative transfer: {} is right {} less often than {} (95 % CI {}).",
+            "Negative transfer on {}: {} is right {} less often than {} (95 % CI {}).",
+            cell.data,
             way(Some(&cell.model), &cell.method),
             points(cell.gap).trim_start_matches('+'),
             way(None, &cell.versus),
@@ -218,7 +243,7 @@ fn gap(cell: &MatrixCell, named: &str) -> (String, String) {
             points(-cell.gap)
         ),
         Verdict::Hurts => format!(
-            "of accuracy lost with {} labels, negative transfer: {named} is worse than {other} ({interval})",
+            "of accuracy lost with {} labels, {HARM}: {named} is worse than {other} ({interval})",
             count(cell.labels)
         ),
     };

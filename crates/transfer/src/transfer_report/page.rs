@@ -42,7 +42,9 @@ struct Shown<'a> {
 
 /// One source on one target.
 struct Charts<'a> {
+    /// Without the folders that it lies in, and whole where that says more.
     model: String,
+    whole: Option<&'a str>,
     curves: Drawing,
     course: Option<Drawing>,
     savings: Vec<&'a LabelSaving>,
@@ -148,11 +150,13 @@ fn shown<'a>(report: &'a TransferReport, target: &'a TargetReport, number: usize
                 target.times.iter().filter(|t| t.model == model).collect();
             let coloured: Vec<(&TimeToScratch, usize)> =
                 times.iter().map(|t| (*t, place(target, &t.method))).collect();
-            let title = format!("Accuracy by labels: {model} on {}", target.data);
+            let title = format!("Accuracy by labels: {} on {}", words::source(model), target.data);
             let curves = plots::curves(format!("curves-{number}-{i}"), &title, &curves, best)?;
-            let title = format!("Validation accuracy by time: {model} on {}", target.data);
+            let title =
+                format!("Validation accuracy by time: {} on {}", words::source(model), target.data);
             Some(Charts {
-                model: model.into(),
+                model: words::source(model),
+                whole: Some(model).filter(|model| words::source(model) != *model),
                 curves,
                 course: plots::course(format!("course-{number}-{i}"), &title, &coloured),
                 savings,

@@ -123,11 +123,24 @@ fn the_answer_says_what_is_sure_and_no_more() {
         never.figure.starts_with('−') && never.headline.contains("negative transfer"),
         "{never:?}"
     );
-    assert!(never.sentences.iter().any(|s| s.starts_with("Negative transfer: m (lp-ft)")));
+    // Told once; another source that hurts is told, too, without the folders that it lies in.
+    assert!(!never.sentences.iter().any(|s| s.starts_with("Negative")));
+    let both = [cell("d", "m", 0.2, Verdict::Hurts), cell("d", "r@a/b.pth", 0.1, Verdict::Hurts)];
+    let both = answer::whole(&[target("d", None)], &both);
+    let harm = "Negative transfer on d: r@b.pth (lp-ft)";
+    assert!(both.sentences.iter().any(|s| s.starts_with(harm)), "{both:?}");
 
     let without_savings = told(None, helps());
     assert_eq!(without_savings.figure, "+30.0 points");
     assert_eq!(answer::whole(&[target("d", None)], &[]).figure, "No answer");
+}
+
+#[test]
+fn labels_that_transfer_costs_are_told_as_such() {
+    let plain = |text: String| text.replace('\u{202f}', " ");
+    assert_eq!(plain(answer::saved_cell(0.9)), "90 %");
+    assert_eq!(plain(answer::saved_cell(-10.6)), "12 × as many");
+    assert_eq!(plain(answer::saved_range([-17.75, -5.67])), "6.7–19 ×");
 }
 
 fn report(targets: Vec<TargetReport>, matrix: Vec<MatrixCell>) -> TransferReport {

@@ -233,8 +233,10 @@ pub(crate) fn cross_validated(
     let (present, labels) = compact(labels, n_classes);
     let rotated = if rows.n() < rows.d() { Rotated::new(rows)? } else { None };
     let (targets, weights) = (Targets::Labels(&labels), vec![1.0; labels.len()]);
-    let problem =
+    let mut problem =
         Problem::in_few_dimensions(rows, rotated.as_ref(), targets, &weights, present.len());
+    // Where fits end far closer to the optimum than rounded rows are to the samples, what was rounded counts.
+    problem.rounded = rotated.as_ref().map(|rotated| rotated.rounded.rows());
     let held = problem.held_out(&labels, false, grid, fold_of, tolerance, &Limit::default())?;
     Ok(held.map_or_else(|| vec![(present.len() as f64).ln(); grid.len()], |held| held.losses))
 }
@@ -253,6 +255,8 @@ fn of_classes(labels: &[u32], n_classes: usize, balanced: bool) -> Vec<f64> {
 
 struct Problem<'a> {
     rows: Rows<'a>,
+    /// See [`Objective::rounded`].
+    rounded: Option<Rows<'a>>,
     targets: Targets<'a>,
     /// Of each row, of mean 1.
     weights: &'a [f64],
@@ -272,6 +276,7 @@ impl<'a> Problem<'a> {
         match rotated {
             Some(rotated) => Self {
                 rows: rotated.rows.rows(),
+                rounded: None,
                 targets,
                 weights,
                 n_classes,
@@ -298,7 +303,7 @@ impl<'a> Problem<'a> {
             (true, false) => sums[j] / n,
             (false, true) => sums[i] / n,
         }));
-        Self { rows, targets, weights, n_classes, moments }
+        Self { rows, rounded: None, targets, weights, n_classes, moments }
     }
 
     fn diagonal(
@@ -309,7 +314,8 @@ impl<'a> Problem<'a> {
     ) -> Self {
         let mut squares = moments::mean_squares(rows, &vec![0.0; rows.d()]);
         squares.push(1.0);
-        Self { rows, targets, weights, n_classes, moments: Moments::Diagonal(squares) }
+        let moments = Moments::Diagonal(squares);
+        Self { rows, rounded: None, targets, weights, n_classes, moments }
     }
 
     /// Parameters `[classes, d + 1]` for `lambda`, from `theta` or, where that is empty, from zero.
@@ -344,6 +350,7 @@ impl<'a> Problem<'a> {
     ) -> Solution {
         let objective = Objective {
             rows: self.rows,
+            rounded: self.rounded,
             targets: self.targets,
             weights: self.weights,
             n_classes: self.n_classes,
@@ -418,10 +425,12 @@ impl<'a> Problem<'a> {
             let mut losses = Vec::new();
             for ((held, kept), theta) in folds.iter().zip(&mut thetas) {
                 let x = Matrix::gather(self.rows, kept);
+                let rounded = self.rounded.map(|rows| Matrix::gather(rows, kept));
                 let y: Vec<u32> = kept.iter().map(|&i| labels[i]).collect();
                 let weights = of_classes(&y, self.n_classes, balanced);
                 let part = Problem {
                     rows: x.rows(),
+                    rounded: rounded.as_ref().map(Matrix::rows),
                     targets: Targets::Labels(&y),
                     weights: &weights,
                     n_classes: self.n_classes,
@@ -433,8 +442,10 @@ impl<'a> Problem<'a> {
                     break;
                 }
                 let x = Matrix::gather(self.rows, held);
+                let rounded = self.rounded.map(|rows| Matrix::gather(rows, held));
                 let y: Vec<u32> = held.iter().map(|&i| labels[i]).collect();
-                let (own, recognised) = judge(x.rows(), &y, self.n_classes, theta);
+                let rounded = rounded.as_ref().map(Matrix::rows);
+                let (own, recognised) = judge(x.rows(), rounded, &y, self.n_classes, theta);
                 losses.extend(own);
                 held.iter().zip(recognised).for_each(|(&i, own)| right[i] = Some(own));
             }
@@ -486,14 +497,25 @@ fn mean_of(all: &[Vec<f64>]) -> Vec<f64> {
 }
 
 /// −ln p of each sample's class, and whether its most probable class is that one.
-fn judge(rows: Rows<'_>, labels: &[u32], n_classes: usize, theta: &[f64]) -> (Vec<f64>, Vec<bool>) {
+fn judge(
+    rows: Rows<'_>,
+    rounded: Option<Rows<'_>>,
+    labels: &[u32],
+    n_classes: usize,
+    theta: &[f64],
+) -> (Vec<f64>, Vec<bool>) {
     let d = rows.d();
     let (mut weight, mut bias) = (Vec::with_capacity(n_classes * d), Vec::new());
     for theta in theta.chunks_exact(d + 1) {
         weight.extend_from_slice(&theta[..d]);
         bias.push(theta[d]);
     }
-    let scores = super::Linear { d, weight, bias }.scores(rows);
+    let mut linear = super::Linear { d, weight, bias };
+    let mut scores = linear.scores(rows);
+    if let Some(rounded) = rounded {
+        linear.bias.fill(0.0);
+        scores.iter_mut().zip(linear.scores(rounded)).for_each(|(score, more)| *score += more);
+    }
     let rows = || scores.chunks_exact(n_classes).zip(labels.iter().map(|&y| y as usize));
     let loss = |(scores, label): (&[f64], usize)| {
         let largest = scores.iter().copied().fold(f64::MIN, f64::max);

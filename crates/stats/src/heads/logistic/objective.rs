@@ -43,6 +43,8 @@ pub(super) enum Precision {
 /// `Σ ωᵢ·CE(softmax(W xᵢ + b), yᵢ) / Σ ωᵢ + λ/2 ‖W‖²`.
 pub(super) struct Objective<'a> {
     pub rows: Rows<'a>,
+    /// What rounding took from the rows, where that is known: double precision adds it.
+    pub rounded: Option<Rows<'a>>,
     pub targets: Targets<'a>,
     /// Weight of each row.
     pub weights: &'a [f64],
@@ -52,6 +54,8 @@ pub(super) struct Objective<'a> {
 
 /// A number of the products with the rows.
 trait Real: Pod + Default + Send + Sync {
+    /// Whether it tells a row from what rounding made of it.
+    const DOUBLE: bool;
     /// As many as a register holds.
     type Of<S: Simd>: Pod;
     fn splat<S: Simd>(simd: S, x: f32) -> Self::Of<S>;
@@ -62,10 +66,12 @@ trait Real: Pod + Default + Send + Sync {
     fn of(x: f64) -> Self;
     fn double(self) -> f64;
     fn plus(self, other: Self) -> Self;
+    fn minus(self, other: Self) -> Self;
     fn times(self, other: Self) -> Self;
 }
 
 impl Real for f32 {
+    const DOUBLE: bool = false;
     type Of<S: Simd> = S::f32s;
     #[inline(always)]
     fn splat<S: Simd>(simd: S, x: f32) -> S::f32s {
@@ -92,12 +98,17 @@ impl Real for f32 {
         self + other
     }
     #[inline(always)]
+    fn minus(self, other: Self) -> Self {
+        self - other
+    }
+    #[inline(always)]
     fn times(self, other: Self) -> Self {
         self * other
     }
 }
 
 impl Real for f64 {
+    const DOUBLE: bool = true;
     type Of<S: Simd> = S::f64s;
     #[inline(always)]
     fn splat<S: Simd>(simd: S, x: f32) -> S::f64s {
@@ -124,6 +135,10 @@ impl Real for f64 {
         self + other
     }
     #[inline(always)]
+    fn minus(self, other: Self) -> Self {
+        self - other
+    }
+    #[inline(always)]
     fn times(self, other: Self) -> Self {
         self * other
     }
@@ -136,7 +151,7 @@ struct Part<T, const LANES: usize> {
     gradient: Vec<[T; LANES]>,
 }
 
-impl Objective<'_> {
+impl<'a> Objective<'a> {
     /// Values of a parameter vector: `[classes, d + 1]`, each class's bias last.
     pub fn len(&self) -> usize {
         self.n_classes * (self.rows.d() + 1)
@@ -214,11 +229,32 @@ impl Objective<'_> {
         while first < range.end {
             // The last rows of a part may be fewer; missing ones repeat the first.
             let present = TOGETHER.min(range.end - first);
-            let x: [&[f32]; TOGETHER] =
-                std::array::from_fn(|r| self.rows.row(first + if r < present { r } else { 0 }));
+            let at = |rows: Rows<'a>| -> [&'a [f32]; TOGETHER] {
+                std::array::from_fn(|r| rows.row(first + if r < present { r } else { 0 }))
+            };
+            let (x, low) = (at(self.rows), self.rounded.filter(|_| T::DOUBLE).map(at));
             for (weights, scores) in weights.chunks_exact(d + 1).zip(&mut scores) {
                 let task = Scores { x, weights, scores };
-                if fused { arch.dispatch(task) } else { task.plain() }
+                if fused {
+                    arch.dispatch(task)
+                } else {
+                    task.plain()
+                }
+                if let Some(x) = low {
+                    let mut more = [[T::default(); LANES]; TOGETHER];
+                    let task = Scores { x, weights, scores: &mut more };
+                    if fused {
+                        arch.dispatch(task)
+                    } else {
+                        task.plain()
+                    }
+                    for (scores, more) in scores.iter_mut().zip(&more) {
+                        // Both have the bias.
+                        for ((score, more), bias) in scores.iter_mut().zip(more).zip(&weights[d]) {
+                            *score = score.plus(more.minus(*bias));
+                        }
+                    }
+                }
             }
             // Rows that are missing have no residual.
             let here = (first..range.end).map(Some).chain(std::iter::repeat(None));
@@ -235,6 +271,16 @@ impl Objective<'_> {
                 }
             }
             for (gradient, residuals) in part.gradient.chunks_exact_mut(d + 1).zip(&scores) {
+                if let Some(x) = low {
+                    let bias = gradient[d];
+                    let task = Gradient { x, residuals, gradient };
+                    if fused {
+                        arch.dispatch(task)
+                    } else {
+                        task.plain()
+                    }
+                    gradient[d] = bias;
+                }
                 let task = Gradient { x, residuals, gradient };
                 if fused { arch.dispatch(task) } else { task.plain() }
             }

@@ -12,6 +12,8 @@ use crate::{Matrix, Result, Rows, StatsError, moments, symmetric};
 pub(super) struct Rotated {
     /// `[n, r]`.
     pub rows: Matrix,
+    /// What rounding took from them, `[n, r]`.
+    pub rounded: Matrix,
     /// Mean square of each rotated feature, `[r]`, and 1 for the bias.
     pub squares: Vec<f64>,
     mean: Vec<f64>,
@@ -33,15 +35,17 @@ impl Rotated {
             return Ok(None);
         }
         let vector = |i: usize, j: usize| vectors[(i, j)];
-        let rotated = (0..n * rank)
-            .map(|at| (vector(at / rank, at % rank) * value(at % rank).sqrt()) as f32)
-            .collect();
-        let rows = Matrix::new(n, rank, rotated)
-            .ok_or_else(|| StatsError::Unusable("a rotation of no samples".into()))?;
+        let coordinate = |at: usize| vector(at / rank, at % rank) * value(at % rank).sqrt();
+        let matrix = |of: &dyn Fn(usize) -> f32| {
+            Matrix::new(n, rank, (0..n * rank).map(of).collect())
+                .ok_or_else(|| StatsError::Unusable("a rotation of no samples".into()))
+        };
+        let rows = matrix(&|at| coordinate(at) as f32)?;
+        let rounded = matrix(&|at| (coordinate(at) - f64::from(coordinate(at) as f32)) as f32)?;
         let mut squares: Vec<f64> = (0..rank).map(|j| value(j) / n as f64).collect();
         squares.push(1.0);
         let back = Mat::from_fn(n, rank, |i, j| vector(i, j) / value(j).sqrt());
-        Ok(Some(Self { rows, squares, mean, back }))
+        Ok(Some(Self { rows, rounded, squares, mean, back }))
     }
 
     /// Parameters `[classes, r + 1]` of rotated features as `[classes, d + 1]` of the samples' own.

@@ -140,7 +140,7 @@ impl Descent<'_> {
                 |at: &[f64], gradient: &mut [f64]| {
                     objective.value_and_gradient(at, gradient, precision)
                 },
-                (value, slope, rounding(precision)),
+                (value, slope, rounding(precision, value)),
                 theta,
                 &direction,
                 &mut next,
@@ -168,11 +168,14 @@ impl Descent<'_> {
     }
 }
 
-/// How exactly a value is known, as a share of it.
-fn rounding(precision: Precision) -> f64 {
+/// Slope beyond the minimum, as a share of that at the start, up to which a step is taken.
+const PAST: f64 = 0.9;
+
+/// How exactly `value` is known. However small a loss, it is the difference of scores that are not.
+fn rounding(precision: Precision, value: f64) -> f64 {
     match precision {
-        Precision::Single => 4.0 * f64::from(f32::EPSILON),
-        Precision::Double => 4.0 * f64::EPSILON,
+        Precision::Single => 4.0 * f64::from(f32::EPSILON) * value.abs(),
+        Precision::Double => 4.0 * f64::EPSILON * value.abs().max(1.0),
     }
 }
 
@@ -210,7 +213,8 @@ fn two_loop(history: &[Pair], bound: &Bound, gradient: &[f64]) -> Vec<f64> {
 /// Backtracks from a full step until the value falls enough; on a convex objective the curvature
 /// condition then holds by itself. Returns the step and the value there.
 ///
-/// The triple holds the value and the slope at `theta`, and how exactly values are known.
+/// The triple holds the value and the slope at `theta`, and how exactly values are known: close to the minimum the
+/// fall is smaller than that.
 fn search(
     value_and_gradient: impl Fn(&[f64], &mut [f64]) -> f64,
     (value, slope, rounding): (f64, f64, f64),
@@ -219,8 +223,6 @@ fn search(
     next: &mut [f64],
     next_gradient: &mut [f64],
 ) -> Option<(f64, f64)> {
-    // Close to the minimum the fall is smaller than the rounding of the value.
-    let rounding = rounding * value.abs();
     let mut step = 1.0;
     for _ in 0..40 {
         for ((next, theta), direction) in next.iter_mut().zip(theta).zip(direction) {
@@ -228,7 +230,17 @@ fn search(
         }
         let reached = value_and_gradient(next, next_gradient);
         if reached <= value + 1e-4 * step * slope + rounding {
-            return Some((step, reached));
+            // Where a whole step falls by less than values are known, slopes say whether it went past the
+            // minimum, and as far beyond.
+            let beyond = match -slope > rounding {
+                true => 0.0,
+                false => dot(next_gradient, direction),
+            };
+            if beyond <= -PAST * slope {
+                return Some((step, reached));
+            }
+            step *= slope / (slope - beyond);
+            continue;
         }
         // Minimum of the parabola through what is known, kept away from both ends.
         let curvature = reached - value - step * slope;

@@ -3,7 +3,7 @@
 use super::super::answer;
 use super::super::document::{MatrixCell, Verdict};
 use crate::report::svg::Drawing;
-use crate::report::words::{points, points_range, shortened};
+use crate::report::words::{self, points, points_range, shortened};
 
 const LEFT: f64 = 150.0;
 const TOP: f64 = 30.0;
@@ -41,8 +41,7 @@ pub fn draw(cells: &[MatrixCell]) -> Option<Drawing> {
     }
     for (row, name) in models.iter().enumerate() {
         let y = TOP + ROW * (row as f64 + 0.5) + 4.0;
-        let short = name.rsplit('/').next().unwrap_or(name);
-        drawing.text("label", (0.0, y), shortened(short, LONGEST));
+        drawing.text("label", (0.0, y), shortened(&words::source(name), LONGEST));
     }
     for (cell, said) in cells.iter().zip(&said) {
         let place = |names: &[&str], name: &str| names.iter().position(|n| *n == name);
