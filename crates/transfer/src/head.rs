@@ -42,6 +42,8 @@ pub struct Fitted {
     /// Whether each sample was recognised while cross-validation held it out; `None` where it was not, empty
     /// without cross-validation.
     pub held_out: Vec<Option<bool>>,
+    /// `−ln p` of each sample's class, as above.
+    pub held_out_losses: Vec<Option<f64>>,
 }
 
 /// Where a brief fit has converged: as far as fits of cross-validation go.
@@ -134,9 +136,9 @@ pub fn fit_with(
         "converged": fitted.converged,
     }));
     let held_out_loss = fitted.path.iter().map(|point| point.log_loss).reduce(f64::min);
-    let head = exported(fitted.head);
-    let (lambda, converged, held_out) = (fitted.lambda, fitted.converged, fitted.held_out);
-    Ok(Fitted { head, lambda, converged, held_out_loss, history, held_out })
+    let head = exported(fitted.head.clone());
+    let heads::Fitted { lambda, converged, held_out, held_out_losses, .. } = fitted;
+    Ok(Fitted { head, lambda, converged, held_out_loss, history, held_out, held_out_losses })
 }
 
 /// Rounds a linear head to the precision in which it is written, so that what is evaluated is what

@@ -165,7 +165,7 @@ pub fn show(context: &Context, report: &TransferReport) -> Result<()> {
                     format!("{}: {}", words::count(p.labels), words::whole_percent(p.accuracy))
                 })
                 .collect();
-            let model = curve.model.clone().unwrap_or_default();
+            let model = curve.model.as_deref().map(words::source).unwrap_or_default();
             rows.push([target.data.clone(), model, curve.method.clone(), cells.join("  ")]);
         }
     }
@@ -184,7 +184,7 @@ pub fn show(context: &Context, report: &TransferReport) -> Result<()> {
                 let [low, high] = cell.gap_ci;
                 [
                     cell.data.clone(),
-                    cell.model.clone(),
+                    words::source(&cell.model),
                     format!("{} against {}", cell.method, cell.versus),
                     format!(
                         "{} ({})",

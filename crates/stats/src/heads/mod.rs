@@ -93,6 +93,9 @@ pub struct Fitted {
     /// Whether each sample was recognised while it was held out, at the strength that was chosen; `None`
     /// for samples that were not held out. Empty without cross-validation.
     pub held_out: Vec<Option<bool>>,
+    /// `−ln p` of each sample's class while it was held out, at that strength. Empty for heads that are no
+    /// likelihoods.
+    pub held_out_losses: Vec<Option<f64>>,
     /// Iterations of the final fit; 0 for closed forms.
     pub iterations: usize,
     /// Whether the solver reached its tolerance.
@@ -106,6 +109,7 @@ impl Fitted {
             lambda: None,
             path: Vec::new(),
             held_out: Vec::new(),
+            held_out_losses: Vec::new(),
             iterations: 0,
             converged: true,
         }

@@ -69,6 +69,7 @@ fn fit(rows: Rows<'_>, labels: &[u32], n_classes: usize, options: &FitOptions) -
         lambda: Some(lambda),
         path,
         held_out,
+        held_out_losses: Vec::new(),
         iterations: 0,
         converged: true,
     })

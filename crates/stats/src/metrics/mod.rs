@@ -26,8 +26,8 @@ pub use learning_curve::{
     monotone,
 };
 pub use paired::{
-    ClassDifference, Difference, PairedOptions, holm, paired, paired_by_class, paired_over_seeds,
-    sign_test,
+    ClassDifference, Difference, PairedOptions, holm, normal_test, paired, paired_by_class,
+    paired_over_seeds, sign_test,
 };
 pub use reinforcement::{
     TimeRatio, TimeToThreshold, TransferFigures, TransferOptions, Worth, compare_transfer,

@@ -43,6 +43,9 @@ pub struct Probe {
     before: Option<Before>,
     /// What it said of samples that it was not fitted on.
     pub evidence: Evidence,
+    /// `−ln p` of the class of each training sample while it was held out, and of each validation sample; empty
+    /// where the head is no likelihood.
+    pub losses: Vec<Option<f64>>,
     test: Option<SealedTest>,
 }
 
@@ -54,6 +57,8 @@ pub struct Before {
     pub val: Labelled,
 }
 
+/// Probabilities below it are rounding.
+const TINY: f64 = 1e-15;
 /// Share of a limited time that the first of two fits may take, cross-validation included.
 const FIRST: f64 = 0.6;
 
@@ -138,6 +143,7 @@ impl Probe {
         }
         let mut history = first.history;
         let mut evidence = Evidence { train: first.held_out, val: Vec::new() };
+        let mut losses = first.held_out_losses;
         trained.temperature = watch.phase(Phase::Calibrate, Some(val.len()), |watch| {
             if val.is_empty() {
                 watch.warn("no validation samples: the temperature stays 1")?;
@@ -147,6 +153,10 @@ impl Probe {
             let labels = labels(&val);
             let right = labels.iter().enumerate().map(|(i, &y)| answers.predicted(i) == y);
             evidence.val = right.collect();
+            if !losses.is_empty() {
+                let loss = |(i, &y): (usize, &u32)| -answers.row(i)[y as usize].max(TINY).ln();
+                losses.extend(labels.iter().enumerate().map(|at| Some(loss(at))));
+            }
             head::temperature(&answers, &labels)
         })?;
         history.push(serde_json::json!({
@@ -183,6 +193,7 @@ impl Probe {
             refitted: refit,
             before: None,
             evidence,
+            losses,
             test: Some(SealedTest::new(test)),
         })
     }
@@ -214,6 +225,7 @@ impl Probe {
             refitted: own.refitted,
             before: own.before,
             evidence: Evidence { train: Vec::new(), val: own.right },
+            losses: Vec::new(),
             test: Some(SealedTest::new(test)),
         })
     }

@@ -147,7 +147,7 @@ fn fit_present(
     let rotated = if rows.n() < rows.d() { Rotated::new(rows)? } else { None };
     let problem =
         Problem::in_few_dimensions(rows, rotated.as_ref(), targets, weights, present.len());
-    let Choice { lambda, path, held_out, start } = solve(&problem)?;
+    let Choice { lambda, path, held_out, held_out_losses, start } = solve(&problem)?;
     if !(lambda.is_finite() && lambda >= 0.0) {
         return Err(StatsError::Unusable(format!("expected λ ≥ 0, got {lambda}")));
     }
@@ -174,6 +174,7 @@ fn fit_present(
         lambda: Some(lambda),
         path,
         held_out,
+        held_out_losses,
         iterations: solution.iterations,
         converged: solution.converged,
     })
@@ -185,6 +186,8 @@ struct Choice {
     path: Vec<CvPoint>,
     /// See [`Fitted::held_out`].
     held_out: Vec<Option<bool>>,
+    /// See [`Fitted::held_out_losses`].
+    held_out_losses: Vec<Option<f64>>,
     /// Weights from which the fit at `lambda` is near; none for 0.
     start: Vec<f64>,
 }
@@ -192,7 +195,8 @@ struct Choice {
 impl Choice {
     /// A strength that nobody compared with others.
     fn given(lambda: f64) -> Self {
-        Self { lambda, path: Vec::new(), held_out: Vec::new(), start: Vec::new() }
+        let (path, held_out, held_out_losses, start) = Default::default();
+        Self { lambda, path, held_out, held_out_losses, start }
     }
 }
 
@@ -202,6 +206,8 @@ struct Held {
     losses: Vec<f64>,
     /// As [`Fitted::held_out`].
     right: Vec<Vec<Option<bool>>>,
+    /// As [`Fitted::held_out_losses`].
+    each: Vec<Vec<Option<f64>>>,
     /// The folds' mean weights at the best of them.
     start: Vec<f64>,
 }
@@ -392,10 +398,10 @@ impl<'a> Problem<'a> {
                     if point.log_loss < best.log_loss { point } else { best }
                 },
             );
-        let mut right = held.right;
+        let (mut right, mut each) = (held.right, held.each);
         let at = path.iter().position(|point| point.lambda == best.lambda).unwrap_or(0);
-        let held_out = right.swap_remove(at);
-        Ok(Choice { lambda: best.lambda, path, held_out, start: held.start })
+        let (held_out, held_out_losses) = (right.swap_remove(at), each.swap_remove(at));
+        Ok(Choice { lambda: best.lambda, path, held_out, held_out_losses, start: held.start })
     }
 
     /// What held-out samples say of the strengths of `grid`, from strong to weak, each fit starting where the one
@@ -417,11 +423,13 @@ impl<'a> Problem<'a> {
         let folds: Vec<(Vec<usize>, Vec<usize>)> = (0..folds).map(of_fold).collect();
         let folds: Vec<_> = folds.iter().filter(|(h, k)| !h.is_empty() && !k.is_empty()).collect();
         let mut thetas = vec![vec![0.0; self.n_classes * (self.rows.d() + 1)]; folds.len()];
-        let mut held = Held { losses: Vec::new(), right: Vec::new(), start: Vec::new() };
+        let (losses, right, each, start) = Default::default();
+        let mut held = Held { losses, right, each, start };
         let mut least: Option<Vec<f64>> = None;
         for &lambda in grid {
             let bound = self.bound(lambda)?;
             let mut right = vec![None; self.rows.n()];
+            let mut each = vec![None; self.rows.n()];
             let mut losses = Vec::new();
             for ((held, kept), theta) in folds.iter().zip(&mut thetas) {
                 let x = Matrix::gather(self.rows, kept);
@@ -446,6 +454,7 @@ impl<'a> Problem<'a> {
                 let y: Vec<u32> = held.iter().map(|&i| labels[i]).collect();
                 let rounded = rounded.as_ref().map(Matrix::rows);
                 let (own, recognised) = judge(x.rows(), rounded, &y, self.n_classes, theta);
+                held.iter().zip(&own).for_each(|(&i, &own)| each[i] = Some(own));
                 losses.extend(own);
                 held.iter().zip(recognised).for_each(|(&i, own)| right[i] = Some(own));
             }
@@ -456,6 +465,7 @@ impl<'a> Problem<'a> {
             }
             held.losses.push(mean(&losses));
             held.right.push(right);
+            held.each.push(each);
             if !whole {
                 break;
             }

@@ -15,7 +15,12 @@ pub struct SourceReport {
     pub harm: Option<f64>,
     /// 95 % interval, from the paired differences.
     pub harm_ci: Option<[f64; 2]>,
-    /// Of the exact sign test, held against as many sources as there are.
+    /// Mean log-loss of the same samples with it, minus that without: above 0 it harms. Null also where the head is
+    /// no likelihood.
+    #[serde(default)]
+    pub harm_log_loss: Option<f64>,
+    /// Twice the smaller of two p-values, that of the exact sign test on right answers and that of the mean difference
+    /// of log-losses, held against as many sources as there are.
     pub harm_p: Option<f64>,
     /// Held-out samples behind it.
     pub harm_samples: usize,
@@ -31,6 +36,7 @@ impl SourceReport {
             weight: 1.0,
             harm: None,
             harm_ci: None,
+            harm_log_loss: None,
             harm_p: None,
             harm_samples: 0,
             left_out: None,

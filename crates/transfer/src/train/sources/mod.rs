@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use offshoot_data::Split;
-use offshoot_stats::metrics::{holm, sign_test};
+use offshoot_stats::metrics::{holm, normal_test, sign_test};
 use offshoot_stats::multi_source::{self, Kernels, Weighting};
 use offshoot_stats::{Matrix, moments};
 
 use super::probe::Probe;
 use crate::extract::Extraction;
 use crate::guard::document::SourceGap;
-use crate::guard::evidence::Evidence;
+use crate::guard::evidence::{Evidence, Lead};
 use crate::guard::gap::{LEVEL, gap};
 use crate::head::Care;
 use crate::plan::{Method, TrainPlan};
@@ -113,26 +113,40 @@ struct Fit {
 struct Harm {
     value: f64,
     ci: [f64; 2],
+    /// By how much the log-loss is lower without it, where heads are likelihoods.
+    loss: Option<Lead>,
     p: f64,
     n: usize,
 }
 
 impl Harm {
-    /// How far the head without the source is ahead of the one with it.
-    fn of(without: &Evidence, with: &Evidence) -> Self {
-        let lead = without.lead(with);
-        let (wins, losses) = without.disagreements(with);
+    /// How far the head without the source is ahead of the one with it, by right answers and by log-losses: few
+    /// samples change sides where a source blurs what the others tell, but all of them become less sure.
+    fn of(without: (&Evidence, &[Option<f64>]), with: (&Evidence, &[Option<f64>])) -> Self {
+        let lead = without.0.lead(with.0);
+        let (wins, losses) = without.0.disagreements(with.0);
         let margin = WIDTH * lead.error;
+        let pairs = with.1.iter().zip(without.1);
+        let loss = Lead::of(pairs.filter_map(|(with, without)| Some((*with)? - (*without)?)));
+        let loss = Some(loss).filter(|loss| loss.n > 1);
+        let by_answers = 2.0 * sign_test(wins, losses).min(sign_test(losses, wins));
+        let p = match loss {
+            Some(loss) => 2.0 * by_answers.min(normal_test(loss.share / loss.error)),
+            None => by_answers,
+        };
         Self {
             value: lead.share,
             ci: [lead.share - margin, lead.share + margin],
-            p: (2.0 * sign_test(wins, losses).min(sign_test(losses, wins))).min(1.0),
+            loss,
+            p: p.min(1.0),
             n: lead.n,
         }
     }
 
+    /// Surely, and not by one of both while the other says that it helps.
     fn is_harmful(&self) -> bool {
-        self.ci[0] > 0.0 && self.p < LEVEL
+        let less_sure = self.loss.is_some_and(|loss| loss.share > WIDTH * loss.error);
+        self.p < LEVEL && self.value >= 0.0 && (self.ci[0] > 0.0 || less_sure)
     }
 }
 
@@ -273,9 +287,10 @@ impl<'a> Weigher<'a> {
                 without.push(self.fit(&others, care(&others), watch)?);
                 watch.progress(Phase::Weigh, left + 1, kept.len(), 0)?;
             }
+            let all = (&with.probe.evidence, with.probe.losses.as_slice());
             let mut harms: Vec<Harm> = without
                 .iter()
-                .map(|fit| Harm::of(&fit.probe.evidence, &with.probe.evidence))
+                .map(|Fit { probe, .. }| Harm::of((&probe.evidence, &probe.losses), all))
                 .collect();
             let adjusted = holm(&harms.iter().map(|harm| harm.p).collect::<Vec<_>>());
             harms.iter_mut().zip(adjusted).for_each(|(harm, p)| harm.p = p);
@@ -283,6 +298,7 @@ impl<'a> Weigher<'a> {
                 let report = &mut told.reports[at];
                 report.harm = Some(harm.value);
                 report.harm_ci = Some(harm.ci);
+                report.harm_log_loss = harm.loss.map(|loss| loss.share);
                 report.harm_p = Some(harm.p);
                 report.harm_samples = harm.n;
             }
@@ -290,14 +306,21 @@ impl<'a> Weigher<'a> {
                 (told.all, told.without) = (Some(with), without);
             }
             let harmful = (0..kept.len()).filter(|&i| harms[i].is_harmful());
-            let Some(worst) = harmful.max_by(|&a, &b| harms[a].value.total_cmp(&harms[b].value))
-            else {
+            let worse = |&a: &usize, &b: &usize| {
+                let order = harms[a].value.total_cmp(&harms[b].value);
+                let loss = |i: usize| harms[i].loss.map_or(0.0, |loss| loss.share);
+                order.then(loss(a).total_cmp(&loss(b)))
+            };
+            let Some(worst) = harmful.max_by(worse) else {
                 break;
             };
             let (at, harm) = (kept.remove(worst), &harms[worst]);
             told.reports[at].left_out = Some("harm".into());
+            let loss = harm.loss.map_or_else(String::new, |loss| {
+                format!(" and the log-loss is {:.3} lower", loss.share)
+            });
             watch.warn(format!(
-                "source `{}` harms: without it {} of {} held-out samples are right (p = {:.1e}); it is left out",
+                "source `{}` harms: without it {} of {} held-out samples are right{loss} (p = {:.1e}); it is left out",
                 told.reports[at].model,
                 points(harm.value),
                 count(harm.n),
@@ -362,12 +385,30 @@ mod tests {
     fn harm_is_what_is_right_without_a_source_and_needs_proof() {
         let with = right(|i| i % 5 == 0);
         let without = right(|i| i % 20 == 0);
-        let harm = Harm::of(&without, &with);
+        let none: &[Option<f64>] = &[];
+        let of = |without: &Evidence, with: &Evidence| Harm::of((without, none), (with, none));
+        let harm = of(&without, &with);
         assert!((harm.value - 0.15).abs() < 1e-12 && harm.n == 200);
         assert!(harm.is_harmful() && harm.ci[0] > 0.08 && harm.ci[1] < 0.22);
-        assert!(!Harm::of(&with, &without).is_harmful());
+        assert!(!of(&with, &without).is_harmful());
         // Two samples are no proof, and neither is a tie.
-        assert!(!Harm::of(&right(|i| i > 1 && i % 5 == 0), &with).is_harmful());
-        assert!(!Harm::of(&with, &with).is_harmful());
+        assert!(!of(&right(|i| i > 1 && i % 5 == 0), &with).is_harmful());
+        assert!(!of(&with, &with).is_harmful());
+    }
+
+    #[test]
+    fn a_source_that_makes_all_less_sure_harms_though_none_changes_sides() {
+        let same = right(|i| i % 5 == 0);
+        let losses = |more: f64| -> Vec<Option<f64>> {
+            (0..200).map(|i| Some(0.4 + more + 0.01 * f64::from(i % 7))).collect()
+        };
+        let noisy: Vec<Option<f64>> =
+            losses(0.05).into_iter().zip(0..).map(|(l, i)| Some(l? + [0.1, -0.1][i % 2])).collect();
+        let (clear, noisy) = (losses(0.0), noisy);
+        let harm = Harm::of((&same, &clear), (&same, &noisy));
+        assert!(harm.is_harmful() && harm.value == 0.0, "p = {}", harm.p);
+        assert!(!Harm::of((&same, &noisy), (&same, &clear)).is_harmful());
+        // More right answers outweigh that they are less sure.
+        assert!(!Harm::of((&right(|i| i % 4 == 0), &clear), (&same, &noisy)).is_harmful());
     }
 }
