@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use offshoot_random::{Generator, generator};
-use offshoot_stats::adaptation::{AutoOptions, Tried, auto};
+use offshoot_stats::adaptation::{AutoOptions, Tried, auto, rehearse};
 use offshoot_stats::adapters::{self, Adapted, Family, Options, Problem, nearness};
 use offshoot_stats::heads::Head;
 use offshoot_stats::{Matrix, Probabilities, StatsError};
@@ -266,4 +266,35 @@ fn what_was_tried_was_asked_domain_by_domain() {
         tried.seen()[0].data(),
         tried.adapted.shown(held.rows.rows(), domains).unwrap().rows().data()
     );
+}
+
+/// A method that tears classes apart wherever it is tried is ruled out by the labels of the source's own domains.
+#[test]
+fn what_harms_source_domains_in_the_targets_place_is_ruled_out() {
+    // Each domain, and the target, has its own proportions of classes: what aligns means takes one for another.
+    let mut source = several(90, &[HERE, HERE, HERE], 0);
+    let kept: Vec<usize> = (0..source.labels.len())
+        .filter(|&i| source.labels[i] == source.domains[i] || i % 4 == 0)
+        .collect();
+    source = Several {
+        rows: Matrix::gather(source.rows.rows(), &kept),
+        labels: kept.iter().map(|&i| source.labels[i]).collect(),
+        domains: kept.iter().map(|&i| source.domains[i]).collect(),
+    };
+    let target = target(90, HERE, 0);
+    let problem = source.problem(&target.0);
+    let of = |name: &str| {
+        let adapter = adapters::find(name).unwrap();
+        rehearse(adapter, &problem, &Options::default()).unwrap().unwrap()
+    };
+    let (coral, own) = (of("coral"), of("source-only"));
+    println!("{coral:?}, {own:?}");
+    assert_eq!((own.wins, own.losses, own.domains, own.harms()), (0, 0, 3, false));
+    assert!(coral.harms() && coral.gain < -0.1, "{coral:?}");
+    let veto = coral.veto().unwrap();
+    assert!(veto.detail.starts_with("3 source domains took the target's part"), "{}", veto.detail);
+    // Of two domains, a rehearsal would have a source of one.
+    let two = several(60, &APART[..2], 0);
+    let adapter = adapters::find("coral").unwrap();
+    assert!(rehearse(adapter, &two.problem(&target.0), &Options::default()).unwrap().is_none());
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Candidate, Choice, Tried, choose, shortlist};
+use super::{Candidate, Choice, Tried, choose, rehearse, shortlist};
 use crate::adapters::{self, Adapted, Adapter, Options, Problem};
 use crate::shift::{self, Prescription, Set};
 use crate::validators::{Inputs, density_ratio};
@@ -125,6 +125,13 @@ pub fn auto(problem: &Problem<'_>, options: &AutoOptions) -> Result<Auto> {
             .collect();
         choose(&own, &candidates)?
     };
+    // Where several domains have labels, what leads must not harm them while they play the target.
+    while let Some(which) = choice.which {
+        match rehearse(fitted[which + 1], &part, &Options::default())?.and_then(|r| r.veto()) {
+            Some(veto) => choice.rule_out(which, veto),
+            None => break,
+        }
+    }
     let adapted = match choice.which {
         None => source_only.fit(problem, &Options::default())?,
         Some(i) => {

@@ -52,6 +52,18 @@ pub struct Choice {
     pub candidates: Vec<Judged>,
 }
 
+impl Choice {
+    /// Rules a candidate out and chooses anew.
+    pub fn rule_out(&mut self, candidate: usize, veto: Veto) {
+        if let Some(one) = self.candidates.get_mut(candidate) {
+            one.vetoes.push(veto);
+        }
+        self.which = leader(&self.candidates);
+        self.why = why(self.which, &self.candidates);
+        self.fell_back = self.which.is_none() && !self.candidates.is_empty();
+    }
+}
+
 /// Chooses among `candidates`, all of which answer the same rows as `source_only`.
 ///
 /// What [`vetoes`] speak against is out. Of the rest, the one is chosen whose answers are best by the sum of

@@ -8,6 +8,7 @@
 mod auto;
 mod choice;
 mod partial;
+mod rehearsal;
 mod shortlist;
 mod tried;
 mod veto;
@@ -15,6 +16,7 @@ mod veto;
 pub use auto::{Auto, AutoOptions, MOST_CHANGED, auto, changed};
 pub use choice::{Candidate, Choice, ENSEMBLE, Judged, choose};
 pub use partial::{class_weights, thinned};
+pub use rehearsal::{Rehearsal, rehearse};
 pub use shortlist::shortlist;
 pub use tried::Tried;
 pub use veto::{Veto, VetoKind, vetoes};

@@ -16,6 +16,8 @@ pub enum VetoKind {
     Diversity,
     /// The model knows nothing of the source any more.
     SourceAccuracy,
+    /// It loses where source domains take the target's part.
+    Rehearsal,
 }
 
 /// Why a model is out.

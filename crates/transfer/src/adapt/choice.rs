@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use offshoot_stats::{Probabilities, adaptation};
+use offshoot_stats::Probabilities;
+use offshoot_stats::adaptation::{self, Rehearsal};
+use offshoot_stats::adapters::{Options, Problem};
 
-use super::candidate::{Candidate, Judges};
+use super::candidate::{Candidate, Judges, Made, Matrices};
 use super::method::SOURCE_ONLY;
 use super::mismatch::Found;
 use crate::report::words::percent;
@@ -20,6 +22,8 @@ pub struct Chosen {
     /// Of each candidate.
     pub scores: Vec<BTreeMap<String, f64>>,
     pub vetoes: Vec<Vec<String>>,
+    /// What candidates came to while source domains took the target's part, by their places.
+    pub rehearsed: BTreeMap<usize, Rehearsal>,
 }
 
 /// By how much more than those of the source's head answers may differ from the estimated shares of classes.
@@ -29,6 +33,7 @@ const ASTRAY: f64 = 0.1;
 pub fn choose_among(
     candidates: &[Candidate],
     judges: &Judges<'_>,
+    matrices: &Matrices,
     classes: &[String],
     found: &Found,
     seed: u64,
@@ -47,7 +52,20 @@ pub fn choose_among(
             Ok(adaptation::Candidate { name: candidates[i].name.clone(), evidence })
         })
         .collect::<Result<Vec<_>>>()?;
-    let choice = adaptation::choose(&source_only.evidence(judges, seed)?, &evidence)?;
+    let mut choice = adaptation::choose(&source_only.evidence(judges, seed)?, &evidence)?;
+    // What leads must not harm the source's own domains while they play the target. Networks are not tuned again.
+    let mut rehearsed = BTreeMap::new();
+    while let Some(&place) = choice.which.and_then(|which| asked.get(which)) {
+        let Some(found) = rehearsed_by(&candidates[place], matrices, classes.len(), seed)? else {
+            break;
+        };
+        let veto = found.veto();
+        rehearsed.insert(place, found);
+        match (veto, choice.which) {
+            (Some(veto), Some(which)) => choice.rule_out(which, veto),
+            _ => break,
+        }
+    }
     let mut scores = vec![BTreeMap::new(); candidates.len()];
     let mut vetoes: Vec<Vec<String>> =
         astray.into_iter().map(|veto| veto.into_iter().collect()).collect();
@@ -66,7 +84,28 @@ pub fn choose_among(
     };
     let which = choice.which.and_then(|i| asked.get(i).copied()).unwrap_or(0);
     let fell_back = which == 0 && !others.is_empty();
-    Ok(Chosen { which, reason, fell_back, scores, vetoes })
+    Ok(Chosen { which, reason, fell_back, scores, vetoes, rehearsed })
+}
+
+/// What a method on features comes to where each of several source domains takes the target's part.
+fn rehearsed_by(
+    candidate: &Candidate,
+    matrices: &Matrices,
+    n_classes: usize,
+    seed: u64,
+) -> Result<Option<Rehearsal>> {
+    let (Made::Shallow { adapter, .. }, Some(domains)) =
+        (&candidate.made, matrices.train_domains())
+    else {
+        return Ok(None);
+    };
+    let (train, target) = (&matrices.train, matrices.target.rows());
+    let problem = Problem::new(train.rows.rows(), &train.labels, n_classes, target, seed)?;
+    let problem = match candidate.lambda() {
+        Some(lambda) => problem.with_lambda(lambda),
+        None => problem,
+    };
+    Ok(adaptation::rehearse(adapter, &problem.with_domains(domains)?, &Options::default())?)
 }
 
 /// Where classes are more or less frequent and look as they did, their shares in the target can be estimated, and a

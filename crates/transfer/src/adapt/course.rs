@@ -119,7 +119,14 @@ pub fn adapt(
     let classes = &sides.prepared.dataset.classes;
     let chosen = watch.phase(Phase::Choose, None, |watch| {
         watch.listening(|_| {
-            choose_among(&candidates, &Judges::new(matrices, seed)?, classes, &found, seed)
+            choose_among(
+                &candidates,
+                &Judges::new(matrices, seed)?,
+                matrices,
+                classes,
+                &found,
+                seed,
+            )
         })?
     })?;
     watch.note(&format!("chosen: {} ({})", candidates[chosen.which].name, chosen.reason))?;

@@ -1,7 +1,11 @@
 //! The document, from everything that was found, chosen and judged.
 
-use offshoot_stats::Probabilities;
+use std::collections::BTreeMap;
 
+use offshoot_stats::Probabilities;
+use offshoot_stats::adaptation::Rehearsal;
+
+use super::candidate::Candidate;
 use super::course::Outcome;
 use super::document::{AdaptReport, CandidateReport, ClassChange};
 use super::judge::{Judged, at_home, recalls};
@@ -98,7 +102,7 @@ fn candidates(outcome: &Outcome, judged: Option<&Judged>) -> Vec<CandidateReport
         right as f64 / labels.len().max(1) as f64
     };
     let source_only = &outcome.candidates[0].target;
-    let one = |(i, candidate): (usize, &super::candidate::Candidate)| CandidateReport {
+    let one = |(i, candidate): (usize, &Candidate)| CandidateReport {
         name: candidate.name.clone(),
         summary: candidate.summary.clone(),
         family: candidate.family().into(),
@@ -106,13 +110,23 @@ fn candidates(outcome: &Outcome, judged: Option<&Judged>) -> Vec<CandidateReport
         vetoes: outcome.chosen.vetoes[i].clone(),
         source_accuracy: right(&candidate.source),
         changed: candidate.changed(source_only),
-        facts: candidate.facts.clone(),
+        facts: facts(candidate, outcome.chosen.rehearsed.get(&i)),
         course: candidate.course.clone(),
         accuracy: judged.map(|j| j.candidates[i]),
         shipped: i == outcome.chosen.which,
         seconds: candidate.seconds,
     };
     outcome.candidates.iter().enumerate().map(one).collect()
+}
+
+/// What a method tells of itself, and how it did where source domains took the target's part.
+fn facts(candidate: &Candidate, rehearsed: Option<&Rehearsal>) -> BTreeMap<String, f64> {
+    let mut facts = candidate.facts.clone();
+    if let Some(found) = rehearsed {
+        facts.insert("rehearsed_gain".into(), found.gain);
+        facts.insert("rehearsed_domains".into(), found.domains as f64);
+    }
+    facts
 }
 
 fn classes(

@@ -139,9 +139,10 @@ fn tune(
         let tuned = Tuned { source: network, of_source, of_target };
         let seconds = begun.elapsed().as_secs_f64();
         // States of one method are told apart by the updates before them.
-        let named = match several {
-            true => format!("{terms}@{}", state.updates),
-            false => terms.to_string(),
+        let named = match (several, facts.get("prior")) {
+            (true, Some(prior)) => format!("{terms}@{} (prior {prior:.0})", state.updates),
+            (true, None) => format!("{terms}@{}", state.updates),
+            (false, _) => terms.to_string(),
         };
         let (head, course) = (state.head, state.course);
         let mut candidate =

@@ -255,8 +255,10 @@ pub fn next(report: &AdaptReport) -> Vec<String> {
             "Before relying on `predict --sets`: {trust}. `offshoot eval` with a few labels tells how far."
         ));
     }
+    // Where inputs look different, a class may be hidden and not absent.
+    let seen = report.mismatch.verdict == ["label"];
     let scarce = |class: &&ClassChange| {
-        class.weight >= 1.0
+        seen && class.weight >= 1.0
             && class.estimated_share.is_some_and(|share| share < SCARCE * class.source_share)
     };
     if let Some(class) = report.classes.iter().find(scarce) {

@@ -136,12 +136,22 @@ impl<'a> Pupil<'a> {
     /// Takes the norms' statistics of all target samples anew, beside what is left of the source's.
     /// Returns the answers to each batch in the meantime.
     pub fn settle(&mut self, course: &Course<'_>, batches: &[Vec<usize>]) -> Result<Vec<Answer>> {
+        self.settle_beside(course.prior(), course, batches)
+    }
+
+    /// The same with what the source's statistics count for, in samples.
+    pub fn settle_beside(
+        &mut self,
+        prior: f64,
+        course: &Course<'_>,
+        batches: &[Vec<usize>],
+    ) -> Result<Vec<Answer>> {
         let learned = self.net.trained();
         let statistics = self.before.iter().filter(|(key, _)| is_statistic(key));
         let mut params = learned.clone();
         params.extend(statistics.map(|(key, array)| (key.clone(), array.clone())));
         self.net.load(&params)?;
-        let mut seen = course.prior();
+        let mut seen = prior;
         let mut answers = Vec::with_capacity(batches.len());
         for batch in batches {
             let n = batch.len() as f64;

@@ -68,6 +68,24 @@ fn a_network_finds_its_way_in_pale_pictures_and_any_number_of_threads_agrees() {
     }
 }
 
+/// Where nobody says how much the source's statistics count for, AdaBN leaves a state with half of them, too.
+#[test]
+fn statistics_of_both_sides_may_be_mixed() {
+    let place = Place::new();
+    let run = tuned(&place);
+    let both = stream(&plan(&place, &run, "adabn"), &mut ()).unwrap();
+    assert_eq!(both.after.len(), 2);
+    assert_eq!((both.facts[0]["prior"], both.facts[1].get("prior")), (120.0, None));
+    let asked = |prior: f64| {
+        let settings = Settings { batch: 24, prior: Some(prior), ..Settings::default() };
+        stream(&StreamPlan { settings, ..plan(&place, &run, "adabn") }, &mut ()).unwrap()
+    };
+    assert_eq!(asked(120.0).after, [both.after[0]]);
+    assert_eq!(asked(0.0).after, [both.after[1]]);
+    // With all of the source's statistics, the network is what it was.
+    assert_eq!(asked(1e9).after[0], both.before.unwrap());
+}
+
 #[test]
 fn classes_in_sequence_are_seen_and_the_network_stays() {
     let place = Place::new();
