@@ -13,6 +13,8 @@ const TOP: f64 = 26.0;
 const BETWEEN: f64 = 42.0;
 const BOTTOM: f64 = 36.0;
 const COLUMNS: usize = 2;
+/// The least span of an axis of shares.
+const LEAST: f64 = 0.1;
 /// What decides among candidates, so that its course is worth a look.
 const DECIDES: &str = "likelihood";
 
@@ -114,7 +116,9 @@ fn curves(states: &[&CandidateReport]) -> Vec<Curve> {
             }
         }
     }
-    let all = found.into_iter().filter(|(_, points)| points.len() > 1);
+    // A count that stays 0 is no curve.
+    let is_curve = |points: &[(f64, f64)]| points.len() > 1 && points.iter().any(|p| p.1 != 0.0);
+    let all = found.into_iter().filter(|(_, points)| is_curve(points));
     all.map(|((_, name), points)| {
         let shares = ["labelled", "kept", "classes_left", SOURCE, TARGET];
         Curve { is_share: shares.contains(&name.as_str()), name, points }
@@ -129,6 +133,11 @@ fn panel(drawing: &mut Drawing, curve: &Curve, (left, top): (f64, f64), last: f6
     let values = || curve.points.iter().map(|p| p.1);
     let (mut low, mut high) =
         (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
+    // What hardly moves is not to look as if it did.
+    if curve.is_share && high - low < LEAST {
+        let middle = 0.5 * (high + low);
+        (low, high) = (middle - 0.5 * LEAST, middle + 0.5 * LEAST);
+    }
     if high - low < 1e-9 {
         (low, high) = (low - 0.5 * low.abs().max(0.01), high + 0.5 * high.abs().max(0.01));
     }
