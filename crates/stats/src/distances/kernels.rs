@@ -1,6 +1,6 @@
 //! Kernels of one row with many, from products.
 
-/// Squared distances below this share of the squared lengths are rounding.
+/// Share of the squared lengths below which squared distances are rounding, where products are `f64`.
 pub(crate) const ROUNDING: f64 = 1e-13;
 
 /// Three kernels of a row and the rows of a block.
@@ -13,6 +13,9 @@ pub struct Kernels<'a> {
     pub square_of_left: f64,
     /// `1/2σ²`.
     pub gamma: f64,
+    /// Squared distances below this share of the squared lengths are rounding: [`ROUNDING`], more where products are
+    /// less exact.
+    pub rounding: f64,
     /// `exp(−γ‖x − y‖²)`, `‖x − y‖` and `(x·y)²`.
     pub out: [&'a mut [f64]; 3],
 }
@@ -28,7 +31,7 @@ impl pulp::WithSimd for Kernels<'_> {
         for ((&product, &other), ((rbf, distance), square)) in pairs.zip(out) {
             let lengths = self.square_of_left + other;
             let apart = lengths - 2.0 * product;
-            let apart = if apart > ROUNDING * lengths { apart } else { 0.0 };
+            let apart = if apart > self.rounding * lengths { apart } else { 0.0 };
             *rbf = exp_of_negative(-self.gamma * apart);
             *distance = apart.sqrt();
             *square = product * product;
@@ -96,6 +99,7 @@ mod tests {
             squares: &squares,
             square_of_left: 3.0,
             gamma,
+            rounding: ROUNDING,
             out: [a, b, c],
         });
         assert_eq!([out[0], out[1]], [[1.0], [0.0]]);
