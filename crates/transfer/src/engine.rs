@@ -60,24 +60,38 @@ impl Engine for TextPlan {
         }
     }
     fn run(&self, inputs: &[&Ready], features: &mut [f32]) -> Result<()> {
-        let dim = self.feature_dim();
-        let mut batch = TextBatch::new();
-        let mut written = 0;
-        for (i, input) in inputs.iter().enumerate() {
-            let Ready::Tokens(text) = input else {
-                return Err(TransferError::Internal("an encoder was given no text".into()));
-            };
-            batch.push_masked(&text.ids, &text.types, &vec![true; text.ids.len()])?;
-            // Sequences lie end to end, so lengths may be mixed without padding.
-            if batch.tokens() >= TOKENS || i + 1 == inputs.len() {
-                let end = written + batch.len() * dim;
-                self.features(&batch, &mut features[written..end])?;
-                written = end;
-                batch.clear();
-            }
-        }
-        Ok(())
+        end_to_end(inputs, [TOKENS, self.feature_dim()], features, |batch, features| {
+            Ok(self.features(batch, features)?)
+        })
     }
+}
+
+/// Gives `run` the texts end to end, `tokens` and what the last one has beyond them at a time, and the place of their vectors among `features`
+/// `[inputs, dim]`. Lengths may be mixed without padding.
+///
+/// # Errors
+/// An input that is no text, and as `run`.
+pub fn end_to_end(
+    inputs: &[&Ready],
+    [tokens, dim]: [usize; 2],
+    features: &mut [f32],
+    mut run: impl FnMut(&TextBatch, &mut [f32]) -> Result<()>,
+) -> Result<()> {
+    let mut batch = TextBatch::new();
+    let mut written = 0;
+    for (i, input) in inputs.iter().enumerate() {
+        let Ready::Tokens(text) = input else {
+            return Err(TransferError::Internal("an encoder was given no text".into()));
+        };
+        batch.push_masked(&text.ids, &text.types, &vec![true; text.ids.len()])?;
+        if batch.tokens() >= tokens || i + 1 == inputs.len() {
+            let end = written + batch.len() * dim;
+            run(&batch, &mut features[written..end])?;
+            written = end;
+            batch.clear();
+        }
+    }
+    Ok(())
 }
 
 /// The input itself: raw pixels, or feature vectors that the data already holds.

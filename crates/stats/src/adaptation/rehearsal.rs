@@ -1,6 +1,7 @@
 //! Source domains take the target's part in turn: their labels say what a method does to data of another domain.
 
 use crate::adapters::{self, Adapter, Options, Problem};
+use crate::heads::Head;
 use crate::{Matrix, Result, Rows, StatsError};
 
 use super::{Veto, VetoKind};
@@ -9,6 +10,7 @@ use super::{Veto, VetoKind};
 const MOST: usize = 6;
 /// Rows of a domain whose labels are asked, at least.
 const FEWEST: usize = 20;
+
 /// What a method came to on source domains that it saw without labels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rehearsal {
@@ -110,7 +112,7 @@ pub fn rehearse(
     Ok(Some(found))
 }
 
-fn right(head: &crate::heads::Head, rows: Rows<'_>, truth: &[u32]) -> Result<Vec<bool>> {
+fn right(head: &Head, rows: Rows<'_>, truth: &[u32]) -> Result<Vec<bool>> {
     let said = head.predict(rows)?;
     Ok(truth.iter().enumerate().map(|(i, &y)| said.predicted(i) == y).collect())
 }

@@ -5,7 +5,7 @@ use offshoot_nn::blocks::TokenPool;
 use offshoot_nn::cpu::{PlanOptions, TextPlan, pool_tokens};
 
 use crate::encoder::EncoderFacts;
-use crate::engine::Engine;
+use crate::engine::{Engine, end_to_end};
 use crate::inputs::Ready;
 use crate::source::{self, Source};
 use crate::{Result, TransferError, precision};
@@ -86,20 +86,8 @@ impl Engine for EveryLayer {
         self.plans.first()?.refuses(input)
     }
     fn run(&self, inputs: &[&Ready], features: &mut [f32]) -> Result<()> {
-        let mut batch = TextBatch::new();
-        let mut written = 0;
-        for (i, input) in inputs.iter().enumerate() {
-            let Ready::Tokens(text) = input else {
-                return Err(TransferError::Internal("an encoder was given no text".into()));
-            };
-            batch.push_masked(&text.ids, &text.types, &vec![true; text.ids.len()])?;
-            if batch.tokens() >= TOKENS || i + 1 == inputs.len() {
-                let end = written + batch.len() * self.dim();
-                self.run_batch(&batch, &mut features[written..end])?;
-                written = end;
-                batch.clear();
-            }
-        }
-        Ok(())
+        end_to_end(inputs, [TOKENS, self.dim()], features, |batch, features| {
+            self.run_batch(batch, features)
+        })
     }
 }
