@@ -243,6 +243,9 @@ pub struct Prediction {
     pub set: Option<Vec<String>>,
     /// Stranger than all held-out samples but the share of false alarms that is allowed.
     pub unfamiliar: bool,
+    /// Too unsure to be of a known class; only in runs that were adapted to a target with others.
+    #[serde(default)]
+    pub unknown: bool,
     /// How strange the input is, over the threshold for `unfamiliar`; above 1 is far.
     pub distance: Option<f64>,
     /// Why the input could not be read.
@@ -266,6 +269,9 @@ pub struct PredictReport {
     pub unreadable: usize,
     /// Inputs flagged as unfamiliar.
     pub unfamiliar: usize,
+    /// Inputs flagged as of no known class.
+    #[serde(default)]
+    pub unknown: usize,
     /// Whether the run has calibrated prediction sets.
     pub sets: bool,
     /// Share of them that should hold the right class.

@@ -45,6 +45,7 @@ Examples:
   offshoot adapt reviews.csv --target tweets.txt --model all-minilm-l6-v2 --time 5m
   offshoot adapt all.csv --target-domain hospital-b    one data set whose column `domain` names both
   offshoot adapt photos/ --target new/ --classes partial    a target that lacks classes
+  offshoot adapt photos/ --target new/ --classes open       a target that has others, too
   offshoot adapt photos/ --target new/ --method coral  one method, still compared with doing nothing
   offshoot adapt photos/ --target new/ --method dann --tuning lora --epochs 10
   offshoot adapt photos/ --target new/ --require no-harm --require accuracy=0.8
@@ -70,10 +71,14 @@ pub struct Adapt {
     /// How to adapt; see below
     #[arg(long, value_name = "METHOD", default_value = AUTO)]
     method: String,
-    /// Which classes the target has: `same` as SOURCE, or `partial` where it lacks some, which are then left out
-    /// of the adaptation
+    /// Which classes the target has: `same` as SOURCE, `partial` where it lacks some, which are then left out of the
+    /// adaptation, or `open` where it has others too: answers that are too unsure are then called unknown
     #[arg(long, value_name = "WHICH", default_value = "same", value_parser = Classes::NAMES)]
     classes: String,
+    /// With `--classes open`: share of the target's samples that are of other classes, where it is roughly known; without
+    /// it, those are called unknown whose answers are less sure than the mean
+    #[arg(long, value_name = "SHARE")]
+    unknown_share: Option<f64>,
     /// Begin no further method after this time: 90s, 5m, 1h
     #[arg(long, value_name = "TIME", value_parser = time)]
     time: Option<f64>,
@@ -193,6 +198,7 @@ impl Adapt {
             target_domain: self.target_domain,
             method: self.method,
             classes: Classes::find(&self.classes).unwrap_or_default(),
+            unknown_share: self.unknown_share,
             time: self.time,
             require: gate::map(&self.require),
         })

@@ -130,8 +130,10 @@ fn row(prediction: &Prediction, sets: bool) -> String {
                 }
             };
             fields.push(listed.join(", "));
-            if prediction.unfamiliar {
-                fields.push("unfamiliar".into());
+            let remarks = [(prediction.unknown, "unknown"), (prediction.unfamiliar, "unfamiliar")];
+            let remarks: Vec<&str> = remarks.into_iter().filter(|r| r.0).map(|r| r.1).collect();
+            if !remarks.is_empty() {
+                fields.push(remarks.join(", "));
             }
         }
         _ => {
@@ -155,6 +157,7 @@ mod tests {
             top: vec![("cat".into(), 0.75), ("dog".into(), 0.25)],
             set: Some(vec!["cat".into(), "dog".into()]),
             unfamiliar: true,
+            unknown: false,
             distance: Some(1.2),
             error: None,
         };

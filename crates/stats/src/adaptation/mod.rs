@@ -11,6 +11,7 @@ mod partial;
 mod rehearsal;
 mod shortlist;
 mod tried;
+mod unknown;
 mod veto;
 
 pub use auto::{Auto, AutoOptions, MOST_CHANGED, auto, changed};
@@ -19,4 +20,5 @@ pub use partial::{class_weights, thinned};
 pub use rehearsal::{Rehearsal, rehearse};
 pub use shortlist::shortlist;
 pub use tried::Tried;
+pub use unknown::{OpenSet, Unknown, unsureness};
 pub use veto::{Veto, VetoKind, vetoes};

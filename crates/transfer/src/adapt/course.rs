@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use offshoot_data::Split;
-use offshoot_stats::adaptation::{self, MOST_CHANGED, changed};
+use offshoot_stats::adaptation::{self, MOST_CHANGED, Unknown, changed};
 use offshoot_stats::adapters::{self, Adapted, Adapter};
 use offshoot_stats::heads::{Head, Limit};
 use offshoot_stats::{Matrix, Probabilities, calibrate};
@@ -131,10 +131,10 @@ pub fn adapt(
     })?;
     watch.note(&format!("chosen: {} ({})", candidates[chosen.which].name, chosen.reason))?;
     let given = (&*sides, features.full.as_ref().unwrap_or(matrices));
-    let source_only = ship(&candidates[0], given, matrices, seed, watch)?;
+    let source_only = ship(&candidates[0], given, matrices, plan, watch)?;
     let shipped = match chosen.which {
         0 => source_only.clone(),
-        which => ship(&candidates[which], (sides, matrices), matrices, seed, watch)?,
+        which => ship(&candidates[which], (sides, matrices), matrices, plan, watch)?,
     };
     let domains = watch.phase(Phase::Compare, None, |watch| {
         watch.listening(|_| {
@@ -309,10 +309,10 @@ fn ship(
     candidate: &Candidate,
     (sides, given): (&Sides, &Matrices),
     matrices: &Matrices,
-    seed: u64,
+    plan: &AdaptPlan,
     watch: &mut Watch<'_>,
 ) -> Result<Shipped> {
-    let classes = &sides.prepared.dataset.classes;
+    let (classes, seed) = (&sides.prepared.dataset.classes, plan.training.seed);
     let temperature = head::temperature(&candidate.source, &matrices.val.labels)?;
     let refitted = match &candidate.made {
         Made::Network(_) => None,
@@ -350,7 +350,15 @@ fn ship(
             "train of the source and the target without labels; chosen and calibrated on val",
         ),
     };
-    let trained = Trained { classes: classes.clone(), dim: head.d(), head, temperature, trust };
+    let (dim, classes) = (head.d(), classes.clone());
+    let mut trained = Trained { classes, dim, head, temperature, trust, unknown: None };
+    if plan.classes == Classes::Open {
+        let said = match &candidate.made {
+            Made::Network(_) => calibrate::soften(&candidate.target, temperature),
+            Made::Shallow { .. } => trained.probabilities(matrices.target.rows())?,
+        };
+        trained.unknown = Some(Unknown::of(&said, plan.unknown_share)?);
+    }
     Ok(Shipped { trained, at_home, fitted_on: fitted_on.into() })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use offshoot_stats::adaptation::OpenSet;
 use offshoot_stats::shift::Size;
 use serde::{Deserialize, Serialize};
 
@@ -79,12 +80,31 @@ pub struct AdaptReport {
     /// What prediction sets did on the target's labelled samples, looked at after the choice.
     #[serde(default)]
     pub sets: Option<SetFigures>,
+    /// What is called unknown; `null` where every target sample is of a class of the source.
+    #[serde(default)]
+    pub unknown: Option<UnknownReport>,
     /// Share of the target's samples that get another answer than from `source-only`.
     pub changed: f64,
     /// What to do next, the most useful first.
     pub next: Vec<String>,
     /// Everything else worth telling.
     pub warnings: Vec<String>,
+}
+
+/// Target samples of no class of the source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnknownReport {
+    /// An answer whose entropy is above this share of that of no idea is of no known class.
+    pub above: f64,
+    /// Share of the target's samples of which that is so.
+    pub share: f64,
+    /// The share that the user expects; `null` where the mean unsureness is the threshold.
+    pub expected: Option<f64>,
+    /// On labelled target samples of known and of other classes, looked at after the choice; `null` where no label names
+    /// another class.
+    pub figures: Option<OpenSet>,
+    /// The same of the source's classifier as it is, by the same rule.
+    pub source_only_figures: Option<OpenSet>,
 }
 
 /// The mismatch in short; `offshoot shift` tells more.

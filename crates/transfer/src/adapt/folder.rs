@@ -58,20 +58,24 @@ fn write_answers(folder: &RunFolder, sides: &Sides, outcome: &Outcome) -> Result
     let said = super::judge::answers(outcome, &readable)?;
     let dataset = &sides.target.dataset;
     let name = |label: u32| dataset.classes.get(label as usize).cloned().unwrap_or_default();
-    let rows = readable.iter().enumerate().map(|(row, &i)| {
+    let unknown = outcome.shipped.trained.unknown;
+    let rows = readable.iter().enumerate().map(|(place, &i)| {
         let sample = &dataset.samples[i];
-        let best = said[0].predicted(row);
+        let best = said[0].predicted(place);
         let correct = sample.label.map(|label| (label == best).to_string());
-        [
+        let mut row = vec![
             sample.id.clone(),
             sample.label.map(name).unwrap_or_default(),
             name(best),
-            format!("{:.6}", said[0].row(row)[best as usize]),
-            name(said[1].predicted(row)),
+            format!("{:.6}", said[0].row(place)[best as usize]),
+            name(said[1].predicted(place)),
             correct.unwrap_or_default(),
-        ]
+        ];
+        row.extend(unknown.map(|rule| rule.says(said[0].row(place)).to_string()));
+        row
     });
-    let header = ["path", "label", "predicted", "probability", "source_only", "correct"];
+    let mut header = vec!["path", "label", "predicted", "probability", "source_only", "correct"];
+    header.extend(unknown.map(|_| "unknown"));
     folder.write("eval/predictions.csv", &table::csv(&header, rows)?)
 }
 

@@ -7,7 +7,7 @@ use offshoot_stats::adaptation::Rehearsal;
 
 use super::candidate::Candidate;
 use super::course::Outcome;
-use super::document::{AdaptReport, CandidateReport, ClassChange};
+use super::document::{AdaptReport, CandidateReport, ClassChange, UnknownReport};
 use super::judge::{Judged, at_home, recalls};
 use super::method::SOURCE_ONLY;
 use super::plan::AdaptPlan;
@@ -63,6 +63,7 @@ pub fn report(
         classes: classes(sides, outcome, judged, said),
         sets: judged.and_then(|j| j.shipped.sets.clone()),
         trust: outcome.shipped.trained.trust.as_ref().map(|_| super::trust::WARNING.into()),
+        unknown: unknown(plan, outcome, judged, &said[0]),
         changed,
         next: Vec::new(),
         warnings: watch.warnings.clone(),
@@ -70,6 +71,23 @@ pub fn report(
     report.sentences = words::sentences(&report);
     report.next = words::next(&report);
     Ok(report)
+}
+
+fn unknown(
+    plan: &AdaptPlan,
+    outcome: &Outcome,
+    judged: Option<&Judged>,
+    said: &Probabilities,
+) -> Option<UnknownReport> {
+    let rule = outcome.shipped.trained.unknown?;
+    let open = judged.and_then(|judged| judged.open);
+    Some(UnknownReport {
+        above: rule.above,
+        share: rule.share(said),
+        expected: plan.unknown_share,
+        figures: open.map(|[shipped, _]| shipped),
+        source_only_figures: open.map(|[_, source_only]| source_only),
+    })
 }
 
 fn of_source(sides: &Sides, outcome: &Outcome) -> Side {

@@ -1,5 +1,6 @@
 //! The target's labels, looked at once everything has been chosen.
 
+use offshoot_stats::adaptation::OpenSet;
 use offshoot_stats::{Probabilities, metrics};
 
 use super::course::{Features, Outcome, home_samples};
@@ -27,6 +28,9 @@ pub struct Judged {
     pub run: Option<f64>,
     /// Of each domain of the source that was left out: error with it minus error without it.
     pub domains: Vec<Option<Gap>>,
+    /// What calling samples unknown is worth, of what is shipped and of the source's classifier; `None` where no label
+    /// names a class that the source does not have.
+    pub open: Option<[OpenSet; 2]>,
 }
 
 /// Judges by the target's labels; `None` where none is known.
@@ -65,6 +69,7 @@ pub fn judge(sides: &Sides, outcome: &Outcome, seed: u64) -> Result<Option<Judge
         })
         .collect::<Result<Vec<_>>>()?;
     Ok(Some(Judged {
+        open: open_set(sides, outcome)?,
         domains,
         gap: gap(with, without, labels, seed)?,
         by_class: by_class(with, without, labels, &dataset.classes, seed)?,
@@ -73,6 +78,25 @@ pub fn judge(sides: &Sides, outcome: &Outcome, seed: u64) -> Result<Option<Judge
         shipped,
         source_only,
     }))
+}
+
+/// Known and unknown samples together.
+fn open_set(sides: &Sides, outcome: &Outcome) -> Result<Option<[OpenSet; 2]>> {
+    let Features { of_target, judging, .. } = &outcome.features;
+    let readable = |i: &usize| of_target.keys[*i].is_some();
+    let foreign: Vec<usize> = sides.target.foreign().into_iter().filter(readable).collect();
+    let samples = [judging.as_slice(), &foreign].concat();
+    let label = |&i: &usize| sides.target.dataset.samples[i].label;
+    let labels: Vec<Option<u32>> = samples.iter().map(label).collect();
+    let [shipped, source_only] = answers(outcome, &samples)?;
+    let judged = |trained: &Trained, said: &Probabilities| {
+        trained.unknown.and_then(|rule| rule.judged(said, &labels))
+    };
+    let (shipped, source_only) = (
+        judged(&outcome.shipped.trained, &shipped),
+        judged(&outcome.source_only.trained, &source_only),
+    );
+    Ok(shipped.zip(source_only).map(|(a, b)| [a, b]))
 }
 
 /// Figures of what is shipped on source samples that took no part; `None` without any.

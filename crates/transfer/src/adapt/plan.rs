@@ -31,17 +31,20 @@ pub enum Classes {
     Same,
     /// Some of the source's: those that the source's classifier hardly answers are left out of the adaptation.
     Partial,
+    /// Those of the source and others: answers that are too unsure are of no known class.
+    Open,
 }
 
 impl Classes {
     /// The words that a user types.
-    pub const NAMES: [&'static str; 2] = ["same", "partial"];
+    pub const NAMES: [&'static str; 3] = ["same", "partial", "open"];
 
     /// By its word.
     pub fn find(name: &str) -> Option<Self> {
         match name {
             "same" => Some(Self::Same),
             "partial" => Some(Self::Partial),
+            "open" => Some(Self::Open),
             _ => None,
         }
     }
@@ -65,6 +68,9 @@ pub struct AdaptPlan {
     /// Which classes the target has.
     #[serde(default)]
     pub classes: Classes,
+    /// Share of the target's samples that are of no class of the source, where that is roughly known and they may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_share: Option<f64>,
     /// Seconds after which no further candidate is begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<f64>,
@@ -85,6 +91,7 @@ impl AdaptPlan {
         check_plan(&self.training)?;
         check_method(&self.method)?;
         self.check_tuning()?;
+        self.check_unknown()?;
         match (&self.target, &self.target_domain) {
             (None, None) => Err(TransferError::usage(
                 "no target: neither `--target` nor `--target-domain` is given",
@@ -121,6 +128,20 @@ impl AdaptPlan {
                 format!("{named}: `{}` does not learn from the source's samples", self.method),
                 "a term of alignment such as `--method dann` tunes the network",
             )),
+        }
+    }
+
+    fn check_unknown(&self) -> Result<()> {
+        match self.unknown_share {
+            Some(_) if self.classes != Classes::Open => Err(TransferError::usage(
+                "`--unknown-share` is given, but no sample may be of an unknown class",
+                "`--classes open` says that the target has classes that the source does not have",
+            )),
+            Some(share) if !(0.0..1.0).contains(&share) => Err(TransferError::usage(
+                format!("`--unknown-share` is a share from 0 up to 1, got `{share}`"),
+                "`--unknown-share 0.1` for about a tenth of the target's samples",
+            )),
+            _ => Ok(()),
         }
     }
 

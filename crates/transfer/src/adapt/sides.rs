@@ -5,7 +5,7 @@ use std::path::Path;
 
 use offshoot_data::{Dataset, Sample, Split};
 
-use super::plan::{AdaptPlan, TEST};
+use super::plan::{AdaptPlan, Classes, TEST};
 use crate::check;
 use crate::documents::DataProblem;
 use crate::prepare::{Prepared, doctor, open, prepare, prepare_read};
@@ -43,6 +43,8 @@ pub struct Own {
 pub struct Target {
     pub dataset: Dataset,
     pub problems: Vec<DataProblem>,
+    /// Samples whose label names a class that the source does not have, where there may be such.
+    pub foreign: BTreeSet<usize>,
 }
 
 impl Target {
@@ -70,6 +72,13 @@ impl Target {
         let judges = |s: &Sample| s.label.is_some() && (!named || s.split == Some(Split::Test));
         let samples = self.dataset.samples.iter().enumerate();
         samples.filter(|(_, s)| judges(s)).map(|(i, _)| i).collect()
+    }
+
+    /// Samples that are known to be of no class of the source, among those that judge.
+    pub fn foreign(&self) -> Vec<usize> {
+        let named = self.names_test();
+        let judges = |&&i: &&usize| !named || self.dataset.samples[i].split == Some(Split::Test);
+        self.foreign.iter().filter(judges).copied().collect()
     }
 
     /// Whether samples that judge are adapted to as well.
@@ -104,9 +113,13 @@ pub fn read(plan: &AdaptPlan, watch: &mut Watch<'_>) -> Result<Sides> {
         }
         (None, None) => return Err(TransferError::Internal("no target was named".into())),
     };
+    let foreign = match plan.classes {
+        Classes::Open => foreign(&dataset, &prepared.dataset.classes),
+        Classes::Same | Classes::Partial => BTreeSet::new(),
+    };
     name_labels(&mut dataset, &prepared.dataset.classes, watch)?;
     let check::Findings { problems, .. } = doctor(&dataset, watch)?;
-    let target = Target { dataset, problems };
+    let target = Target { dataset, problems, foreign };
     if target.adapting().len() < 2 {
         return Err(TransferError::BadData(format!(
             "{}: fewer than two samples to adapt to",
@@ -114,6 +127,18 @@ pub fn read(plan: &AdaptPlan, watch: &mut Watch<'_>) -> Result<Sides> {
         )));
     }
     Ok(Sides { prepared, target, own })
+}
+
+/// Samples whose label names a class that is not among `classes`. Where no name is among them, the labels are of another
+/// scheme and say nothing.
+fn foreign(dataset: &Dataset, classes: &[String]) -> BTreeSet<usize> {
+    let known: Vec<bool> = dataset.classes.iter().map(|name| classes.contains(name)).collect();
+    if !known.contains(&true) {
+        return BTreeSet::new();
+    }
+    let is_foreign = |s: &Sample| s.label.is_some_and(|y| known.get(y as usize) == Some(&false));
+    let samples = dataset.samples.iter().enumerate();
+    samples.filter(|(_, s)| is_foreign(s)).map(|(i, _)| i).collect()
 }
 
 /// Opens the network: the run's own, or that of the plan.

@@ -44,6 +44,7 @@ pub fn sentences(report: &AdaptReport) -> Vec<String> {
     out.push(chosen(report));
     out.push(format!("{} {}", report.mismatch.sentence, size(report)));
     out.extend(absent(report));
+    out.extend(unknown(report));
     out.extend(domains(report));
     out.extend(by_class(report));
     out.extend(home(report));
@@ -109,6 +110,34 @@ fn absent(report: &AdaptReport) -> Option<String> {
             "The target seems to lack classes of the source, of whose samples only a share was adapted with: {named}{more}."
         )
     })
+}
+
+/// What is called unknown, and what that is worth.
+fn unknown(report: &AdaptReport) -> Option<String> {
+    let found = report.unknown.as_ref()?;
+    let rule = match found.expected {
+        Some(_) => "the share that was named",
+        None => "those that are less sure than the mean",
+    };
+    let mut text = format!(
+        "{} of the target's samples are called unknown, of no class of the source ({rule}).",
+        percent(found.share)
+    );
+    if let Some(f) = found.figures {
+        text.push_str(&format!(
+            " Of {} that are, by their labels, {} are called so; of known classes {} are recognised ({} if nothing were \
+             called unknown). That is {} in the harmonic mean, {} without adapting; unknown ones are the less sure in {} of \
+             pairs.",
+            count(f.unknown),
+            percent(f.unknown_recall),
+            percent(f.known_recall),
+            percent(f.known_recall_closed),
+            percent(f.harmonic),
+            found.source_only_figures.map_or_else(|| "–".into(), |own| percent(own.harmonic)),
+            percent(f.auroc)
+        ));
+    }
+    Some(text)
 }
 
 /// Share of a class below which it is called absent.
@@ -267,6 +296,13 @@ pub fn next(report: &AdaptReport) -> Vec<String> {
              of the adaptation.",
             class.class
         ));
+    }
+    if report.unknown.as_ref().is_some_and(|found| found.expected.is_none()) {
+        out.push(
+            "How many samples are unknown no score without labels can tell: look at some of those that are called so, and \
+             say what share is right by `--unknown-share`."
+                .into(),
+        );
     }
     if let Some(name) = harmful(report).first() {
         out.push(format!(

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use offshoot_nn::Array;
+use offshoot_stats::adaptation::Unknown;
 use offshoot_stats::heads::{Head, Linear};
 use offshoot_weights::Precision;
 use serde::{Deserialize, Serialize};
@@ -36,20 +37,28 @@ struct Document {
     /// How to use all this.
     rules: Vec<String>,
     /// Scores, detectors and their thresholds, as in a run's `export/config.json`.
-    trust: Stored,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trust: Option<Stored>,
+    /// Where answers are of no known class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unknown: Option<Unknown>,
     /// sha256 of `trust.safetensors`.
     arrays_sha256: String,
 }
 
-/// Writes both files into `out`; nothing where a run has neither sets nor an alarm.
+/// Writes both files into `out`; nothing where a run has neither sets nor an alarm nor unknown answers.
 pub fn write(out: &Path, trained: &Trained) -> Result<()> {
-    let Some(trust) = &trained.trust else { return Ok(()) };
-    let (stored, params) = trust.store(trained.dim);
+    let trust = trained.trust.as_ref();
+    if trust.is_none() && trained.unknown.is_none() {
+        return Ok(());
+    }
+    let (stored, params) = trust.map(|trust| trust.store(trained.dim)).unzip();
+    let params = params.unwrap_or_default();
     let metadata = BTreeMap::from([("format".to_string(), "pt".to_string())]);
     durable::write_params(&out.join(ARRAYS), &params, &metadata, Precision::F32)?;
     let known = |threshold: f64| threshold.is_finite().then_some(threshold);
     let of = |promise: f64| {
-        let thresholds = trust.thresholds(promise)?;
+        let thresholds = trust?.thresholds(promise)?;
         Some((promise.to_string(), thresholds.into_iter().map(known).collect()))
     };
     let document = Document {
@@ -57,20 +66,27 @@ pub fn write(out: &Path, trained: &Trained) -> Result<()> {
         classes: trained.classes.clone(),
         temperature: trained.temperature,
         thresholds: PROMISES.into_iter().filter_map(of).collect(),
-        rules: rules(trust),
+        rules: rules(trust, trained.unknown),
         trust: stored,
+        unknown: trained.unknown,
         arrays_sha256: Sha::of_file(&out.join(ARRAYS))?.to_string(),
     };
     durable::write_json(&out.join(FILE), &document)
 }
 
 /// In the words of someone who has the exported network and these two files.
-fn rules(trust: &Trust) -> Vec<String> {
+fn rules(trust: Option<&Trust>, unknown: Option<Unknown>) -> Vec<String> {
     let mut rules = vec![
         "z = temperature * outputs of the exported network; p = softmax(z); x = features before its last layer; an \
          input is unfamiliar where any detector says so; arrays are called familiarity.DETECTOR.NAME"
             .to_owned(),
     ];
+    if unknown.is_some() {
+        let rule = "with q = softmax(outputs of the exported network), an input is of no known class where -sum(q * log(q)) / \
+                    log(number of classes) > unknown.above";
+        rules.push(rule.into());
+    }
+    let Some(trust) = trust else { return rules };
     if let Some(sets) = &trust.sets {
         rules.push(match sets.score() {
             "lac" => "a class belongs to the set of a promise where 1 - p[class] <= \
@@ -119,10 +135,14 @@ pub fn open(folder: &Path, weight: &Array, bias: &Array, dim: usize) -> Result<O
     let mut params = offshoot_weights::read(&arrays)?.params;
     let take = |name: &str| params.remove(name).map(|array| array.data.into_vec());
     let (classes, temperature) = (document.classes, document.temperature);
-    let trust = document.trust.open(dim, classes.len(), take);
+    let trust = match document.trust {
+        Some(stored) => stored.open(dim, classes.len(), take).map(Some),
+        None => Some(None),
+    };
     let trust = trust.filter(|_| bias.data.len() == classes.len());
     let trust = trust.ok_or_else(|| refused("it does not fit the network".into()))?;
+    let unknown = document.unknown;
     let raw = |values: &[f32]| values.iter().map(|&v| f64::from(v) * temperature).collect();
     let head = Head::Linear(Linear { d: dim, weight: raw(&weight.data), bias: raw(&bias.data) });
-    Ok(Some(Trained { classes, dim, head, temperature, trust: Some(trust) }))
+    Ok(Some(Trained { classes, dim, head, temperature, trust, unknown }))
 }

@@ -46,6 +46,7 @@ pub fn predict(
         rows: 0,
         unreadable: 0,
         unfamiliar: 0,
+        unknown: 0,
         sets: false,
         promised: plan.promised,
     };
@@ -78,6 +79,7 @@ pub fn predict(
                     Some(_) => report.unreadable += 1,
                 }
                 report.unfamiliar += usize::from(prediction.unfamiliar);
+                report.unknown += usize::from(prediction.unknown);
             }
             sink(&predictions)?;
             done += samples.len();
@@ -159,7 +161,10 @@ fn label(
             None => match answers.next() {
                 Some((i, p)) => {
                     let distance = distances.as_ref().map(|distances| distances[i]);
-                    prediction(sample, p, (set(i), distance), &trained.classes, asked.top)
+                    let unknown = trained.unknown.is_some_and(|rule| rule.says(p));
+                    let answer =
+                        prediction(sample, p, (set(i), distance), &trained.classes, asked.top);
+                    Prediction { unknown, ..answer }
                 }
                 None => unreadable(sample, "no answer".into()),
             },
@@ -176,6 +181,7 @@ fn unreadable(sample: &Sample, reason: String) -> Prediction {
         top: Vec::new(),
         set: None,
         unfamiliar: false,
+        unknown: false,
         distance: None,
         error: Some(reason),
     }
@@ -199,6 +205,7 @@ fn prediction(
         top: order.iter().take(top.max(1)).map(named).collect(),
         set: set.map(|set| set.into_iter().map(name).collect()),
         unfamiliar: distance.is_some_and(|d| d > 1.0),
+        unknown: false,
         distance,
         error: None,
     }

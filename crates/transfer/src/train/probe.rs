@@ -136,7 +136,14 @@ impl Probe {
         let seconds = begun.elapsed().as_secs_f64();
         let held_out = extraction.gather(&val)?;
         let on_train = first.head.clone();
-        let mut trained = Trained { classes, dim, head: first.head, temperature: 1.0, trust: None };
+        let mut trained = Trained {
+            classes,
+            dim,
+            head: first.head,
+            temperature: 1.0,
+            trust: None,
+            unknown: None,
+        };
         if !first.converged {
             let why = if until.is_some() { " in the time that it had" } else { "" };
             watch.warn(format!("the {} head did not reach its tolerance{why}", plan.head))?;
@@ -205,7 +212,8 @@ impl Probe {
         let dim = extraction.dim();
         let on_train = own.head.clone();
         let temperature = own.temperature.unwrap_or(1.0);
-        let trained = Trained { classes, dim, head: own.head, temperature, trust: None };
+        let trained =
+            Trained { classes, dim, head: own.head, temperature, trust: None, unknown: None };
         let fitted_on = match (own.temperature, own.refitted) {
             (None, _) => "train",
             (Some(_), false) => "train; the best weights and the temperature chosen on val",

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use offshoot_nn::{Array, InputSpec, Interpolation, Params};
+use offshoot_stats::adaptation::Unknown;
 use offshoot_stats::calibrate;
 use offshoot_stats::heads::{Head, Linear};
 use offshoot_stats::{Probabilities, Rows};
@@ -49,6 +50,8 @@ pub struct Trained {
     pub temperature: f64,
     /// Prediction sets, and how far is far; absent where nobody will ask.
     pub trust: Option<Trust>,
+    /// Which calibrated answers are of no known class; absent where every sample has one.
+    pub unknown: Option<Unknown>,
 }
 
 /// `export/config.json`.
@@ -67,6 +70,9 @@ struct Config {
     /// Prediction sets and the unfamiliar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trust: Option<Stored>,
+    /// Which answers are of no known class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unknown: Option<Unknown>,
     /// Distances above it are unfamiliar, in runs from before there were sets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unfamiliar_above: Option<f32>,
@@ -144,6 +150,7 @@ impl Trained {
                 label2id: names().map(|(i, name)| (name.clone(), i as u32)).collect(),
                 temperature: self.temperature,
                 trust: stored,
+                unknown: self.unknown,
                 unfamiliar_above: None,
             },
         )?;
@@ -231,7 +238,8 @@ impl Trained {
             (None, None) => Some(None),
         };
         let trust = trust.ok_or_else(|| refused("`trust` and its arrays do not fit".into()))?;
-        let trained = Self { dim, head, temperature: config.temperature, trust, classes };
+        let (temperature, unknown) = (config.temperature, config.unknown);
+        let trained = Self { dim, head, temperature, trust, unknown, classes };
         let carried = folder.file("export").join(CARRIED);
         let source = source::reopen(&config.backbone, config.seed, &carried)?;
         SelfTest::read(&folder.file(SELFTEST))?.check(
@@ -284,6 +292,7 @@ mod tests {
             head: Head::Linear(Linear { d: 1, weight: vec![2.0, 0.0], bias: vec![0.0, 1.0] }),
             temperature: 2.0,
             trust: None,
+            unknown: None,
         };
         // Logits (2, 1), halved: odds e^0.5.
         let p = trained.probabilities(Rows::new(1, 1, &[1.0]).unwrap()).unwrap();

@@ -9,8 +9,8 @@ use offshoot_transfer::adapt::{adapt, adapt_dry_run, is_adaptation, resume};
 use offshoot_transfer::run::RunFolder;
 use offshoot_transfer::run::record::RunState;
 use offshoot_transfer::{
-    EvalPlan, Method, Phase, PredictInput, PredictPlan, TrainPlan, evaluate, predict, redraw, runs,
-    train,
+    EvalPlan, Method, Phase, PredictInput, PredictPlan, TrainPlan, TransferError, evaluate,
+    predict, redraw, runs, train,
 };
 
 use super::data::*;
@@ -99,6 +99,7 @@ fn plan(place: &Place) -> AdaptPlan {
         target_domain: None,
         method: "auto".into(),
         classes: Default::default(),
+        unknown_share: None,
         time: None,
         require: Default::default(),
         training: TrainPlan {
@@ -469,6 +470,56 @@ fn a_class_that_the_target_lacks_is_left_out() {
     assert!(same.classes.iter().all(|c| c.weight == 1.0));
     let own = |report: &AdaptReport| report.candidates[0].accuracy;
     assert_eq!(own(&same), own(&report), "the source's classifier is the same");
+}
+
+/// A target with a class that the source lacks: what is too unsure is called unknown, by labels that only judge, in the
+/// answers and in every later prediction.
+#[test]
+fn samples_of_a_class_that_the_source_lacks_are_called_unknown() {
+    let place = Place::new();
+    write_folder(&place.path("data"), "", 30, 0);
+    fs::remove_dir_all(place.path("data").join(CLASSES[2])).unwrap();
+    write_folder(&place.path("other"), "", 30, 500);
+    let open = AdaptPlan {
+        target: Some(place.path("other")),
+        method: "coral".into(),
+        classes: Classes::Open,
+        training: TrainPlan { val: Some(0.3), ..place.plan() },
+        ..plan(&place)
+    };
+    let report = adapt(&open, &mut ()).unwrap();
+    let found = report.unknown.clone().unwrap();
+    let figures = found.figures.unwrap();
+    assert_eq!((figures.known, figures.unknown), (60, 30));
+    assert_eq!(report.target_figures.as_ref().unwrap().n, 60, "others do not judge recognition");
+    assert!(figures.auroc > 0.65 && figures.harmonic > 0.5, "{figures:?}");
+    assert!(
+        report.sentences.iter().any(|s| s.contains("called unknown")),
+        "{:?}",
+        report.sentences
+    );
+    assert!(report.next.iter().any(|s| s.contains("--unknown-share")));
+    let answers = fs::read_to_string(report.run.join("eval/predictions.csv")).unwrap();
+    let called = answers.lines().filter(|line| line.ends_with(",true")).count();
+    assert_eq!(called, (found.share * 90.0).round() as usize);
+
+    // A share that is named is kept, and a run's later answers follow the same rule.
+    let named =
+        adapt(&AdaptPlan { unknown_share: Some(1.0 / 3.0), ..open.clone() }, &mut ()).unwrap();
+    let found = named.unknown.clone().unwrap();
+    assert!((found.share - 1.0 / 3.0).abs() < 0.01, "{}", found.share);
+    let run = named.run;
+    let asked = PredictPlan { run, columns: Default::default(), top: 1, promised: 0.9, batch: 4 };
+    let input = PredictInput::Paths(vec![place.path("other")]);
+    let report = predict(&asked, input, &mut (), &mut |_| Ok(())).unwrap();
+    assert_eq!((report.rows, report.unknown), (90, 30));
+
+    let same = AdaptPlan { classes: Classes::Same, ..open.clone() };
+    assert!(adapt(&same, &mut ()).unwrap().unknown.is_none());
+    let refused = AdaptPlan { unknown_share: Some(0.1), ..same };
+    assert!(matches!(adapt(&refused, &mut ()), Err(TransferError::Usage { .. })));
+    let refused = AdaptPlan { unknown_share: Some(f64::NAN), ..open };
+    assert!(matches!(adapt(&refused, &mut ()), Err(TransferError::Usage { .. })));
 }
 
 /// What is aligned by raw target features has prediction sets and an alarm, with a warning, and they are replayed.
