@@ -12,7 +12,8 @@ use crate::context::{Context, clean};
 const EXAMPLES: &str = "\
 Prints a line for each input, in order, as soon as it is known: input, class, probability, and the
 next classes. With --json each line is a document, and the last line sums up. `unfamiliar` marks
-inputs farther from the training data than 99 % of the samples that calibrated the run were.
+inputs farther from the training data than 99 % of the samples that calibrated the run were, and
+`unknown` answers of no known class, where a run was adapted with `--classes open`.
 
 With --sets the classes are those among which the right one is nine times out of ten: one where the
 classifier is sure, several where it is not. That holds for inputs like those of the training data,
