@@ -46,7 +46,7 @@ def clean(name, args):
         test = [(p, label) for p, label, split in drawn if split == "test"][: args.n]
         rows = [(p, label, split) for p, label, split in drawn if split == "val"]
         rows += [(p, label, "train") for p, label, _ in left]
-        flags = ["--model", "efficientnet_lite0", "--size", "64", "--method", "lp-ft"]
+        flags = ["--model", "efficientnet_lite0", "--size", "64", "--method", "full"]
     table = data.manifest(args.work / f"{name}.csv", rows + [(p, label, "test") for p, label in test])
     return table, flags, test
 

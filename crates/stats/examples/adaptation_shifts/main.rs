@@ -4,8 +4,9 @@
 //! `cargo run --release -p offshoot-stats --example adaptation_shifts -- simulated 0` (seed, then the share of
 //! the full number of rows, 1 unless given, then a part of a name)
 //!
-//! `cargo run --release -p offshoot-stats --example adaptation_shifts -- NAME SOURCE.safetensors TARGET.safetensors 0`
-//! on features of `offshoot extract`, classes of both in the same order; several sources, each a domain, are joined by `+`
+//! `cargo run --release -p offshoot-stats --example adaptation_shifts -- NAME SOURCE.safetensors TARGET.safetensors 0 128 1500`
+//! on features of `offshoot extract`, classes of both in the same order; several sources, each a domain, are joined by `+`.
+//! So many principal directions are kept, and so many rows of the source
 
 mod features;
 mod shifts;
@@ -22,17 +23,19 @@ use shifts::Pair;
 
 type Failed = Box<dyn std::error::Error>;
 
-/// Principal directions that are kept of real features.
-const DIRECTIONS: usize = 128;
-
 fn main() -> Result<(), Failed> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["simulated", seed] => simulated(seed.parse()?, 1.0, ""),
         ["simulated", seed, scale] => simulated(seed.parse()?, scale.parse()?, ""),
         ["simulated", seed, scale, name] => simulated(seed.parse()?, scale.parse()?, name),
-        [name, source, target, seed] => real(name, source, target, seed.parse()?),
-        _ => Err("expected `simulated SEED [SHARE [NAME]]` or `NAME SOURCE TARGET SEED`".into()),
+        [name, source, target, seed, directions, rows] => {
+            real(name, source, target, seed.parse()?, directions.parse()?, rows.parse()?)
+        }
+        _ => Err(
+            "expected `simulated SEED [SHARE [NAME]]` or `NAME SOURCE TARGET SEED DIRECTIONS ROWS`"
+                .into(),
+        ),
     }
 }
 
@@ -43,7 +46,14 @@ fn simulated(seed: u64, scale: f64, name: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-fn real(name: &str, source: &str, target: &str, seed: u64) -> Result<(), Failed> {
+fn real(
+    name: &str,
+    source: &str,
+    target: &str,
+    seed: u64,
+    directions: usize,
+    most: usize,
+) -> Result<(), Failed> {
     let (mut data, mut labels, mut domains) = (Vec::new(), Vec::new(), Vec::new());
     for (domain, one) in source.split('+').enumerate() {
         let (rows, own) = features::read(one.as_ref())?;
@@ -53,11 +63,15 @@ fn real(name: &str, source: &str, target: &str, seed: u64) -> Result<(), Failed>
     }
     let (target, hidden) = features::read(target.as_ref())?;
     let source = Matrix::new(labels.len(), target.rows().d(), data).ok_or("other widths")?;
-    let [source, target] = features::shortened(source.rows(), target.rows(), DIRECTIONS)?;
+    let [source, target] = features::shortened(source.rows(), target.rows(), directions)?;
     let classes = labels.iter().chain(&hidden).max().map_or(0, |&y| y as usize + 1);
     // Each seed has another three quarters of the source.
     let quarter = cv::stratified_folds(&labels, 4, seed);
     let own: Vec<usize> = (0..labels.len()).filter(|&i| quarter[i] > 0).collect();
+    let of: Vec<u32> = own.iter().map(|&i| labels[i]).collect();
+    let parts = cv::stratified_folds(&of, own.len().div_ceil(most.max(1)).max(1), seed + 1);
+    let own: Vec<usize> =
+        own.into_iter().zip(parts).filter(|(_, p)| *p == 0).map(|(i, _)| i).collect();
     let source = Matrix::gather(source.rows(), &own);
     let labels = own.iter().map(|&i| labels[i]).collect();
     let domains = own.iter().map(|&i| domains[i]).collect();
@@ -98,7 +112,7 @@ fn measure(pair: &Pair, seed: u64) -> Result<Value, Failed> {
     let judge_domains = Some(judge_domains.as_slice());
     let ratio = density_ratio(judges.rows(), target.rows(), seed)?;
     let inputs = Inputs::new(target.rows())?;
-    let (mut accuracies, mut scores) = (Map::new(), Map::new());
+    let (mut accuracies, mut scores, mut shares) = (Map::new(), Map::new(), Map::new());
     let several = problem.has_several_domains();
     let own = |adapter: &&adapters::Adapter| several || adapter.family != Family::Domains;
     for adapter in adapters::all().iter().filter(own) {
@@ -117,6 +131,10 @@ fn measure(pair: &Pair, seed: u64) -> Result<Value, Failed> {
             }
         };
         accuracies.insert(adapter.name.into(), share(&hits(&tried.target, hidden)).into());
+        let mut of_classes = vec![0.0; pair.classes];
+        let each = 1.0 / tried.target.n().max(1) as f64;
+        (0..tried.target.n()).for_each(|i| of_classes[tried.target.predicted(i) as usize] += each);
+        shares.insert(adapter.name.into(), json!(of_classes));
         let evidence =
             tried.evidence(&judge_labels, seed)?.with_ratio(&ratio)?.with_inputs(&inputs)?;
         let own = validators::all()
@@ -138,7 +156,7 @@ fn measure(pair: &Pair, seed: u64) -> Result<Value, Failed> {
         "listed": found.tried.iter().map(|one| one.name).collect::<Vec<_>>(),
         "vetoed": found.choice.candidates.iter().filter(|c| !c.vetoes.is_empty())
             .map(|c| c.name.clone()).collect::<Vec<_>>(),
-        "accuracies": accuracies, "scores": scores,
+        "accuracies": accuracies, "scores": scores, "shares": shares,
         "shipped": share(&shipped), "source_only": share(&before),
         "wins": only(&shipped, &before), "losses": only(&before, &shipped),
         "auto_seconds": auto_seconds,

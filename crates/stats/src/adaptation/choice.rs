@@ -30,6 +30,9 @@ pub struct Judged {
     pub name: String,
     /// Of every validator of the registry that could answer, also of those that do not decide.
     pub scores: BTreeMap<&'static str, f64>,
+    /// How unevenly its answers for the target fall on classes: minus the entropy of their shares, in nats; 0 where all are
+    /// of one class. It is the part of the likelihood that needs no look at a feature.
+    pub concentration: f64,
     /// What speaks against it. None is looked for in the source's head.
     pub vetoes: Vec<Veto>,
     /// By how much it is before the source's head, summed over what decides ([`ENSEMBLE`]); `−∞` where it could not be
@@ -69,7 +72,8 @@ impl Choice {
 /// What [`vetoes`] speak against is out. Of the rest, the one is chosen whose answers are best by the sum of
 /// [`ENSEMBLE`], if it leads the source's head by more than noise. How far it leads counts and not only that it does:
 /// where clusters are clear, the likelihood says so by whole nats and decides alone; where there are none, a loss of a
-/// few points on the way back to the source outweighs it.
+/// few points on the way back to the source outweighs it. To answer more unevenly than the source's head is more likely by
+/// itself, whatever the features are, so that this counts for nothing.
 ///
 /// # Errors
 /// Candidates that answer other rows or classes.
@@ -92,6 +96,7 @@ pub fn choose(source_only: &Evidence<'_>, candidates: &[Candidate<'_>]) -> Resul
             .iter()
             .filter_map(|validator| Some((validator.name, validator.of(evidence).ok()?)))
             .collect(),
+        concentration: concentration(evidence),
         vetoes,
         lead: 0.0,
     };
@@ -100,7 +105,7 @@ pub fn choose(source_only: &Evidence<'_>, candidates: &[Candidate<'_>]) -> Resul
         .iter()
         .map(|c| Ok(judge(&c.name, &c.evidence, vetoes(&c.evidence, source_only)?)))
         .collect::<Result<Vec<_>>>()?;
-    judged.iter_mut().for_each(|one| one.lead = lead(&one.scores, &own.scores));
+    judged.iter_mut().for_each(|one| one.lead = lead(one, &own));
     let which = leader(&judged);
     let why = why(which, &judged);
     let fell_back = which.is_none() && !judged.is_empty();
@@ -115,14 +120,24 @@ fn leader(judged: &[Judged]) -> Option<usize> {
         .reduce(|best, i| if judged[i].lead > judged[best].lead { i } else { best })
 }
 
-/// The weighted sum of differences. What cannot be told of both says nothing, and of the candidate alone, all.
-fn lead(scores: &BTreeMap<&'static str, f64>, own: &BTreeMap<&'static str, f64>) -> f64 {
-    let of = |(name, weight): (&str, f64)| match (scores.get(name), own.get(name)) {
+/// The weighted sum of differences, less what more uneven answers add to the likelihood. What cannot be told of both says
+/// nothing, and of the candidate alone, all.
+fn lead(one: &Judged, own: &Judged) -> f64 {
+    let of = |(name, weight): (&str, f64)| match (one.scores.get(name), own.scores.get(name)) {
         (Some(a), Some(b)) => weight * (a - b),
         (None, Some(_)) => f64::NEG_INFINITY,
         (_, None) => 0.0,
     };
-    ENSEMBLE.into_iter().map(of).sum()
+    let uneven = (one.concentration - own.concentration).max(0.0);
+    ENSEMBLE.into_iter().map(of).sum::<f64>() - uneven
+}
+
+/// `Σ_c p_c ln p_c` over the shares of classes among answers.
+fn concentration(evidence: &Evidence<'_>) -> f64 {
+    let (answers, m) = (evidence.answers(), evidence.target().n().max(1) as f64);
+    let mut shares = vec![0.0; evidence.target().n_classes()];
+    answers.iter().for_each(|&class| shares[class as usize] += 1.0 / m);
+    shares.iter().filter(|p| **p > 0.0).map(|p| p * p.ln()).sum()
 }
 
 fn why(best: Option<usize>, judged: &[Judged]) -> String {
@@ -179,7 +194,13 @@ mod tests {
                     ENSEMBLE.iter().map(|(name, _)| (*name, one["scores"][name].as_f64().unwrap()));
                 let veto = || Veto { kind: VetoKind::LostClass, detail: "recorded".into() };
                 let vetoes = one["vetoed"].as_bool().unwrap().then(veto).into_iter().collect();
-                Judged { name: text(&one["name"]), scores: scores.collect(), vetoes, lead: 0.0 }
+                Judged {
+                    name: text(&one["name"]),
+                    scores: scores.collect(),
+                    concentration: one["concentration"].as_f64().unwrap(),
+                    vetoes,
+                    lead: 0.0,
+                }
             });
             Pair {
                 real: pair["kind"] == "real",
@@ -192,12 +213,30 @@ mod tests {
         all["pairs"].as_array().unwrap().iter().map(of).collect()
     }
 
+    /// Films to products, with all features of an encoder: `label-shift` answers one class for nearly all, which is likely by
+    /// itself, and would lose 15 points.
+    #[test]
+    fn uneven_answers_alone_gain_nothing() {
+        let judged = |likelihood, concentration| Judged {
+            name: "one".into(),
+            scores: BTreeMap::from([("likelihood", likelihood), ("circular", 0.6), ("iwv", 0.8)]),
+            concentration,
+            vetoes: Vec::new(),
+            lead: 0.0,
+        };
+        let own = judged(-0.056, -0.66);
+        assert!(lead(&judged(0.076, -0.5), &own) < 0.0);
+        // More even answers, or clusters that are clear, still lead.
+        assert!((lead(&judged(0.072, -0.69), &own) - 0.128).abs() < 1e-12);
+        assert!(lead(&judged(0.3, -0.5), &own) > 0.1);
+    }
+
     #[test]
     fn recorded_pairs_are_chosen_for_as_they_were_and_well() {
         let (mut reached, mut possible) = ([0.0; 2], [0.0; 2]);
         for mut pair in recorded() {
             let own = pair.judged.remove(0);
-            pair.judged.iter_mut().for_each(|one| one.lead = lead(&one.scores, &own.scores));
+            pair.judged.iter_mut().for_each(|one| one.lead = lead(one, &own));
             let which = leader(&pair.judged).map_or(0, |i| i + 1);
             let name = if which == 0 { &own.name } else { &pair.judged[which - 1].name };
             assert_eq!(*name, pair.chosen, "{}", pair.told);
