@@ -10,7 +10,7 @@ use crate::check;
 use crate::documents::DataProblem;
 use crate::prepare::{Prepared, doctor, open, prepare, prepare_read};
 use crate::run::RunFolder;
-use crate::shift::sides::{name_labels, own_plan};
+use crate::shift::sides::{UNKNOWN, name_labels, own_plan};
 use crate::source::Source;
 use crate::train::evaluate::relabel;
 use crate::trained::Trained;
@@ -113,11 +113,14 @@ pub fn read(plan: &AdaptPlan, watch: &mut Watch<'_>) -> Result<Sides> {
         }
         (None, None) => return Err(TransferError::Internal("no target was named".into())),
     };
-    let foreign = match plan.classes {
-        Classes::Open => foreign(&dataset, &prepared.dataset.classes),
-        Classes::Same | Classes::Partial => BTreeSet::new(),
+    let (foreign, fate) = match plan.classes {
+        Classes::Open => (
+            foreign(&dataset, &prepared.dataset.classes),
+            "their labels judge what is called unknown, and nothing else",
+        ),
+        Classes::Same | Classes::Partial => (BTreeSet::new(), UNKNOWN),
     };
-    name_labels(&mut dataset, &prepared.dataset.classes, watch)?;
+    name_labels(&mut dataset, &prepared.dataset.classes, fate, watch)?;
     let check::Findings { problems, .. } = doctor(&dataset, watch)?;
     let target = Target { dataset, problems, foreign };
     if target.adapting().len() < 2 {

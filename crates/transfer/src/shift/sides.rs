@@ -55,14 +55,22 @@ pub fn open_source(plan: &ShiftPlan, watch: &mut Watch<'_>) -> Result<Opened> {
 pub fn open_target(plan: &ShiftPlan, classes: &[String], watch: &mut Watch<'_>) -> Result<Dataset> {
     let mut dataset = watch
         .phase(Phase::Read, None, |watch| prepare::open(&plan.target, &plan.columns, watch))?;
-    name_labels(&mut dataset, classes, watch)?;
+    name_labels(&mut dataset, classes, UNKNOWN, watch)?;
     limit(&mut dataset, plan, "target");
     Ok(dataset)
 }
 
+/// What becomes of labels that the source does not know.
+pub const UNKNOWN: &str = "they count as without labels";
+
 /// Gives the target's labels the numbers of the source's classes, by name; labels that the source does not know
-/// are taken away, and that is told.
-pub fn name_labels(dataset: &mut Dataset, classes: &[String], watch: &mut Watch<'_>) -> Result<()> {
+/// are taken away, and that is told, with what becomes of them.
+pub fn name_labels(
+    dataset: &mut Dataset,
+    classes: &[String],
+    fate: &str,
+    watch: &mut Watch<'_>,
+) -> Result<()> {
     let labelled = dataset.samples.iter().any(|s| s.label.is_some());
     let known = dataset.classes.iter().any(|name| classes.contains(name));
     if labelled && known {
@@ -71,7 +79,7 @@ pub fn name_labels(dataset: &mut Dataset, classes: &[String], watch: &mut Watch<
         let after = dataset.samples.iter().filter(|s| s.label.is_some()).count();
         if after < before {
             watch.warn(format!(
-                "{} target samples are of classes that the source does not have; they count as without labels",
+                "{} target samples are of classes that the source does not have; {fate}",
                 before - after
             ))?;
         }
