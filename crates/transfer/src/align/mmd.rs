@@ -62,6 +62,13 @@ pub(super) fn shares([source, target]: [usize; 2]) -> Vec<f64> {
     (0..n * n).map(one).collect()
 }
 
+/// The same for the distance of the batch's own means, in which every row also meets itself.
+pub(super) fn shares_with_itself([source, target]: [usize; 2]) -> Vec<f64> {
+    let of = |i: usize| if i < source { 1.0 / source as f64 } else { -1.0 / target as f64 };
+    let n = source + target;
+    (0..n * n).map(|at| of(at / n) * of(at % n)).collect()
+}
+
 /// The slopes `[n, dim]` by `rows`, from those by the squared distance of each ordered pair.
 pub(super) fn by_rows(rows: &[f64], dim: usize, by_distance: &[f64]) -> Vec<f64> {
     let n = rows.len() / dim;

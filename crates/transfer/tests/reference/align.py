@@ -71,6 +71,18 @@ def network(x, name, rows):
 
 
 def deep_coral(x, p, weight):
+    # Pairs of different rows only, whose mean product of outer products has no bias but for the centring.
+    def outer(rows):
+        centred = (rows - rows.mean(0)) * math.sqrt(len(rows) / (len(rows) - 1))
+        return centred[:, :, None] * centred[:, None, :]
+
+    s, t = (outer(half) for half in halves(x["features"]))
+    apart = [(i, j) for i in range(SOURCE) for j in range(SOURCE) if i != j]
+    within = sum((half[i] * half[j]).sum() for half in (s, t) for i, j in apart) / len(apart)
+    return weight * (within - 2 * (s.mean(0) * t.mean(0)).sum()) / (4 * DIM**2)
+
+
+def deep_coral_of_batch(x, p, weight):
     s, t = (torch.cov(half.T) for half in halves(x["features"]))
     return weight * (s - t).square().sum() / (4 * DIM**2)
 
@@ -175,6 +187,7 @@ def deep_jdot(x, p, weight, alpha, beta):
 
 CASES = [
     ("deep-coral(weight=2)", 0.5, deep_coral, {"weight": 2}),
+    ("deep-coral(weight=2,unbiased=0)", 0.5, deep_coral_of_batch, {"weight": 2}),
     ("dan(weight=1.5)", 0.5, dan, {"weight": 1.5}),
     ("jan(weight=0.5)", 0.5, jan, {"weight": 0.5}),
     ("dann(weight=0.7,hidden=4)", 0.3, dann, {"weight": 0.7}),
