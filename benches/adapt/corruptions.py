@@ -17,6 +17,7 @@ Finished measurements are lines of DIR/corruptions.jsonl and are not made again.
 import argparse
 import json
 import pathlib
+import random
 import subprocess
 import sys
 
@@ -41,11 +42,15 @@ def clean(name, args):
         test = data.pool("mnist", args.mnist, work, "test", args.n)
         flags = ["--model", f"digits_svhn@{args.svhn}", "--method", "full"]
     else:
+        # Whole groups in drawn order, so that every split has the same shares of classes: statistics of a batch follow them.
         everything = data.emoji(args.emoji, work)
-        drawn, left = data.draw(everything, {"test": 110, "val": 50}, "corruptions")
-        test = [(p, label) for p, label, split in drawn if split == "test"][: args.n]
-        rows = [(p, label, split) for p, label, split in drawn if split == "val"]
-        rows += [(p, label, "train") for p, label, _ in left]
+        groups = sorted({group for _, _, group in everything})
+        random.Random("corruptions").shuffle(groups)
+        place = {group: i / len(groups) for i, group in enumerate(groups)}
+        split = lambda group: "test" if place[group] < 0.3 else "val" if place[group] < 0.4 else "train"
+        test = [(p, label) for p, label, group in everything if split(group) == "test"]
+        test = random.Random("corruptions").sample(test, min(args.n, len(test)))
+        rows = [(p, label, split(group)) for p, label, group in everything if split(group) != "test"]
         flags = ["--model", "efficientnet_lite0", "--size", "64", "--method", "full"]
     table = data.manifest(args.work / f"{name}.csv", rows + [(p, label, "test") for p, label in test])
     return table, flags, test

@@ -40,6 +40,14 @@ pub struct Judged {
     pub lead: f64,
 }
 
+impl Judged {
+    /// Whether target rows are more probable as clouds of the classes that it answers than as one; so where that was not
+    /// scored.
+    fn finds_clusters(&self) -> bool {
+        self.scores.get("likelihood").is_none_or(|&likelihood| likelihood > 0.0)
+    }
+}
+
 /// Which model to ship.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
@@ -74,6 +82,9 @@ impl Choice {
 /// where clusters are clear, the likelihood says so by whole nats and decides alone; where there are none, a loss of a
 /// few points on the way back to the source outweighs it. To answer more unevenly than the source's head is more likely by
 /// itself, whatever the features are, so that this counts for nothing.
+///
+/// A model under whose answers target rows are no more probable than as one cloud (a likelihood of 0) is not chosen: there
+/// are no clusters that its answers could be right about, and what leads then does so by chance.
 ///
 /// # Errors
 /// Candidates that answer other rows or classes.
@@ -112,9 +123,9 @@ pub fn choose(source_only: &Evidence<'_>, candidates: &[Candidate<'_>]) -> Resul
     Ok(Choice { which, why, fell_back, source_only: own, candidates: judged })
 }
 
-/// The one that leads most, of those that are not vetoed and lead by more than noise; of equals the first.
+/// The one that leads most, of those that are not vetoed, find clusters, and lead by more than noise; of equals the first.
 fn leader(judged: &[Judged]) -> Option<usize> {
-    let able = |one: &Judged| one.vetoes.is_empty() && one.lead > MARGIN;
+    let able = |one: &Judged| one.vetoes.is_empty() && one.finds_clusters() && one.lead > MARGIN;
     (0..judged.len())
         .filter(|&i| able(&judged[i]))
         .reduce(|best, i| if judged[i].lead > judged[best].lead { i } else { best })
@@ -160,6 +171,10 @@ fn why(best: Option<usize>, judged: &[Judged]) -> String {
             Some(f64::NEG_INFINITY) => {
                 "no adaptation that passed the vetoes could be scored".into()
             }
+            Some(most) if most > MARGIN => format!(
+                "the target's samples do not lie in clusters of the classes that any adaptation answers, so that no score can \
+                 tell gain from loss: the best leads by {most:.3}, though one cloud for all would be as probable"
+            ),
             Some(most) => format!(
                 "no adaptation leads the source's head {what}: the best is at {most:+.3}, where up to {MARGIN} is noise"
             ),
@@ -229,6 +244,11 @@ mod tests {
         // More even answers, or clusters that are clear, still lead.
         assert!((lead(&judged(0.072, -0.69), &own) - 0.128).abs() < 1e-12);
         assert!(lead(&judged(0.3, -0.5), &own) > 0.1);
+        // What leads without a cluster is not taken: editorials, from products.
+        let mut faint = judged(-0.07, -0.69);
+        faint.lead = 0.075;
+        assert_eq!(leader(std::slice::from_ref(&faint)), None);
+        assert!(why(None, &[faint]).contains("do not lie in clusters"));
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub struct AdaptReport {
     pub sets: Option<SetFigures>,
     /// What is called unknown; `null` where every target sample is of a class of the source.
     #[serde(default)]
-    pub unknown: Option<UnknownReport>,
+    pub unknown: Option<Box<UnknownReport>>,
     /// Share of the target's samples that get another answer than from `source-only`.
     pub changed: f64,
     /// What to do next, the most useful first.

@@ -78,16 +78,16 @@ fn unknown(
     outcome: &Outcome,
     judged: Option<&Judged>,
     said: &Probabilities,
-) -> Option<UnknownReport> {
+) -> Option<Box<UnknownReport>> {
     let rule = outcome.shipped.trained.unknown?;
     let open = judged.and_then(|judged| judged.open);
-    Some(UnknownReport {
+    Some(Box::new(UnknownReport {
         above: rule.above,
         share: rule.share(said),
         expected: plan.unknown_share,
         figures: open.map(|[shipped, _]| shipped),
         source_only_figures: open.map(|[_, source_only]| source_only),
-    })
+    }))
 }
 
 fn of_source(sides: &Sides, outcome: &Outcome) -> Side {

@@ -234,8 +234,8 @@ fn keys_are_those_that_were_promised() {
     };
     let promised = "accuracy asked by_class candidates changed classes command domains fell_back gap home_figures labels \
                     left_out method mismatch model next prescription reason run run_accuracy schema seconds \
-                    sentences sets source source_only_accuracy source_only_figures target target_figures trust verdict \
-                    warnings";
+                    sentences sets source source_only_accuracy source_only_figures target target_figures trust unknown \
+                    verdict warnings";
     assert_eq!(keys(&json), promised.split_whitespace().collect::<Vec<_>>());
     let promised = "accuracy changed course facts family name scores seconds shipped source_accuracy summary vetoes";
     assert_eq!(keys(&json["candidates"][0]), promised.split_whitespace().collect::<Vec<_>>());
