@@ -64,3 +64,8 @@ impl Probabilities {
         Self { n_classes: self.n_classes, data }
     }
 }
+
+/// `−Σ p ln p` of a distribution, in nats.
+pub(crate) fn entropy(p: &[f64]) -> f64 {
+    -p.iter().filter(|p| **p > 0.0).map(|p| p * p.ln()).sum::<f64>()
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Veto, vetoes};
+use crate::probabilities::entropy;
 use crate::validators::{self, Evidence};
 use crate::{Result, StatsError};
 
@@ -107,7 +108,7 @@ pub fn choose(source_only: &Evidence<'_>, candidates: &[Candidate<'_>]) -> Resul
             .iter()
             .filter_map(|validator| Some((validator.name, validator.of(evidence).ok()?)))
             .collect(),
-        concentration: concentration(evidence),
+        concentration: -entropy(&evidence.shares()),
         vetoes,
         lead: 0.0,
     };
@@ -141,14 +142,6 @@ fn lead(one: &Judged, own: &Judged) -> f64 {
     };
     let uneven = (one.concentration - own.concentration).max(0.0);
     ENSEMBLE.into_iter().map(of).sum::<f64>() - uneven
-}
-
-/// `Σ_c p_c ln p_c` over the shares of classes among answers.
-fn concentration(evidence: &Evidence<'_>) -> f64 {
-    let (answers, m) = (evidence.answers(), evidence.target().n().max(1) as f64);
-    let mut shares = vec![0.0; evidence.target().n_classes()];
-    answers.iter().for_each(|&class| shares[class as usize] += 1.0 / m);
-    shares.iter().filter(|p| **p > 0.0).map(|p| p * p.ln()).sum()
 }
 
 fn why(best: Option<usize>, judged: &[Judged]) -> String {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::probabilities::entropy;
 use crate::{Probabilities, Result, StatsError, ood};
 
 /// Where an answer is too unsure to be of a class that the source has.
@@ -105,8 +106,7 @@ impl Unknown {
 
 /// `H(p) / ln K` of an answer in `K` classes, from 0 to 1; 0 for a single class.
 pub fn unsureness(answer: &[f64]) -> f64 {
-    let entropy: f64 = answer.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum();
-    if answer.len() < 2 { 0.0 } else { entropy / (answer.len() as f64).ln() }
+    if answer.len() < 2 { 0.0 } else { entropy(answer) / (answer.len() as f64).ln() }
 }
 
 /// Figures of an open set (Bucci et al. 2020, section 4.1).

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::label_shift::{self, Problem};
+use crate::probabilities::entropy;
 use crate::validators::Evidence;
 use crate::{Result, check};
 
@@ -61,8 +62,7 @@ pub fn vetoes(candidate: &Evidence<'_>, source_only: &Evidence<'_>) -> Result<Ve
     let by = |name: &str| label_shift::find(name).and_then(|estimator| estimator.of(&asked).ok());
     let estimate = by("bbse").filter(|found| found.condition <= MOST_CONDITION).or(by("rlls"));
     let estimate = estimate.map_or_else(|| prior.clone(), |found| found.shares);
-    let mut shares = vec![0.0; classes];
-    candidate.answers().iter().for_each(|&y| shares[y as usize] += 1.0 / m);
+    let shares = candidate.shares();
     let mut found = Vec::new();
     let lost: Vec<usize> = (0..classes)
         .filter(|&class| {
@@ -108,5 +108,5 @@ pub fn vetoes(candidate: &Evidence<'_>, source_only: &Evidence<'_>) -> Result<Ve
 
 /// `exp H`: the number of equally frequent classes with the same entropy.
 fn effective(shares: &[f64]) -> f64 {
-    (-shares.iter().filter(|p| **p > 0.0).map(|p| p * p.ln()).sum::<f64>()).exp()
+    entropy(shares).exp()
 }

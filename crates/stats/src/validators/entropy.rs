@@ -2,6 +2,7 @@
 
 use super::{Evidence, Validator};
 use crate::Result;
+use crate::probabilities::entropy;
 
 pub(super) const VALIDATOR: Validator = Validator {
     name: "entropy",
@@ -13,10 +14,5 @@ pub(super) const VALIDATOR: Validator = Validator {
 /// `mean Σ p ln p`, at most 0.
 fn score(evidence: &Evidence<'_>) -> Result<f64> {
     let rows = evidence.target().rows();
-    Ok(-rows.map(of).sum::<f64>() / evidence.target().n() as f64)
-}
-
-/// `−Σ p ln p` of a distribution, in nats.
-pub(super) fn of(p: &[f64]) -> f64 {
-    -p.iter().filter(|p| **p > 0.0).map(|p| p * p.ln()).sum::<f64>()
+    Ok(-rows.map(entropy).sum::<f64>() / evidence.target().n() as f64)
 }

@@ -1,7 +1,8 @@
 //! What answers tell of inputs.
 
-use super::{Evidence, Validator, entropy};
+use super::{Evidence, Validator};
 use crate::Result;
+use crate::probabilities::entropy;
 
 pub(super) const VALIDATOR: Validator = Validator {
     name: "infomax",
@@ -18,7 +19,7 @@ fn score(evidence: &Evidence<'_>) -> Result<f64> {
     let mut own = 0.0;
     for row in target.rows() {
         mean.iter_mut().zip(row).for_each(|(m, p)| *m += p / n);
-        own += entropy::of(row) / n;
+        own += entropy(row) / n;
     }
-    Ok(entropy::of(&mean) - own)
+    Ok(entropy(&mean) - own)
 }
