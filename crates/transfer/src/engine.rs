@@ -121,7 +121,7 @@ fn wrong_length(input: &Ready, expected: usize) -> Option<String> {
     match input {
         Ready::Values(values) if values.len() == expected => None,
         Ready::Values(values) => {
-            Some(format!("{} values, the run was trained on {expected}", values.len()))
+            Some(format!("{} values, where {expected} are read", values.len()))
         }
         _ => Some("a text, where pictures are read".into()),
     }

@@ -15,6 +15,9 @@ pub const ENSEMBLE: [(&str, f64); 3] = [("likelihood", 1.0), ("circular", 0.5), 
 /// By how much a model must lead. Where classes form no clusters and answers hardly change, validators differ by noise.
 const MARGIN: f64 = 0.02;
 
+/// Target samples for each class, below which clouds fit whatever is answered.
+const LEAST: usize = 5;
+
 /// A model that may be shipped: an adapted head, or a state of a tuned network.
 #[derive(Debug)]
 pub struct Candidate<'a> {
@@ -118,8 +121,13 @@ pub fn choose(source_only: &Evidence<'_>, candidates: &[Candidate<'_>]) -> Resul
         .map(|c| Ok(judge(&c.name, &c.evidence, vetoes(&c.evidence, source_only)?)))
         .collect::<Result<Vec<_>>>()?;
     judged.iter_mut().for_each(|one| one.lead = lead(one, &own));
-    let which = leader(&judged);
-    let why = why(which, &judged);
+    let enough = LEAST * source_only.target().n_classes();
+    let (which, why) = match source_only.target().n() {
+        few if few < enough && !judged.is_empty() => {
+            (None, format!("{few} target samples are too few to judge by: {enough} would do"))
+        }
+        _ => (leader(&judged), why(leader(&judged), &judged)),
+    };
     let fell_back = which.is_none() && !judged.is_empty();
     Ok(Choice { which, why, fell_back, source_only: own, candidates: judged })
 }

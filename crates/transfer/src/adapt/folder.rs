@@ -57,7 +57,9 @@ fn write_answers(folder: &RunFolder, sides: &Sides, outcome: &Outcome) -> Result
     let readable = outcome.features.of_target.readable();
     let said = super::judge::answers(outcome, &readable)?;
     let dataset = &sides.target.dataset;
-    let name = |label: u32| dataset.classes.get(label as usize).cloned().unwrap_or_default();
+    // Of the source: a target without labels names no class.
+    let classes = &outcome.shipped.trained.classes;
+    let name = |label: u32| classes.get(label as usize).cloned().unwrap_or_default();
     let unknown = outcome.shipped.trained.unknown;
     let rows = readable.iter().enumerate().map(|(place, &i)| {
         let sample = &dataset.samples[i];

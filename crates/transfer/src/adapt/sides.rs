@@ -55,8 +55,10 @@ impl Target {
 
     /// Whether the data names a test split of its own that can judge.
     fn names_test(&self) -> bool {
-        let judges = |s: &Sample| s.split == Some(Split::Test) && s.label.is_some();
-        self.dataset.samples.iter().any(judges)
+        let judges = |(i, s): (usize, &Sample)| {
+            s.split == Some(Split::Test) && (s.label.is_some() || self.foreign.contains(&i))
+        };
+        self.dataset.samples.iter().enumerate().any(judges)
     }
 
     /// Samples that are adapted to: all, or where the data names a test split all others.

@@ -125,8 +125,8 @@ fn unknown(report: &AdaptReport) -> Option<String> {
     );
     if let Some(f) = found.figures {
         text.push_str(&format!(
-            " Of {} that are, by their labels, {} are called so; of known classes {} are recognised ({} if nothing were \
-             called unknown). That is {} in the harmonic mean, {} without adapting; unknown ones are the less sure in {} of \
+            " Of {} that are, by their labels, {} are called so; of a known class, {} are recognised on average ({} if nothing \
+             were called unknown). That is {} in the harmonic mean, {} without adapting; unknown ones are the less sure in {} of \
              pairs.",
             count(f.unknown),
             percent(f.unknown_recall),

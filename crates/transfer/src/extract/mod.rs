@@ -199,6 +199,7 @@ pub fn extract(
         return Ok(Extraction::joined(each, &source.parts));
     }
     source.inputs.refuse_others(&source.name, samples)?;
+    refuse_vectors(samples, source)?;
     let mut rows = cache.rows(&source.scope, source.engine.dim())?;
     let mut extraction =
         Extraction { keys: Vec::with_capacity(samples.len()), ..Extraction::default() };
@@ -358,6 +359,21 @@ fn refuse_if_too_many(extraction: &Extraction, total: usize) -> Result<()> {
         allowed_percent: ALLOWED_PERCENT as u32,
         first: format!("{}: {}", first.path, first.detail),
     })
+}
+
+/// Vectors that the data already holds must be as long as what the source takes.
+fn refuse_vectors(samples: &[Sample], source: &Source) -> Result<()> {
+    if vector_length(samples)?.is_none() {
+        return Ok(());
+    }
+    let first = samples.first().and_then(|first| {
+        let ready = source.inputs.prepare(&first.input).ok()?;
+        Some((first, source.engine.refuses(&ready)?))
+    });
+    match first {
+        None => Ok(()),
+        Some((sample, reason)) => Err(TransferError::BadData(format!("{}: {reason}", sample.id))),
+    }
 }
 
 /// Only samples that hold pictures (or vectors) of one kind can go through one source.

@@ -522,6 +522,34 @@ fn samples_of_a_class_that_the_source_lacks_are_called_unknown() {
     assert!(matches!(adapt(&refused, &mut ()), Err(TransferError::Usage { .. })));
 }
 
+/// Answers for a target without labels have the names of the source's classes; two samples are too few to choose by, and
+/// vectors of another length are refused.
+#[test]
+fn a_target_without_labels_is_answered_in_the_words_of_the_source() {
+    let place = Place::new();
+    let plan = AdaptPlan { method: "coral".into(), ..sides(&place, elsewhere, alternating, false) };
+    let report = adapt(&plan, &mut ()).unwrap();
+    assert_eq!(report.method, "coral", "{}", report.reason);
+    let answers = fs::read_to_string(report.run.join("eval/predictions.csv")).unwrap();
+    let said: Vec<&str> =
+        answers.lines().skip(1).filter_map(|line| line.split(',').nth(2)).collect();
+    assert_eq!(said.len(), 240);
+    assert!(said.iter().all(|name| ["0", "1"].contains(name)), "{:?}", &said[..5]);
+
+    let (data, _) = rows(2, 1000, alternating, elsewhere);
+    write_rows(&place.path("few"), &data, None);
+    let few = AdaptPlan { target: Some(place.path("few/x.npy")), ..plan.clone() };
+    let report = adapt(&few, &mut ()).unwrap();
+    assert!(report.fell_back && report.reason.contains("too few"), "{}", report.reason);
+
+    fs::create_dir_all(place.path("wide")).unwrap();
+    let wide = npy("<f4", "(3, 5)", &[0; 60]);
+    fs::write(place.path("wide/x.npy"), wide).unwrap();
+    let wide = AdaptPlan { target: Some(place.path("wide/x.npy")), ..plan };
+    let error = adapt(&wide, &mut ()).unwrap_err().to_string();
+    assert!(error.contains("5 values, where 4 are read"), "{error}");
+}
+
 /// What is aligned by raw target features has prediction sets and an alarm, with a warning, and they are replayed.
 #[test]
 fn an_adapted_run_has_prediction_sets_with_a_warning() {
