@@ -32,8 +32,8 @@ itself (domain-coral, domain-scale), or counts as much as it helps to make up th
 gives or costs the others. In one table, --target-domain names the target, with labels or without.
 
 Terms of alignment (dann, mcc and their like) tune the network itself; `auto` tries mcc, deep-coral
-and dann where `--time` leaves room. Several at once: --method \"cdan,bsp\". Adabn, tent, shot and
-pseudo-label change the network by the target alone.
+and dann where `--time` leaves room, then mcc and dann by a smaller weight. Several at once:
+--method \"cdan,bsp\". Adabn, tent, shot and pseudo-label change the network by the target alone.
 
 Methods:
 ";

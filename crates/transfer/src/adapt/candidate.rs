@@ -190,7 +190,12 @@ impl Candidate {
         let val = tuned.of_source.gather(&sides.prepared.of(Split::Val))?;
         let target = tuned.of_target.gather(&features.adapting)?;
         let head = Head::Linear(head);
-        let known = super::method::methods().into_iter().find(|method| method.name == by);
+        // Without its options in brackets, such as a weight.
+        let term = match by.strip_suffix(')').and_then(|by| by.split_once('(')) {
+            Some((term, options)) if !options.contains(')') => term,
+            _ => by,
+        };
+        let known = super::method::methods().into_iter().find(|method| method.name == term);
         let summary = known.map_or_else(
             || "the network is tuned with several terms of alignment".to_string(),
             |method| method.summary.to_string(),

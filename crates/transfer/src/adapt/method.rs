@@ -2,7 +2,7 @@
 
 use offshoot_stats::adapters;
 
-use super::network::SHORT;
+use super::network::{SHORT, WEIGHTS};
 use crate::{Result, TransferError, align, source_free};
 
 /// Leaves the method to the choice.
@@ -37,7 +37,7 @@ pub fn tunes(name: &str) -> bool {
 /// What `auto` may try: methods on features as they are, and with a time some that tune the network.
 pub fn tried(has_time: bool) -> Vec<&'static str> {
     let shallow = adapters::all().iter().map(|adapter| adapter.name);
-    let networks = SHORT.into_iter().filter(|_| has_time);
+    let networks = SHORT.into_iter().chain(WEIGHTS).filter(|_| has_time);
     shallow.chain(networks).collect()
 }
 
@@ -56,4 +56,18 @@ pub fn check_method(name: &str) -> Result<()> {
         format!("unknown method `{name}`"),
         format!("there are {AUTO}, {}", names.join(", ")),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_auto_tries_can_be_asked_for_by_name() {
+        assert!(tried(true).iter().all(|name| check_method(name).is_ok()));
+        // Networks, by more than one weight, only within a time.
+        let networks = tried(true).len() - tried(false).len();
+        assert_eq!(networks, SHORT.len() + WEIGHTS.len());
+        assert!(WEIGHTS.iter().all(|name| name.contains("weight=")));
+    }
 }

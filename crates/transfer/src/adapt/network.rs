@@ -26,6 +26,9 @@ use crate::{Phase, Result, TransferError, precision, source, source_free};
 /// Terms that `auto` tries where it has time, the cheapest and surest first.
 pub const SHORT: [&str; 3] = ["mcc", "deep-coral", "dann"];
 
+/// The same terms by other weights, where time is left after [`SHORT`].
+pub const WEIGHTS: [&str; 2] = ["mcc(weight=0.3)", "dann(weight=0.3)"];
+
 /// Seconds below which no network is tuned.
 const LEAST_SECONDS: f64 = 5.0;
 
@@ -40,9 +43,9 @@ pub fn try_all(
     watch: &mut Watch<'_>,
 ) -> Result<()> {
     let plan = place.1;
-    let terms = match (plan.is_auto(), tunes(&plan.method)) {
+    let rounds = match (plan.is_auto(), tunes(&plan.method)) {
         (true, _) => shortlist(plan, features, &found.prescribed),
-        (false, true) => vec![plan.method.as_str()],
+        (false, true) => vec![vec![plan.method.as_str()]],
         _ => return Ok(()),
     };
     if !plan.is_auto() && features.source.network.is_none() {
@@ -51,11 +54,10 @@ pub fn try_all(
             "other methods work on features as they are: `coral`, `ot` or `auto`",
         ));
     }
-    let mut left = terms.len() as f64;
-    for term in terms {
-        // What is left is divided evenly among those that are still to come.
-        let seconds = plan.time.map(|time| (TRYING * time - watch.spent()) / left);
-        left -= 1.0;
+    let places = rounds.iter().flat_map(|round| (0..round.len()).map(|i| round.len() - i));
+    for (term, still) in rounds.iter().flatten().copied().zip(places) {
+        // What is left is divided evenly among those of the round that are still to come.
+        let seconds = plan.time.map(|time| (TRYING * time - watch.spent()) / still as f64);
         if seconds.is_some_and(|seconds| seconds < LEAST_SECONDS) {
             left_out.push(LeftOut { name: term.into(), reason: "out of time".into() });
             continue;
@@ -161,17 +163,17 @@ fn learned(terms: &str, start: &Start<'_>, watch: &mut Watch<'_>) -> Result<Vec<
     }
 }
 
-/// Which terms `auto` tries: none without a time that allows it, or where no network could learn.
+/// Which terms `auto` tries, round by round: none without a time that allows it, or where no network could learn.
 fn shortlist(
     plan: &AdaptPlan,
     features: &Features,
     prescription: &Prescription,
-) -> Vec<&'static str> {
+) -> Vec<Vec<&'static str>> {
     let aligned = adaptation::shortlist(prescription, false)
         .iter()
         .any(|adapter| adapter.family == Family::Align);
     match aligned && plan.time.is_some() && features.source.network.is_some() {
-        true => SHORT.to_vec(),
+        true => vec![SHORT.to_vec(), WEIGHTS.to_vec()],
         false => Vec::new(),
     }
 }
