@@ -50,6 +50,14 @@ impl Probabilities {
         (1..row.len()).fold(0, |best, c| if row[c] > row[best] { c } else { best }) as u32
     }
 
+    /// Share of each class among the samples' most probable ones.
+    pub fn shares(&self) -> Vec<f64> {
+        let mut shares = vec![0.0; self.n_classes];
+        let each = 1.0 / self.n().max(1) as f64;
+        (0..self.n()).for_each(|i| shares[self.predicted(i) as usize] += each);
+        shares
+    }
+
     /// Classes of sample `i`, most probable first; equals in order of class.
     pub fn ranked(&self, i: usize) -> Vec<u32> {
         let row = self.row(i);

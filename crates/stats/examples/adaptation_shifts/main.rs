@@ -131,10 +131,7 @@ fn measure(pair: &Pair, seed: u64) -> Result<Value, Failed> {
             }
         };
         accuracies.insert(adapter.name.into(), share(&hits(&tried.target, hidden)).into());
-        let mut of_classes = vec![0.0; pair.classes];
-        let each = 1.0 / tried.target.n().max(1) as f64;
-        (0..tried.target.n()).for_each(|i| of_classes[tried.target.predicted(i) as usize] += each);
-        shares.insert(adapter.name.into(), json!(of_classes));
+        shares.insert(adapter.name.into(), json!(tried.target.shares()));
         let evidence =
             tried.evidence(&judge_labels, seed)?.with_ratio(&ratio)?.with_inputs(&inputs)?;
         let own = validators::all()

@@ -111,7 +111,7 @@ pub fn choose(source_only: &Evidence<'_>, candidates: &[Candidate<'_>]) -> Resul
             .iter()
             .filter_map(|validator| Some((validator.name, validator.of(evidence).ok()?)))
             .collect(),
-        concentration: -entropy(&evidence.shares()),
+        concentration: -entropy(&evidence.target().shares()),
         vetoes,
         lead: 0.0,
     };
@@ -126,7 +126,10 @@ pub fn choose(source_only: &Evidence<'_>, candidates: &[Candidate<'_>]) -> Resul
         few if few < enough && !judged.is_empty() => {
             (None, format!("{few} target samples are too few to judge by: {enough} would do"))
         }
-        _ => (leader(&judged), why(leader(&judged), &judged)),
+        _ => {
+            let which = leader(&judged);
+            (which, why(which, &judged))
+        }
     };
     let fell_back = which.is_none() && !judged.is_empty();
     Ok(Choice { which, why, fell_back, source_only: own, candidates: judged })

@@ -62,7 +62,7 @@ pub fn vetoes(candidate: &Evidence<'_>, source_only: &Evidence<'_>) -> Result<Ve
     let by = |name: &str| label_shift::find(name).and_then(|estimator| estimator.of(&asked).ok());
     let estimate = by("bbse").filter(|found| found.condition <= MOST_CONDITION).or(by("rlls"));
     let estimate = estimate.map_or_else(|| prior.clone(), |found| found.shares);
-    let shares = candidate.shares();
+    let shares = candidate.target().shares();
     let mut found = Vec::new();
     let lost: Vec<usize> = (0..classes)
         .filter(|&class| {

@@ -142,14 +142,6 @@ impl<'a> Evidence<'a> {
         (0..self.target.n()).map(|i| self.target.predicted(i)).collect()
     }
 
-    /// Share of each class among them.
-    pub fn shares(&self) -> Vec<f64> {
-        let mut shares = vec![0.0; self.target.n_classes()];
-        let each = 1.0 / self.target.n().max(1) as f64;
-        self.answers().iter().for_each(|&class| shares[class as usize] += each);
-        shares
-    }
-
     /// Share of source rows that are answered right.
     pub fn source_accuracy(&self) -> f64 {
         let right = |&(i, &y): &(usize, &u32)| self.source.predicted(i) == y;

@@ -114,8 +114,7 @@ fn rehearsed_by(
 fn astray(candidate: &Candidate, source_only: &Candidate, found: &Found) -> Option<String> {
     let estimated = found.shares.as_ref().filter(|_| found.mismatch.verdict == ["label"])?;
     let off = |said: &Probabilities| {
-        let mut shares = vec![0.0; said.n_classes()];
-        (0..said.n()).for_each(|i| shares[said.predicted(i) as usize] += 1.0 / said.n() as f64);
+        let shares = said.shares();
         let apart = shares.iter().zip(estimated).map(|(a, b)| (a - b).abs());
         0.5 * apart.sum::<f64>()
     };

@@ -82,6 +82,8 @@ pub fn judge(sides: &Sides, outcome: &Outcome, seed: u64) -> Result<Option<Judge
 
 /// Known and unknown samples together.
 fn open_set(sides: &Sides, outcome: &Outcome) -> Result<Option<[OpenSet; 2]>> {
+    let rules = [&outcome.shipped, &outcome.source_only].map(|s| s.trained.unknown);
+    let [Some(of_shipped), Some(of_source_only)] = rules else { return Ok(None) };
     let Features { of_target, judging, .. } = &outcome.features;
     let readable = |i: &usize| of_target.keys[*i].is_some();
     let foreign: Vec<usize> = sides.target.foreign().into_iter().filter(readable).collect();
@@ -89,13 +91,8 @@ fn open_set(sides: &Sides, outcome: &Outcome) -> Result<Option<[OpenSet; 2]>> {
     let label = |&i: &usize| sides.target.dataset.samples[i].label;
     let labels: Vec<Option<u32>> = samples.iter().map(label).collect();
     let [shipped, source_only] = answers(outcome, &samples)?;
-    let judged = |trained: &Trained, said: &Probabilities| {
-        trained.unknown.and_then(|rule| rule.judged(said, &labels))
-    };
-    let (shipped, source_only) = (
-        judged(&outcome.shipped.trained, &shipped),
-        judged(&outcome.source_only.trained, &source_only),
-    );
+    let shipped = of_shipped.judged(&shipped, &labels);
+    let source_only = of_source_only.judged(&source_only, &labels);
     Ok(shipped.zip(source_only).map(|(a, b)| [a, b]))
 }
 

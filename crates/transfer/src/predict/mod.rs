@@ -162,9 +162,8 @@ fn label(
                 Some((i, p)) => {
                     let distance = distances.as_ref().map(|distances| distances[i]);
                     let unknown = trained.unknown.is_some_and(|rule| rule.says(p));
-                    let answer =
-                        prediction(sample, p, (set(i), distance), &trained.classes, asked.top);
-                    Prediction { unknown, ..answer }
+                    let more = (set(i), distance, unknown);
+                    prediction(sample, p, more, &trained.classes, asked.top)
                 }
                 None => unreadable(sample, "no answer".into()),
             },
@@ -190,7 +189,7 @@ fn unreadable(sample: &Sample, reason: String) -> Prediction {
 fn prediction(
     sample: &Sample,
     p: &[f64],
-    (set, distance): (Option<Vec<u32>>, Option<f64>),
+    (set, distance, unknown): (Option<Vec<u32>>, Option<f64>, bool),
     classes: &[String],
     top: usize,
 ) -> Prediction {
@@ -205,7 +204,7 @@ fn prediction(
         top: order.iter().take(top.max(1)).map(named).collect(),
         set: set.map(|set| set.into_iter().map(name).collect()),
         unfamiliar: distance.is_some_and(|d| d > 1.0),
-        unknown: false,
+        unknown,
         distance,
         error: None,
     }
