@@ -1,6 +1,6 @@
 """Reference losses of the first 20 updates of tuning text encoders, from PyTorch in double precision.
 
-    pip install torch transformers torchvision timm numpy
+    pip install torch transformers peft torchvision timm numpy
     python trajectories_text.py     # rewrites trajectories_text.json beside this file
 
 As `trajectories.py`, whose schedule, decay and clipping these have, with the small encoders and weights of
@@ -9,8 +9,9 @@ turn) holds sequences of LENGTHS tokens: token t of sequence s is (7919 t + 1047
 vocabulary, of type 0, and its label is (s + b) mod 5. The groups are the embeddings, the first layer, the
 second, and the head.
 
-`lora` is on all matrices of attention and of the feed-forward networks. Queries, keys and values are one matrix,
-as in PEFT with fused projections: one A, filled by the name of the queries, and B [3 features, rank].
+`lora` is PEFT's own (LoraConfig, rank 4, alpha 8) on all matrices of attention and of the feed-forward networks.
+Ours holds queries, keys and values as one matrix with one A; so PEFT's three adapters of a layer share the A
+that is filled by the name of the queries, and their three B are the rows of ours.
 `gradual` is the first phase of it: the second layer learns. In `full`, the head learns at 100 times the rate.
 """
 
@@ -19,8 +20,8 @@ import pathlib
 import sys
 
 import torch
+from peft import LoraConfig, get_peft_model
 from torch.nn import functional as F
-from torch.nn.utils.stateless import _reparametrize_module
 
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE / "../../../nn/tests/reference"))
@@ -46,13 +47,27 @@ def group_of(key):
     return 1 + int(key.split(".layer.")[1].split(".")[0])
 
 
-def fused(key):
-    """The key of the matrix that holds this one, and its part of it."""
-    for names in [("query", "key", "value"), ("q_lin", "k_lin", "v_lin")]:
-        for part, name in enumerate(names):
-            if key.endswith(f".{name}.weight"):
-                return key.replace(f".{name}.", f".{names[0]}."), part, 3
-    return key, 0, 1
+def adapted(model):
+    """The parameters of PEFT's adapters, put into `model` in place; A is filled by its name, B is zero."""
+    matrices = [k.removesuffix(".weight") for k, p in model.named_parameters()
+                if p.dim() == 2 and not k.startswith("embeddings.")]
+    config = LoraConfig(r=4, lora_alpha=8, lora_dropout=0.0, bias="none", target_modules=matrices)
+    get_peft_model(model, config)
+    model.double()
+    tensors = {}
+    for name in matrices:
+        layer = model.get_submodule(name)
+        layer.lora_A["default"].weight.data = filled(f"{name}.lora_A.weight", (4, layer.in_features)).double()
+        tensors[f"{name}.b"] = layer.lora_B["default"].weight
+        # Queries own the A that keys and values share.
+        for names in [("query", "key", "value"), ("q_lin", "k_lin", "v_lin")]:
+            stem, _, last = name.rpartition(".")
+            if last in names[1:]:
+                layer.lora_A["default"].weight = model.get_submodule(f"{stem}.{names[0]}").lora_A["default"].weight
+                break
+        else:
+            tensors[f"{name}.a"] = layer.lora_A["default"].weight
+    return tensors
 
 
 def case(family, method, optimiser, lr, clip):
@@ -95,7 +110,7 @@ def case(family, method, optimiser, lr, clip):
         "gradual": lambda k, p: group_of(k) == LAYERS,
         "bitfit": lambda k, p: k.endswith("bias"),
         "norm-tune": lambda k, p: k in of_norm,
-        "lora": lambda k, p: p.dim() == 2 and not k.startswith("embeddings."),
+        "lora": lambda k, p: False,
     }[method]
     learns = {k: p for k, p in named.items() if chosen(k, p)}
     for k, p in named.items():
@@ -103,40 +118,21 @@ def case(family, method, optimiser, lr, clip):
     groups = LAYERS + 1
     rate = {k: 0.8 ** (groups - group_of(k)) if method == "discriminative" else 1.0 for k in learns}
     tensors = {k: (p, rate[k], p.dim() > 1) for k, p in learns.items()}
-    base, adapters = {}, {}
     if method == "lora":
-        tensors = {}
-        for k, p in learns.items():
-            whole, part, parts = fused(k)
-            if part == 0:
-                stem = whole.removesuffix(".weight")
-                a = filled(f"{stem}.lora_A.weight", (4, p.shape[1])).double().requires_grad_()
-                b = torch.zeros(parts * p.shape[0], 4, dtype=torch.double, requires_grad=True)
-                adapters[whole] = (a, b)
-                tensors[f"{whole}.a"], tensors[f"{whole}.b"] = (a, 1.0, True), (b, 1.0, True)
-            base[k] = p.detach().clone()
-            p.requires_grad_(False)
+        tensors = {k: (p, 1.0, True) for k, p in adapted(model).items()}
     of_head = 100.0 if method == "full" else 1.0
     tensors |= {k: (p, of_head, p.dim() > 1) for k, p in head.items()}
     values = [{"params": [p], "rate": r, "decays": d} for p, r, d in tensors.values()]
     rule = (torch.optim.AdamW(values, lr=lr, weight_decay=0.0) if optimiser == "adamw"
             else torch.optim.SGD(values, lr=lr, momentum=0.9))
 
-    def merged(k):
-        whole, part, _ = fused(k)
-        a, b = adapters[whole]
-        rows = base[k].shape[0]
-        return base[k] + 2.0 * (b[part * rows:(part + 1) * rows] @ a)
-
     losses = []
     for step in range(STEPS):
         b = step % 4
         labels = (torch.arange(n) + b) % 5
-        with _reparametrize_module(model, {k: merged(k) for k in base}):
-            out = features(b)
-            loss = F.cross_entropy(out @ head["head.weight"].T + head["head.bias"], labels)
-            rule.zero_grad()
-            loss.backward()
+        loss = F.cross_entropy(features(b) @ head["head.weight"].T + head["head.bias"], labels)
+        rule.zero_grad()
+        loss.backward()
         losses.append(loss.item())
         if clip:
             torch.nn.utils.clip_grad_norm_([p for p, _, _ in tensors.values() if p.grad is not None], 1.0)
