@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+#[cfg(target_arch = "x86_64")]
+use crate::bf16::Multiplier;
 use crate::linear::{height, panel_vectors};
 use crate::simd::{Simd, dispatch, math};
 use crate::tile::{Tile, Tiles};
@@ -84,7 +86,7 @@ impl Attention {
         if heads == 0 || head_dim == 0 {
             return Err(KernelError::Shape(format!("{heads} heads of {head_dim} values")));
         }
-        if !isa.is_available() || (precision != Precision::F32 && isa != Isa::Amx) {
+        if !isa.is_available() || (precision != Precision::F32 && !isa.has_bf16()) {
             return Err(KernelError::Unavailable(isa));
         }
         let scale = 1.0 / (head_dim as f32).sqrt();
@@ -98,10 +100,10 @@ impl Attention {
         })
     }
 
-    /// Whether products run on matrix tiles.
+    /// What multiplies tiles of bf16, where products run on those.
     #[cfg(target_arch = "x86_64")]
-    pub(crate) fn on_tiles(&self) -> bool {
-        self.isa == Isa::Amx
+    pub(crate) fn multiplier(&self) -> Option<Multiplier> {
+        Multiplier::of(self.isa, self.precision)
     }
 
     /// Values of a token's output row: all heads side by side.
@@ -125,8 +127,8 @@ impl Attention {
     /// Values of scratch that [`Attention::run`] needs for a sequence of `tokens`.
     pub fn scratch_len(&self, tokens: usize) -> usize {
         #[cfg(target_arch = "x86_64")]
-        if self.on_tiles() {
-            return crate::amx::attention_scratch_len(self, tokens);
+        if let Some(multiplier) = self.multiplier() {
+            return crate::bf16::attention_scratch_len(self, multiplier, tokens);
         }
         // A mask can only lower the number of keys, but fewer keys may have wider panels.
         let lanes = Tiles::of(self.isa).max_vectors() * Tiles::of(self.isa).lanes();
@@ -156,9 +158,11 @@ impl Attention {
             return;
         }
         #[cfg(target_arch = "x86_64")]
-        if self.on_tiles() {
+        if let Some(multiplier) = self.multiplier() {
             // SAFETY: `new` saw that the level is available; the lengths were checked above.
-            unsafe { crate::amx::attend(self, sequence, queries, keys, scratch, output) };
+            unsafe {
+                crate::bf16::attend(self, multiplier, sequence, queries, keys, scratch, output)
+            };
             return;
         }
         let layout = self.layout(keys);

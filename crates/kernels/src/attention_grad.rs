@@ -37,8 +37,8 @@ impl Attention {
     /// Values of scratch that [`Attention::backward`] needs for a sequence of `tokens`.
     pub fn backward_scratch_len(&self, tokens: usize) -> usize {
         #[cfg(target_arch = "x86_64")]
-        if self.on_tiles() {
-            return crate::amx::attention_backward_scratch_len(self, tokens);
+        if let Some(multiplier) = self.multiplier() {
+            return crate::bf16::attention_backward_scratch_len(self, multiplier, tokens);
         }
         // A mask can only lower the number of keys, but fewer keys may have wider panels.
         let tiles = Tiles::of(self.isa);
@@ -75,10 +75,12 @@ impl Attention {
             return;
         }
         #[cfg(target_arch = "x86_64")]
-        if self.on_tiles() {
+        if let Some(multiplier) = self.multiplier() {
             // SAFETY: `new` saw that the level is available; the lengths were checked above.
             unsafe {
-                crate::amx::attend_backward(self, sequence, keys, gradient, scratch, output, step);
+                crate::bf16::attend_backward(
+                    self, multiplier, sequence, keys, gradient, scratch, output, step,
+                );
             }
             return;
         }

@@ -13,13 +13,16 @@ pub enum Isa {
     Avx2,
     /// 512-bit vectors.
     Avx512,
-    /// 512-bit vectors and matrix tiles of bf16.
+    /// 512-bit vectors, also of pairs of bf16.
+    Avx512Bf16,
+    /// These, and matrix tiles of bf16.
     Amx,
 }
 
 impl Isa {
     /// All levels, least first.
-    pub const ALL: [Self; 5] = [Self::Portable, Self::Neon, Self::Avx2, Self::Avx512, Self::Amx];
+    pub const ALL: [Self; 6] =
+        [Self::Portable, Self::Neon, Self::Avx2, Self::Avx512, Self::Avx512Bf16, Self::Amx];
 
     /// The word that a user types in `OFFSHOOT_ISA`.
     pub fn name(self) -> &'static str {
@@ -28,6 +31,7 @@ impl Isa {
             Self::Neon => "neon",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Avx512Bf16 => "avx512-bf16",
             Self::Amx => "amx",
         }
     }
@@ -55,10 +59,19 @@ impl Isa {
                     && is_x86_feature_detected!("avx512dq")
             }
             #[cfg(target_arch = "x86_64")]
-            Self::Amx => Self::Avx512.is_available() && crate::amx::is_available(),
+            Self::Avx512Bf16 => {
+                Self::Avx512.is_available() && is_x86_feature_detected!("avx512bf16")
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx => Self::Avx512Bf16.is_available() && crate::bf16::tiles_are_available(),
             // Levels of other architectures.
             _ => false,
         }
+    }
+
+    /// Whether the level multiplies bf16: elsewhere products are in f32 only.
+    pub fn has_bf16(self) -> bool {
+        matches!(self, Self::Avx512Bf16 | Self::Amx)
     }
 
     /// The levels that this machine can run, least first.

@@ -6,11 +6,11 @@
 //! value is computed in one fixed order, so results do not depend on batch size or threads.
 
 mod activation;
-#[cfg(target_arch = "x86_64")]
-mod amx;
 mod attention;
 mod attention_grad;
 mod batch_norm;
+#[cfg(target_arch = "x86_64")]
+mod bf16;
 mod conv;
 mod depthwise;
 mod depthwise_grad;
@@ -74,7 +74,7 @@ impl Clamp {
 ///
 /// With matrix tiles ([`Isa::Amx`]), f32 operands are the sums of three bf16 values, and the six
 /// products that matter give what f32 arithmetic gives (2⁻²⁴ relative). Elsewhere f32 is f32, and the
-/// others are not available.
+/// others are available where vectors multiply bf16 ([`Isa::has_bf16`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
     /// f32 accuracy, by the fastest means.
@@ -87,7 +87,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// bf16 values that an operand is split into on matrix tiles.
+    /// bf16 values that an operand is split into, where tiles of them are multiplied.
     #[cfg(target_arch = "x86_64")]
     fn parts(self) -> usize {
         match self {

@@ -73,9 +73,9 @@ pub fn round_to_bf16(isa: Isa, from: &[f32], to: &mut [u16]) {
     assert!(to.len() >= from.len(), "too few places");
     let (from, len, to) = (from.as_ptr(), from.len(), to.as_mut_ptr());
     #[cfg(target_arch = "x86_64")]
-    if isa == Isa::Amx && isa.is_available() {
+    if isa.has_bf16() && isa.is_available() {
         // SAFETY: the level is there, with its instruction for this; lengths were checked above.
-        return unsafe { crate::amx::round(from, len, to) };
+        return unsafe { crate::bf16::round(from, len, to) };
     }
     // Lengths were checked above.
     dispatch!(isa, S => round::<S>(from, len, to));

@@ -161,7 +161,9 @@ impl Tiles {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => Self { table: avx2::TABLE, lanes: Avx2::LANES },
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Amx => Self { table: avx512::TABLE, lanes: Avx512::LANES },
+            Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => {
+                Self { table: avx512::TABLE, lanes: Avx512::LANES }
+            }
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => Self { table: neon::TABLE, lanes: Neon::LANES },
             // The portable level; no plan holds a level of another architecture.

@@ -14,11 +14,13 @@ use support::{below, cases, channels, clamp, direct, values, window};
 /// What lines are made of where nothing was written, so that it shows.
 const UNTOUCHED: Line = Line([0x7fc0; 32]);
 
-fn has_tiles() -> bool {
-    if !Isa::Amx.is_available() {
-        println!("skipped: this machine has no matrix tiles");
+/// The levels that multiply bf16; it is said where there are none.
+fn levels() -> Vec<Isa> {
+    let levels: Vec<Isa> = Isa::available().filter(|isa| isa.has_bf16()).collect();
+    if levels.is_empty() {
+        println!("skipped: this machine does not multiply bf16");
     }
-    Isa::Amx.is_available()
+    levels
 }
 
 fn in_lines(channels: usize, values: &[f32]) -> Vec<Line> {
@@ -43,9 +45,6 @@ proptest! {
         with_residual: bool,
         clamp in clamp(),
     ) {
-        if !has_tiles() {
-            return Ok(());
-        }
         let weight = values(outputs * inputs * window.kernel[0] * window.kernel[1], 1);
         let bias = values(outputs, 2);
         let input = values(images * area(window.input) * inputs, 3);
@@ -60,21 +59,23 @@ proptest! {
             }));
         }
         let expected = in_lines(outputs, &expected);
-        let conv = LinesConv::new(Isa::Amx, window, inputs, outputs, &weight, &bias).unwrap();
-        let mut scratch = vec![f32::NAN; conv.scratch_len()];
-        let mut output = vec![UNTOUCHED; expected.len()];
         let residual = with_residual.then(|| in_lines(outputs, &residual));
         let lines = in_lines(inputs, &input);
-        conv.run(images, &lines, residual.as_deref(), clamp, &mut scratch, &mut output);
-        prop_assert!(output == expected, "from lines");
-        if !with_residual {
-            let conv = LinesConv::of_values(Isa::Amx, window, inputs, outputs, &weight, &bias);
-            let conv = conv.unwrap();
+        for isa in levels() {
+            let conv = LinesConv::new(isa, window, inputs, outputs, &weight, &bias).unwrap();
             let mut scratch = vec![f32::NAN; conv.scratch_len()];
-            output.fill(UNTOUCHED);
-            let finish = (clamp, Activation::None);
-            conv.run_from_values(images, &input, finish, &mut scratch, &mut output);
-            prop_assert!(output == expected, "from values");
+            let mut output = vec![UNTOUCHED; expected.len()];
+            conv.run(images, &lines, residual.as_deref(), clamp, &mut scratch, &mut output);
+            prop_assert!(output == expected, "from lines, {:?}", isa);
+            if !with_residual {
+                let conv = LinesConv::of_values(isa, window, inputs, outputs, &weight, &bias);
+                let conv = conv.unwrap();
+                let mut scratch = vec![f32::NAN; conv.scratch_len()];
+                output.fill(UNTOUCHED);
+                let finish = (clamp, Activation::None);
+                conv.run_from_values(images, &input, finish, &mut scratch, &mut output);
+                prop_assert!(output == expected, "from values, {:?}", isa);
+            }
         }
     }
 
@@ -85,9 +86,6 @@ proptest! {
         hidden in 1..below(70),
         outputs in 1..below(70),
     ) {
-        if !has_tiles() {
-            return Ok(());
-        }
         let (first, second) = (values(hidden * inputs, 1), values(outputs * hidden, 2));
         let (bias, residual) = (values(hidden + outputs, 3), values(rows * outputs, 5));
         let input = values(rows * inputs, 4);
@@ -95,40 +93,42 @@ proptest! {
             let sum = |w: &[f32]| x.iter().zip(w).map(|(x, w)| x * w).sum::<f32>();
             weight.chunks(x.len()).zip(bias).map(|(w, b)| sum(w) + b).collect()
         };
-        // What the second layer adds up are no whole numbers, and may cancel: a sum is as exact as its terms
-        // are large.
-        let (mut expected, mut sizes) = (Vec::new(), Vec::new());
-        for (x, residual) in input.chunks(inputs).zip(residual.chunks(outputs)) {
-            let mut wide = row(x, &first, &bias[..hidden]);
-            Activation::Gelu.apply(Isa::Amx, &mut wide);
-            let mut rounded = vec![0; hidden];
-            round_to_bf16(Isa::Amx, &wide, &mut rounded);
-            let wide: Vec<f64> = rounded
-                .iter()
-                .map(|&bits| f64::from(f32::from_bits(u32::from(bits) << 16)))
-                .collect();
-            for ((w, b), r) in second.chunks(hidden).zip(&bias[hidden..]).zip(residual) {
-                let ends = [f64::from(*b), f64::from(*r)];
-                let terms = wide.iter().zip(w).map(|(x, w)| x * f64::from(*w)).chain(ends);
-                expected.push(terms.clone().sum::<f64>());
-                sizes.push(terms.map(f64::abs).sum::<f64>());
+        for isa in levels() {
+            // What the second layer adds up are no whole numbers, and may cancel: a sum is as exact as its terms
+            // are large.
+            let (mut expected, mut sizes) = (Vec::new(), Vec::new());
+            for (x, residual) in input.chunks(inputs).zip(residual.chunks(outputs)) {
+                let mut wide = row(x, &first, &bias[..hidden]);
+                Activation::Gelu.apply(isa, &mut wide);
+                let mut rounded = vec![0; hidden];
+                round_to_bf16(isa, &wide, &mut rounded);
+                let wide: Vec<f64> = rounded
+                    .iter()
+                    .map(|&bits| f64::from(f32::from_bits(u32::from(bits) << 16)))
+                    .collect();
+                for ((w, b), r) in second.chunks(hidden).zip(&bias[hidden..]).zip(residual) {
+                    let ends = [f64::from(*b), f64::from(*r)];
+                    let terms = wide.iter().zip(w).map(|(x, w)| x * f64::from(*w)).chain(ends);
+                    expected.push(terms.clone().sum::<f64>());
+                    sizes.push(terms.map(f64::abs).sum::<f64>());
+                }
             }
-        }
-        let conv = |lines, inputs, outputs, weight: &[f32], bias: &[f32]| {
-            let new = if lines { LinesConv::new } else { LinesConv::of_values };
-            new(Isa::Amx, Window::PIXEL, inputs, outputs, weight, bias).unwrap()
-        };
-        let expand = conv(false, inputs, hidden, &first, &bias[..hidden]);
-        let shrink = conv(true, hidden, outputs, &second, &bias[hidden..]);
-        let mut scratch = vec![f32::NAN; expand.scratch_len().max(shrink.scratch_len())];
-        let mut wide = vec![UNTOUCHED; rows * Line::per_pixel(hidden)];
-        let act = (Clamp::NONE, Activation::Gelu);
-        expand.run_from_values(rows, &input, act, &mut scratch, &mut wide);
-        let mut output = vec![f32::NAN; rows * outputs];
-        shrink.run_to_values(rows, &wide, Some(&residual), &mut scratch, &mut output);
-        for (k, ((&y, e), size)) in output.iter().zip(&expected).zip(&sizes).enumerate() {
-            let error = (f64::from(y) - e).abs();
-            prop_assert!(error <= 1e-6 * size, "value {}: {} is not {} of {}", k, y, e, size);
+            let conv = |lines, inputs, outputs, weight: &[f32], bias: &[f32]| {
+                let new = if lines { LinesConv::new } else { LinesConv::of_values };
+                new(isa, Window::PIXEL, inputs, outputs, weight, bias).unwrap()
+            };
+            let expand = conv(false, inputs, hidden, &first, &bias[..hidden]);
+            let shrink = conv(true, hidden, outputs, &second, &bias[hidden..]);
+            let mut scratch = vec![f32::NAN; expand.scratch_len().max(shrink.scratch_len())];
+            let mut wide = vec![UNTOUCHED; rows * Line::per_pixel(hidden)];
+            let act = (Clamp::NONE, Activation::Gelu);
+            expand.run_from_values(rows, &input, act, &mut scratch, &mut wide);
+            let mut output = vec![f32::NAN; rows * outputs];
+            shrink.run_to_values(rows, &wide, Some(&residual), &mut scratch, &mut output);
+            for (k, ((&y, e), size)) in output.iter().zip(&expected).zip(&sizes).enumerate() {
+                let error = (f64::from(y) - e).abs();
+                prop_assert!(error <= 1e-6 * size, "value {}: {} is not {} of {}", k, y, e, size);
+            }
         }
     }
 
@@ -139,9 +139,6 @@ proptest! {
         images in 1usize..3,
         clamp in clamp(),
     ) {
-        if !has_tiles() {
-            return Ok(());
-        }
         let weight = values(channels * window.kernel[0] * window.kernel[1], 1);
         let bias = values(channels, 2);
         let input = values(images * area(window.input) * channels, 3);
@@ -151,10 +148,12 @@ proptest! {
         }
         expected.iter_mut().for_each(|y| *y = y.clamp(clamp.low, clamp.high));
         let expected = in_lines(channels, &expected);
-        let conv = LinesDepthwise::new(Isa::Amx, window, channels, &weight, &bias).unwrap();
-        let mut output = vec![UNTOUCHED; expected.len()];
-        conv.run(images, &in_lines(channels, &input), clamp, &mut output);
-        prop_assert!(output == expected);
+        for isa in levels() {
+            let conv = LinesDepthwise::new(isa, window, channels, &weight, &bias).unwrap();
+            let mut output = vec![UNTOUCHED; expected.len()];
+            conv.run(images, &in_lines(channels, &input), clamp, &mut output);
+            prop_assert!(output == expected, "{:?}", isa);
+        }
     }
 
     #[test]
@@ -180,22 +179,21 @@ proptest! {
 
 #[test]
 fn a_nan_stays_a_nan() {
-    if !has_tiles() {
-        return;
+    for isa in levels() {
+        let pixel = Window::PIXEL;
+        let nan = [Line([0xffc0; 32])];
+        let mut output = [Line::ZERO];
+        let conv = LinesConv::new(isa, pixel, 32, 32, &[1.0; 1024], &[0.0; 32]).unwrap();
+        let mut scratch = vec![0.0; conv.scratch_len()];
+        conv.run(1, &nan, None, Clamp::RELU6, &mut scratch, &mut output);
+        let mut values = [0.0; 32];
+        lines_to_values(isa, 32, &output, &mut values);
+        assert!(values.iter().all(|y| y.is_nan()), "convolution");
+        let conv = LinesDepthwise::new(isa, pixel, 32, &[1.0; 32], &[0.0; 32]).unwrap();
+        conv.run(1, &nan, Clamp::RELU6, &mut output);
+        lines_to_values(isa, 32, &output, &mut values);
+        assert!(values.iter().all(|y| y.is_nan()), "depthwise");
     }
-    let pixel = Window::PIXEL;
-    let nan = [Line([0xffc0; 32])];
-    let mut output = [Line::ZERO];
-    let conv = LinesConv::new(Isa::Amx, pixel, 32, 32, &[1.0; 1024], &[0.0; 32]).unwrap();
-    let mut scratch = vec![0.0; conv.scratch_len()];
-    conv.run(1, &nan, None, Clamp::RELU6, &mut scratch, &mut output);
-    let mut values = [0.0; 32];
-    lines_to_values(Isa::Amx, 32, &output, &mut values);
-    assert!(values.iter().all(|y| y.is_nan()), "convolution");
-    let conv = LinesDepthwise::new(Isa::Amx, pixel, 32, &[1.0; 32], &[0.0; 32]).unwrap();
-    conv.run(1, &nan, Clamp::RELU6, &mut output);
-    lines_to_values(Isa::Amx, 32, &output, &mut values);
-    assert!(values.iter().all(|y| y.is_nan()), "depthwise");
 }
 
 #[test]
@@ -203,12 +201,12 @@ fn what_cannot_be_had_is_refused() {
     let window =
         Window { input: [4, 4], output: [2, 2], kernel: [3, 3], stride: 1, before: [0, 0] };
     let refused = LinesConv::new(Isa::Portable, window, 2, 3, &[0.0; 54], &[0.0; 3]).err();
-    assert_eq!(refused, Some(KernelError::Unavailable(Isa::Amx)));
+    assert_eq!(refused, Some(KernelError::Unavailable(Isa::Avx512Bf16)));
     let refused = LinesDepthwise::new(Isa::Portable, window, 2, &[0.0; 18], &[0.0; 2]).err();
-    assert_eq!(refused, Some(KernelError::Unavailable(Isa::Amx)));
-    if has_tiles() {
-        assert!(LinesConv::new(Isa::Amx, window, 2, 3, &[0.0; 53], &[0.0; 3]).is_err());
-        assert!(LinesDepthwise::new(Isa::Amx, window, 2, &[0.0; 18], &[0.0; 3]).is_err());
+    assert_eq!(refused, Some(KernelError::Unavailable(Isa::Avx512Bf16)));
+    for isa in levels() {
+        assert!(LinesConv::new(isa, window, 2, 3, &[0.0; 53], &[0.0; 3]).is_err());
+        assert!(LinesDepthwise::new(isa, window, 2, &[0.0; 18], &[0.0; 3]).is_err());
     }
 }
 

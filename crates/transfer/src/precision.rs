@@ -1,9 +1,9 @@
 //! In which precision a network computes features, decided once for a run.
 //!
-//! With matrix tiles, features in bf16 cost about half of what they cost in f32. Whether they are as
-//! good depends on weights and data, so the first samples are computed in both, and where a row turns
-//! away from its f32 self, three bf16 products take the place of one: slower than one, faster than f32,
-//! and exact to 10⁻⁵. The decision depends on the data's order, the weights and the processor, not on
+//! Where the processor multiplies bf16, features in it cost about half of what they cost in f32. Whether
+//! they are as good depends on weights and data, so the first samples are computed in both, and where a row
+//! turns away from its f32 self, features are in f32, or with matrix tiles by three bf16 products: slower
+//! than one, faster than f32, and exact to 10⁻⁵. The decision depends on the data's order, the weights and the processor, not on
 //! what a cache holds; a run remembers it, and whatever opens the run later computes likewise.
 
 use offshoot_data::Sample;
@@ -22,8 +22,8 @@ use crate::{Result, TransferError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
-    /// Where the processor has matrix tiles, bf16 if the first samples say that it does no harm, else
-    /// three bf16 products; f32 elsewhere.
+    /// Where the processor multiplies bf16, that if the first samples say that it does no harm, else three
+    /// such products on matrix tiles; f32 elsewhere.
     #[default]
     Auto,
     /// Always f32.
@@ -75,7 +75,12 @@ const LOWEST_COSINE: f64 = 0.999;
 /// Samples that are computed in both.
 const CHECKED: usize = 32;
 
-/// Whether this process may use matrix tiles.
+/// Whether this process may multiply bf16.
+fn has_bf16() -> bool {
+    Isa::detect().has_bf16()
+}
+
+/// Whether three such products are faster than one in f32.
 fn has_tiles() -> bool {
     Isa::detect() == Isa::Amx
 }
@@ -83,7 +88,7 @@ fn has_tiles() -> bool {
 /// Decides for a source that was opened in f32; `samples` are all of the data, in order.
 ///
 /// # Errors
-/// Wrong usage where bf16 is asked for and the processor has no matrix tiles.
+/// Wrong usage where bf16 is asked for and the processor does not multiply it.
 pub fn settle(
     source: &mut Source,
     wanted: Precision,
@@ -111,11 +116,11 @@ fn settle_above(
     }
     match wanted {
         Precision::F32 => Ok(()),
-        Precision::Auto if !has_tiles() => Ok(()),
-        Precision::Bf16 | Precision::Bf16x3 if !has_tiles() => Err(TransferError::usage(
+        Precision::Auto if !has_bf16() => Ok(()),
+        Precision::Bf16 | Precision::Bf16x3 if !has_bf16() => Err(TransferError::usage(
             format!(
-                "features in {} need a processor with matrix tiles (AMX), and this one has none, \
-                 or OFFSHOOT_ISA forbids them",
+                "features in {} need a processor that multiplies bf16 (AMX or AVX-512 BF16), and this \
+                 one does not, or OFFSHOOT_ISA forbids it",
                 wanted.name()
             ),
             "`--precision auto` takes what is fastest here and does no harm",
@@ -134,10 +139,14 @@ fn settle_above(
                 take(source, rounded, BF16);
                 return Ok(());
             }
-            switch(source, BF16X3)?;
+            let instead = if has_tiles() {
+                switch(source, BF16X3)?;
+                "three bf16 products, which are as good as f32"
+            } else {
+                F32
+            };
             watch.warn(format!(
-                "features of `{}` fall back from bf16 to three bf16 products, which are as good as \
-                 f32 ({shown}, where {lowest} is asked for)",
+                "features of `{}` fall back from bf16 to {instead} ({shown}, where {lowest} is asked for)",
                 source.name
             ))
         }
@@ -151,7 +160,7 @@ pub fn as_recorded(source: &mut Source, recorded: &str) -> Result<bool> {
         BF16X3 => BF16X3,
         _ => return Ok(true),
     };
-    if source.network.is_some() && !has_tiles() {
+    if source.network.is_some() && !has_bf16() {
         return Ok(false);
     }
     switch(source, recorded)?;
@@ -276,8 +285,8 @@ mod tests {
     fn a_good_network_takes_bf16_and_keeps_its_rows_apart() {
         let mut source = source::open(source::DEFAULT, 0).unwrap();
         let stage = source.scope.stage.clone();
-        if !has_tiles() {
-            println!("no matrix tiles here: only the refusal of bf16 is tested");
+        if !has_bf16() {
+            println!("no bf16 here: only its refusal is tested");
             assert_eq!(
                 settled(LOWEST_COSINE, &mut source, Precision::Bf16).0.unwrap_err().exit_code(),
                 2
@@ -297,8 +306,8 @@ mod tests {
 
     #[test]
     fn a_network_that_bf16_harms_falls_back_and_says_so() {
-        if !has_tiles() {
-            println!("skipped: this processor has no matrix tiles");
+        if !has_bf16() {
+            println!("skipped: this processor does not multiply bf16");
             return;
         }
         let mut source = source::open(source::DEFAULT, 0).unwrap();
@@ -307,8 +316,13 @@ mod tests {
         let (result, heard) = settled(1.0 - 1e-9, &mut source, Precision::Auto);
         result.unwrap();
         assert!(heard[0].contains("fall back from bf16"), "{heard:?}");
-        assert_eq!(source.facts.precision, BF16X3);
-        assert_eq!(source.scope.stage, format!("{stage} bf16x3"));
+        if has_tiles() {
+            assert_eq!(source.facts.precision, BF16X3);
+            assert_eq!(source.scope.stage, format!("{stage} bf16x3"));
+        } else {
+            assert_eq!((source.facts.precision.as_str(), &source.scope.stage), (F32, &stage));
+            settled(1.0, &mut source, Precision::Bf16x3).0.unwrap();
+        }
         let cosine = {
             let exact = source::open(source::DEFAULT, 0).unwrap();
             let samples = crate::demo::emoji("twitter").unwrap().samples;

@@ -107,7 +107,8 @@ pub struct Adapt {
     /// How the network is tuned where terms of alignment tune it: lp-ft (usual), full, last-k, lora, ...
     #[arg(long, value_name = "METHOD")]
     tuning: Option<String>,
-    /// Passes over the source's samples where the network is tuned; by default fewer for many samples
+    /// Passes over the samples where the network is tuned (of the target by shot, tent and pseudo-label); by default
+    /// fewer for many samples
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     epochs: Option<String>,
     /// Highest learning rate where the network is tuned; by default the tuning method's
@@ -170,6 +171,7 @@ impl Adapt {
     fn plan(self, context: &Context) -> Result<AdaptPlan> {
         let settings = &context.settings;
         let run = shift::run_of(&settings.runs_dir, &self.source);
+        shift::refuse_model_beside(run.as_deref(), self.model.as_deref())?;
         Ok(AdaptPlan {
             training: TrainPlan {
                 data: if run.is_some() { PathBuf::new() } else { self.source.into() },
@@ -317,6 +319,18 @@ fn standing(candidate: &CandidateReport) -> String {
     }
 }
 
+/// Which classes the target is said to have.
+fn classes(dry: &AdaptDryRun) -> String {
+    match (dry.classes, dry.unknown_share) {
+        (Classes::Same, _) => "those of the source".into(),
+        (Classes::Partial, _) => "some of the source's".into(),
+        (Classes::Open, None) => "those of the source and others, by the mean".into(),
+        (Classes::Open, Some(share)) => {
+            format!("those of the source and others, {} of the samples", words::percent(share))
+        }
+    }
+}
+
 fn show_estimate(context: &Context, dry: &AdaptDryRun) -> Result<()> {
     if context.json {
         return context.document(dry);
@@ -335,6 +349,7 @@ fn show_estimate(context: &Context, dry: &AdaptDryRun) -> Result<()> {
         ["source", &side(&dry.source, "to fit and choose on")],
         ["target", &side(&dry.target, "to adapt to")],
         ["methods", &dry.methods.join(", ")],
+        ["classes", &classes(dry)],
         [
             "to compute",
             &format!(

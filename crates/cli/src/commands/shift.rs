@@ -4,7 +4,7 @@ use clap::Args;
 use offshoot_transfer::report::words;
 use offshoot_transfer::shift::document::ShiftReport;
 use offshoot_transfer::shift::{ShiftPlan, ShiftSource, shift, size_in_words};
-use offshoot_transfer::{Precision, Result};
+use offshoot_transfer::{Precision, Result, TransferError};
 
 use super::columns::Columns;
 use super::nearest;
@@ -77,8 +77,10 @@ impl Shift {
 
     pub fn run(self, context: &Context) -> Result<()> {
         let settings = &context.settings;
+        let run = run_of(&settings.runs_dir, &self.source);
+        refuse_model_beside(run.as_deref(), self.model.as_deref())?;
         let plan = ShiftPlan {
-            source: source(&settings.runs_dir, &self.source),
+            source: run.map_or_else(|| ShiftSource::Data(self.source.into()), ShiftSource::Run),
             target: self.target,
             columns: settings.columns.clone(),
             model: settings.model.clone(),
@@ -104,17 +106,21 @@ impl Shift {
     }
 }
 
-fn source(runs_dir: &Path, name: &str) -> ShiftSource {
-    match run_of(runs_dir, name) {
-        Some(folder) => ShiftSource::Run(folder),
-        None => ShiftSource::Data(name.into()),
-    }
-}
-
 /// The run of that name or in that folder, where there is one; else it is data.
 pub fn run_of(runs_dir: &Path, name: &str) -> Option<PathBuf> {
     let folders = [PathBuf::from(name), runs_dir.join(name)];
     folders.into_iter().find(|folder| folder.join("run.json").is_file())
+}
+
+/// A run has a network of its own, and `--model` would be ignored.
+pub fn refuse_model_beside(run: Option<&Path>, model: Option<&str>) -> Result<()> {
+    let (Some(_), Some(model)) = (run, model) else { return Ok(()) };
+    Err(TransferError::usage(
+        format!(
+            "`--model {model}` is given, and the source is a run, which has a network of its own"
+        ),
+        "name the run's data as SOURCE to take another network",
+    ))
 }
 
 fn written(r: &ShiftReport) -> String {
@@ -226,8 +232,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("mine")).unwrap();
         std::fs::write(dir.path().join("mine/run.json"), "{}").unwrap();
-        assert_eq!(source(dir.path(), "mine"), ShiftSource::Run(dir.path().join("mine")));
-        assert_eq!(source(dir.path(), "demo:google"), ShiftSource::Data("demo:google".into()));
+        assert_eq!(run_of(dir.path(), "mine"), Some(dir.path().join("mine")));
+        assert_eq!(run_of(dir.path(), "demo:google"), None);
+        assert!(refuse_model_beside(None, Some("resnet18")).is_ok());
+        let refused = refuse_model_beside(Some(dir.path()), Some("resnet18"));
+        assert_eq!(refused.map_err(|e| e.exit_code()), Err(2));
     }
 
     #[test]

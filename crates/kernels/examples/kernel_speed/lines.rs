@@ -9,7 +9,7 @@ use super::images::square;
 use super::{Level, Work, figure};
 
 pub fn all(level: Level) -> Result<(), KernelError> {
-    if level.isa != Isa::Amx || level.precision != Precision::Bf16 {
+    if !level.isa.has_bf16() || level.precision != Precision::Bf16 {
         return Ok(());
     }
     dense(level.isa)?;

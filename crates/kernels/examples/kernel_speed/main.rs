@@ -65,7 +65,9 @@ fn figure(kernel: &str, shape: &str, work: Work, mut run: impl FnMut()) {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let isa = match std::env::args().nth(1) {
-        Some(name) => Isa::from_name(&name).ok_or("portable, neon, avx2, avx512 or amx")?,
+        Some(name) => {
+            Isa::from_name(&name).ok_or("portable, neon, avx2, avx512, avx512-bf16 or amx")?
+        }
         None => Isa::detect(),
     };
     let precision = match std::env::args().nth(2).as_deref() {

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::vector_grad::VectorWeightGrad;
 use super::{Conv, Geometry, Placement, Weights, Window};
 #[cfg(target_arch = "x86_64")]
-use crate::amx::TileWeightGrad;
+use crate::bf16::{Multiplier, TileWeightGrad};
 use crate::{Clamp, Isa, KernelError, Precision};
 
 /// Sums over images are formed in this many bytes of parts at most, each over its own images and
@@ -110,10 +110,11 @@ impl ConvGrad {
             }
         }
         #[cfg(target_arch = "x86_64")]
-        let engine = if isa == Isa::Amx && TileWeightGrad::pays(&geometry, precision.parts()) {
-            WeightEngine::Tiles(TileWeightGrad::new(geometry, precision.parts()))
-        } else {
-            WeightEngine::Vectors(VectorWeightGrad::new(isa, geometry))
+        let engine = match Multiplier::of(isa, precision) {
+            Some(multiplier) if TileWeightGrad::pays(&geometry, precision.parts()) => {
+                WeightEngine::Tiles(TileWeightGrad::new(multiplier, geometry, precision.parts()))
+            }
+            _ => WeightEngine::Vectors(VectorWeightGrad::new(isa, geometry)),
         };
         #[cfg(not(target_arch = "x86_64"))]
         let engine = WeightEngine::Vectors(VectorWeightGrad::new(isa, geometry));

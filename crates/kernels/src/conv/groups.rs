@@ -53,7 +53,7 @@ impl GroupSizes {
         let lanes: usize = match isa {
             Isa::Neon => 4,
             Isa::Portable | Isa::Avx2 => 8,
-            Isa::Avx512 | Isa::Amx => 16,
+            Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => 16,
         };
         let [inputs, outputs] = self.each();
         let joined = lanes.div_ceil(inputs.min(outputs));

@@ -12,7 +12,7 @@ pub use grad::{ConvGrad, images_of};
 pub use groups::{GroupSizes, GroupedConv, GroupedConvGrad};
 
 #[cfg(target_arch = "x86_64")]
-use crate::amx::TileConv;
+use crate::bf16::{Multiplier, TileConv};
 use crate::{Clamp, Isa, KernelError, Precision};
 use vector::VectorConv;
 
@@ -152,9 +152,9 @@ impl Geometry {
         if self.inputs == 0 || self.outputs == 0 {
             return Err(KernelError::Shape("a convolution without channels".into()));
         }
-        let needed = if precision == Precision::F32 { isa } else { isa.max(Isa::Amx) };
-        if isa != needed || !isa.is_available() {
-            return Err(KernelError::Unavailable(needed));
+        let can = precision == Precision::F32 || isa.has_bf16();
+        if !can || !isa.is_available() {
+            return Err(KernelError::Unavailable(if can { isa } else { Isa::Avx512Bf16 }));
         }
         Ok(())
     }
@@ -258,7 +258,7 @@ impl Conv {
         Self::with_precision(isa, Precision::F32, window, inputs, outputs, weight, bias)
     }
 
-    /// As [`Conv::new`], in the given precision; any but f32 needs [`Isa::Amx`].
+    /// As [`Conv::new`], in the given precision; any but f32 needs [`Isa::Avx512Bf16`] or more.
     pub fn with_precision(
         isa: Isa,
         precision: Precision,
@@ -291,8 +291,11 @@ impl Conv {
     ) -> Result<Self, KernelError> {
         geometry.check(isa, precision)?;
         #[cfg(target_arch = "x86_64")]
-        if isa == Isa::Amx && TileConv::pays(&geometry, precision.parts()) {
-            let engine = Engine::Tiles(Box::new(TileConv::new(geometry, precision.parts())));
+        if let Some(multiplier) = Multiplier::of(isa, precision)
+            && TileConv::pays(&geometry, precision.parts())
+        {
+            let engine =
+                Engine::Tiles(Box::new(TileConv::new(multiplier, geometry, precision.parts())));
             return Ok(Self { geometry, engine });
         }
         Ok(Self { geometry, engine: Engine::Vectors(Box::new(VectorConv::new(isa, geometry))) })

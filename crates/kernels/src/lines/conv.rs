@@ -2,7 +2,7 @@
 
 use super::Line;
 #[cfg(target_arch = "x86_64")]
-use crate::amx::{ConvSource, ConvTarget, TileConv};
+use crate::bf16::{ConvSource, ConvTarget, Multiplier, TileConv};
 use crate::conv::{Geometry, Order, Weights, Window};
 use crate::{Activation, Clamp, Isa, KernelError, Precision};
 
@@ -81,19 +81,18 @@ impl LinesConv {
         geometry.check_weights(weight, bias)?;
         let weights = Weights::new(&geometry, Order::Oihw, weight);
         #[cfg(target_arch = "x86_64")]
-        {
+        if let Some(multiplier) = Multiplier::of(isa, Precision::Bf16) {
             let mut conv = Box::new(match reads {
-                Reads::Lines => TileConv::of_lines(geometry),
+                Reads::Lines => TileConv::of_lines(multiplier, geometry),
                 Reads::Values if Self::prefers_values(geometry.inputs) => {
-                    TileConv::of_few_values(geometry)
+                    TileConv::of_few_values(multiplier, geometry)
                 }
-                Reads::Values => TileConv::new(geometry, 1),
+                Reads::Values => TileConv::new(multiplier, geometry, 1),
             });
             conv.pack(&weights, bias);
-            Ok(Self { geometry, reads, engine: Engine::Tiles(conv) })
+            return Ok(Self { geometry, reads, engine: Engine::Tiles(conv) });
         }
-        #[cfg(not(target_arch = "x86_64"))]
-        Err(KernelError::Unavailable(Isa::Amx))
+        Err(KernelError::Unavailable(Isa::Avx512Bf16))
     }
 
     /// Values of f32 scratch that a run needs.

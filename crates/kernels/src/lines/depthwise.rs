@@ -27,7 +27,7 @@ impl LinesDepthwise {
     /// Packs `weight` `[channels, 1, kh, kw]` and `bias` `[channels]`.
     ///
     /// # Errors
-    /// Where the level has no matrix tiles (whose input and output lines are), or sizes do not fit.
+    /// Where the level does not multiply bf16 (whose input and output lines are), or sizes do not fit.
     pub fn new(
         isa: Isa,
         window: Window,
@@ -37,8 +37,8 @@ impl LinesDepthwise {
     ) -> Result<Self, KernelError> {
         crate::depthwise::check(&window, channels, weight, bias)?;
         let taps = window.kernel[0] * window.kernel[1];
-        if isa != Isa::Amx || !isa.is_available() {
-            return Err(KernelError::Unavailable(Isa::Amx));
+        if !isa.has_bf16() || !isa.is_available() {
+            return Err(KernelError::Unavailable(Isa::Avx512Bf16));
         }
         let planes = Line::per_pixel(channels);
         let mut packed = vec![Lanes([0.0; WIDTH]); planes * (taps + 1)];
@@ -101,7 +101,7 @@ mod vectors {
     use std::arch::x86_64::*;
 
     use super::{Lanes, LinesDepthwise};
-    use crate::amx::{bits, clamped};
+    use crate::bf16::{bits, clamped};
     use crate::{Clamp, Line};
 
     /// Output pixels that are accumulated side by side.
@@ -142,7 +142,7 @@ mod vectors {
         let line = bits(_mm512_cvtne2ps_pbh(odd, even));
         // SAFETY: a line is as large as a vector and aligned like one.
         unsafe {
-            let interleave = _mm512_loadu_si512(crate::amx::INTERLEAVE.as_ptr().cast());
+            let interleave = _mm512_loadu_si512(crate::bf16::INTERLEAVE.as_ptr().cast());
             _mm512_store_si512(to.cast(), _mm512_permutexvar_epi16(interleave, line));
         }
     }

@@ -78,7 +78,7 @@ pub fn levels() -> impl Iterator<Item = (Isa, Precision)> {
     Isa::available().flat_map(|isa| {
         let all = [Precision::F32, Precision::Bf16x3, Precision::Bf16];
         all.into_iter()
-            .filter(move |&p| p == Precision::F32 || isa == Isa::Amx)
+            .filter(move |&p| p == Precision::F32 || isa.has_bf16())
             .map(move |p| (isa, p))
     })
 }

@@ -149,9 +149,9 @@ pub(super) fn lower<'a>(
     input: Shape,
     blocks: impl Iterator<Item = &'a Block> + Clone,
 ) -> Result<Lowered> {
-    // Operands of tiles are bf16 anyhow: where every layer can, activations stay so. The whole
+    // Operands of products are bf16 anyhow: where every layer can, activations stay so. The whole
     // recipe decides, so that a part of a network computes what the whole one does.
-    let in_lines = isa == Isa::Amx
+    let in_lines = isa.has_bf16()
         && precision == Precision::Bf16
         && recipe.stages.iter().flat_map(|stage| &stage.blocks).all(lines::can_hold)
         && matches!(input, Shape::Map { .. });

@@ -7,6 +7,7 @@ use offshoot_stats::adaptation::OpenSet;
 use offshoot_stats::shift::Size;
 use serde::{Deserialize, Serialize};
 
+use super::plan::Classes;
 use crate::align::Moment;
 use crate::documents::Figures;
 use crate::guard::document::{ClassGap, Gap};
@@ -255,6 +256,10 @@ pub struct AdaptDryRun {
     pub target: Side,
     /// Methods that may be tried.
     pub methods: Vec<String>,
+    /// Which classes the target has.
+    pub classes: Classes,
+    /// The share of the target's samples that is said to be of other classes.
+    pub unknown_share: Option<f64>,
     /// What the features would take.
     pub estimate: crate::documents::Estimate,
 }

@@ -53,6 +53,15 @@ pub fn adapt(plan: &AdaptPlan, observer: &mut dyn Observer) -> Result<AdaptRepor
     plan.check()?;
     // Data that cannot be adapted is refused before a folder is made.
     let sides = sides::read(plan, &mut watch)?;
+    if let (Some(metric), true) = (plan.require.keys().next(), sides.target.judging().is_empty()) {
+        return Err(TransferError::usage(
+            format!(
+                "`--require {metric}` cannot be judged: {} has no labels",
+                sides.target.dataset.name
+            ),
+            "a hundred target samples with labels, in the data or as its test split, can",
+        ));
+    }
     let training = &plan.training;
     let folder = RunFolder::create(&training.runs_dir, training.name.as_deref(), &wish(&sides))?;
     let plan = plan.resumable(folder.name());
@@ -143,6 +152,8 @@ pub fn adapt_dry_run(plan: &AdaptPlan, observer: &mut dyn Observer) -> Result<Ad
             true => method::tried(plan.time.is_some()).into_iter().map(String::from).collect(),
             false => vec![method::SOURCE_ONLY.into(), plan.method.clone()],
         },
+        classes: plan.classes,
+        unknown_share: plan.unknown_share,
         estimate,
         seconds: watch.seconds(),
     })

@@ -41,11 +41,15 @@ impl Classes {
 
     /// By its word.
     pub fn find(name: &str) -> Option<Self> {
-        match name {
-            "same" => Some(Self::Same),
-            "partial" => Some(Self::Partial),
-            "open" => Some(Self::Open),
-            _ => None,
+        [Self::Same, Self::Partial, Self::Open].into_iter().find(|one| one.name() == name)
+    }
+
+    /// Its word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Partial => "partial",
+            Self::Open => "open",
         }
     }
 }
@@ -111,8 +115,17 @@ impl AdaptPlan {
         }
     }
 
-    /// Refuses a way of tuning where no network would be tuned.
+    /// Refuses a way of tuning where no network would be tuned, and passes and rates where nothing would learn.
     fn check_tuning(&self) -> Result<()> {
+        let tuned = tunes(&self.method) || (self.is_auto() && self.time.is_some());
+        let given = &self.training.finetune;
+        let flags = [("--epochs", given.epochs.is_some()), ("--lr", given.lr.is_some())];
+        if let Some((flag, _)) = flags.iter().find(|(_, given)| *given && !tuned) {
+            return Err(TransferError::usage(
+                format!("`{flag}` is given, and `--method {}` tunes no network", self.method),
+                "`--method dann`, `shot` and their like tune it, and `auto` does within `--time`",
+            ));
+        }
         if self.training.method == Method::PROBE {
             return Ok(());
         }

@@ -7,6 +7,8 @@ use offshoot_stats::shift::Action;
 
 /// Classes that are named, at most.
 const NAMED: usize = 4;
+/// Labels of the target that tell how right answers are, to about ten points.
+const TO_LABEL: usize = 100;
 /// Share of a class's share in the source below which it seems to be absent from the target.
 const SCARCE: f64 = 0.1;
 
@@ -248,10 +250,14 @@ pub fn next(report: &AdaptReport) -> Vec<String> {
     let target = &report.target;
     let unmeasured = report.target_figures.is_none();
     if unmeasured {
+        let which = match target.samples {
+            n if n <= 2 * TO_LABEL => {
+                format!("the {}", counted(n, "target sample", "target samples"))
+            }
+            n => format!("about {TO_LABEL} of the {} target samples, drawn at random,", count(n)),
+        };
         out.push(format!(
-            "Label about 100 of the {} target samples, drawn at random, and run `offshoot eval` with them: \
-             no score without labels is a measurement.",
-            count(target.samples)
+            "Label {which} and run `offshoot eval` with them: no score without labels is a measurement."
         ));
     }
     if report.verdict == "hurts" {

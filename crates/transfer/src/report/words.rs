@@ -149,6 +149,16 @@ pub fn counted(n: usize, one: &str, many: &str) -> String {
     format!("{} {}", count(n), if n == 1 { one } else { many })
 }
 
+/// The parts of a sentence, and whether each is something to type, which stands between backquotes.
+pub fn spans(text: &str) -> Vec<(bool, &str)> {
+    let parts: Vec<&str> = text.split('`').collect();
+    // A backquote without its partner is one of a name.
+    if parts.len().is_multiple_of(2) {
+        return vec![(false, text)];
+    }
+    parts.into_iter().enumerate().map(|(i, part)| (i % 2 == 1, part)).collect()
+}
+
 /// At most `max` characters; the middle gives way, because names often differ at both ends.
 pub fn shortened(text: &str, max: usize) -> String {
     let length = text.chars().count();

@@ -138,7 +138,13 @@ pub fn find(name: &str) -> Option<&'static Method> {
 pub fn tune(name: &str, start: &Start<'_>, watch: &mut Watch<'_>) -> Result<Vec<State>> {
     let method = named(name)?;
     let target = Target::new(start.source, start.target, &start.of_target.readable());
-    let settings = Settings { seed: start.plan.seed, ..Settings::default() };
+    let given = &start.plan.finetune;
+    let settings = Settings {
+        passes: given.epochs,
+        lr: given.lr,
+        seed: start.plan.seed,
+        ..Settings::default()
+    };
     let course = Course { source: start.source, head: start.head, target: &target, settings };
     let outcome = method.run(&course, watch)?;
     for warning in outcome.warnings {

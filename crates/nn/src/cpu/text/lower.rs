@@ -190,7 +190,7 @@ impl<'a> Packing<'a> {
 
     fn wide(&self, layer: &EncoderLayer) -> Result<Wide> {
         let EncoderLayer { features, hidden, .. } = *layer;
-        if self.isa != Isa::Amx || self.precision != Precision::Bf16 {
+        if !self.isa.has_bf16() || self.precision != Precision::Bf16 {
             return Ok(Wide::Values {
                 expand: self.linear(&layer.expand, features, hidden)?,
                 shrink: self.linear(&layer.shrink, hidden, features)?,

@@ -1,7 +1,7 @@
 //! How the pixels of a convolution are laid out for tiles.
 
 use super::PANEL;
-use crate::amx::product::{DEPTH, SIDE};
+use crate::bf16::product::{DEPTH, SIDE};
 use crate::conv::Geometry;
 
 /// Bytes of split input that are kept in the cache while all panels of weights pass over them.

@@ -1,4 +1,4 @@
-//! The gradient of a convolution's weights through matrix tiles.
+//! The gradient of a convolution's weights through tiles of bf16.
 //!
 //! `dW[tap] = Xᵀ · dY` sums over pixels. Both operands are split into bf16 parts and laid on the
 //! same grid of pixels, border included: input channels as long rows of pixels, so that a tap is a
@@ -6,7 +6,7 @@
 //! grid holds no output.
 
 use super::product::{self, DEPTH, Product, SIDE, TILE_BYTES};
-use super::{Configured, aligned, split};
+use super::{Multiplier, aligned, split};
 use crate::conv::Geometry;
 
 /// Bytes of split operands that should stay in the cache.
@@ -29,6 +29,7 @@ const PANEL: usize = 2 * SIDE;
 
 /// Plans the weight gradient for one image size.
 pub(crate) struct TileWeightGrad {
+    multiplier: Multiplier,
     geometry: Geometry,
     parts: usize,
     grid: Grid,
@@ -134,7 +135,7 @@ impl TileWeightGrad {
     }
 
     /// Plans for checked sizes.
-    pub fn new(geometry: Geometry, parts: usize) -> Self {
+    pub fn new(multiplier: Multiplier, geometry: Geometry, parts: usize) -> Self {
         let Geometry { window, inputs, outputs, .. } = geometry;
         let taps = window.kernel[0] * window.kernel[1];
         let (source, rows) = if geometry.is_flat() {
@@ -153,7 +154,7 @@ impl TileWeightGrad {
                 offsets.push((unit * grid.reached + block * DEPTH) * 2);
             }
         }
-        Self { geometry, parts, grid, rows, columns, offsets }
+        Self { multiplier, geometry, parts, grid, rows, columns, offsets }
     }
 
     /// Taps that each have their own sums.
@@ -202,7 +203,7 @@ impl TileWeightGrad {
     /// Adds `images` images to the sums.
     ///
     /// # Safety
-    /// Tiles are available; `x` and `dy` hold `images` images, `sums` [`Self::sums_len`] values.
+    /// The multiplier is available; `x` and `dy` hold `images` images, `sums` [`Self::sums_len`] values.
     pub unsafe fn add(
         &self,
         images: usize,
@@ -213,12 +214,12 @@ impl TileWeightGrad {
     ) {
         assert!(sums.len() >= self.sums_len(), "gradient sums are too short");
         let (left, _) = aligned(scratch, self.scratch_len());
-        // SAFETY: the parts follow each other within `scratch_len`; tiles are available.
+        // SAFETY: the parts follow each other within `scratch_len`; the multiplier is available.
         unsafe {
             let right = left.add(self.left_bytes() * self.parts);
             let unfolded = right.add(self.right_bytes()).cast();
             let add = Add { plan: self, x, dy, left, right, unfolded, sums: sums.as_mut_ptr() };
-            let _configured = Configured::new();
+            let _ready = self.multiplier.ready();
             match self.parts {
                 1 => add.strips::<1>(images),
                 2 => add.strips::<2>(images),
@@ -239,7 +240,7 @@ struct Add<'a> {
     sums: *mut f32,
 }
 
-// Every function below runs with tiles configured, on addresses that `TileWeightGrad::add` checked.
+// Every function below runs with the multiplier made ready, on addresses that `TileWeightGrad::add` checked.
 impl Add<'_> {
     unsafe fn strips<const PARTS: usize>(&self, images: usize) {
         let plan = self.plan;
@@ -445,12 +446,7 @@ impl Add<'_> {
                             sums_row: plan.columns * 4,
                             add: true,
                         };
-                        match (tall, wide) {
-                            (true, true) => product::two_by_two::<PARTS>(&product),
-                            (true, false) => product::two_by_one::<PARTS>(&product),
-                            (false, true) => product::one_by_two::<PARTS>(&product),
-                            (false, false) => product::one_by_one::<PARTS>(&product),
-                        }
+                        product::multiply::<PARTS>(plan.multiplier, &product, tall, wide);
                     }
                 }
             }

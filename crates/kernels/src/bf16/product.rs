@@ -2,6 +2,8 @@
 
 use std::arch::asm;
 
+use super::{Multiplier, vectors};
+
 /// Rows and columns of a tile of sums.
 pub(super) const SIDE: usize = 16;
 
@@ -33,6 +35,30 @@ pub(super) struct Product {
     pub add: bool,
 }
 
+/// Multiplies one tile by another, or two where `tall` (rows of the left operand) or `wide` (columns of the
+/// right one).
+///
+/// # Safety
+/// The multiplier was made ready on this thread, and every address that `p` describes is valid.
+pub(super) unsafe fn multiply<const PARTS: usize>(
+    multiplier: Multiplier,
+    p: &Product,
+    tall: bool,
+    wide: bool,
+) {
+    // SAFETY: passed on.
+    unsafe {
+        match (multiplier, tall, wide) {
+            (Multiplier::Tiles, true, true) => two_by_two::<PARTS>(p),
+            (Multiplier::Tiles, true, false) => two_by_one::<PARTS>(p),
+            (Multiplier::Tiles, false, true) => one_by_two::<PARTS>(p),
+            (Multiplier::Tiles, false, false) => one_by_one::<PARTS>(p),
+            (Multiplier::Vectors, _, true) => vectors::two_wide::<PARTS>(p, tall),
+            (Multiplier::Vectors, _, false) => vectors::one_wide::<PARTS>(p, tall),
+        }
+    }
+}
+
 /// One product for each pair of parts that matters, the small ones first: all pairs of which the
 /// parts' places (0 high, 1, 2 low) sum to less than their number.
 macro_rules! product {
@@ -41,7 +67,7 @@ macro_rules! product {
      columns: $columns:literal) => {
         /// # Safety
         /// Tiles are configured on this thread and every address that `p` describes is valid.
-        pub(super) unsafe fn $name<const PARTS: usize>(p: &Product) {
+        unsafe fn $name<const PARTS: usize>(p: &Product) {
             // SAFETY: reads rows of 64 bytes at `left + offset` (and `low` beyond) and tiles at
             // `right`, reads and writes rows of `sums`: valid by the caller's word. Tile registers
             // are used by nothing else in this program, so they keep their values in between.

@@ -8,7 +8,7 @@ use std::array;
 
 use super::attention::{PAIR, Shape, WIDE, multiply};
 use super::product::{DEPTH, SIDE, TILE_BYTES};
-use super::{Configured, aligned, split};
+use super::{Multiplier, aligned, split};
 use crate::attention::{Attention, Sequence};
 use crate::attention_grad::softmax_backward;
 
@@ -28,8 +28,8 @@ fn lens(shape: &Shape) -> [usize; 13] {
 }
 
 /// Values of scratch that [`run`] needs for a sequence of `tokens`.
-pub(crate) fn scratch_len(attention: &Attention, tokens: usize) -> usize {
-    let shape = Shape::new(attention, tokens.max(1));
+pub(crate) fn scratch_len(attention: &Attention, multiplier: Multiplier, tokens: usize) -> usize {
+    let shape = Shape::new(attention, multiplier, tokens.max(1));
     // The sums of one block of queries' gradients, and up to 15 values that are lost to alignment.
     (lens(&shape).iter().sum::<usize>() + 2 * PAIR) / 4 + 16
 }
@@ -37,9 +37,11 @@ pub(crate) fn scratch_len(attention: &Attention, tokens: usize) -> usize {
 /// As [`Attention::backward`], for at least one key; rows of keys that do not count were cleared.
 ///
 /// # Safety
-/// Tiles are available; sequence, gradient and output were checked.
+/// What multiplies is available; sequence, gradient and output were checked.
+#[allow(clippy::too_many_arguments, reason = "one call, forwarded")]
 pub(crate) unsafe fn run(
     attention: &Attention,
+    multiplier: Multiplier,
     sequence: &Sequence<'_>,
     keys: usize,
     gradient: &[f32],
@@ -47,7 +49,7 @@ pub(crate) unsafe fn run(
     output: &mut [f32],
     step: usize,
 ) {
-    let shape = Shape::new(attention, keys);
+    let shape = Shape::new(attention, multiplier, keys);
     let lens = lens(&shape);
     let (mut at, _) = aligned(scratch, (lens.iter().sum::<usize>() + 2 * PAIR) / 4 + 16);
     let parts = lens.map(|len| {
@@ -56,9 +58,9 @@ pub(crate) unsafe fn run(
         part
     });
     let head = Heads { attention, sequence, shape, keys, gradient, parts, sums: at.cast() };
-    // SAFETY: tiles are available; the parts of the scratch have the lengths that were summed up.
+    // SAFETY: the multiplier is available; the parts of the scratch have the lengths that were summed up.
     unsafe {
-        let _configured = Configured::new();
+        let _ready = shape.multiplier.ready();
         for first in (0..attention.width()).step_by(shape.head_dim) {
             match shape.parts {
                 1 => head.one::<1>(first, output, step),
@@ -82,7 +84,7 @@ struct Heads<'a> {
     sums: *mut f32,
 }
 
-// Every function below runs with tiles configured, on memory that `run` laid out.
+// Every function below runs with the multiplier made ready, on memory that `run` laid out.
 impl Heads<'_> {
     /// The head whose values begin at `first`.
     unsafe fn one<const PARTS: usize>(&self, first: usize, output: &mut [f32], step: usize) {
@@ -190,7 +192,7 @@ impl Heads<'_> {
             d_keys,
             d_values,
         ] = self.parts;
-        let Shape { planes, blocks, head_dim: dim, .. } = *shape;
+        let Shape { multiplier, planes, blocks, head_dim: dim, .. } = *shape;
         let (width, padded) = (attention.width(), blocks * WIDE);
         let rows = WIDE.min(sequence.tokens - start);
         let low = planes * WIDE * 64;
@@ -220,7 +222,7 @@ impl Heads<'_> {
                     let right = right.cast_const().add(block * planes * PARTS * PAIR);
                     let to = to.cast::<f32>().add(block * WIDE);
                     let left = left.cast_const();
-                    multiply::<PARTS>(rows, left, planes, right, to, padded * 4, false);
+                    multiply::<PARTS>(multiplier, rows, left, planes, right, to, padded * 4, false);
                 }
             }
             let weights = std::slice::from_raw_parts_mut(weights.cast::<f32>(), rows * padded);
@@ -234,7 +236,7 @@ impl Heads<'_> {
             for plane in 0..planes {
                 let right = keys_along.cast_const().add(plane * blocks * PARTS * PAIR);
                 let left = left.cast_const();
-                multiply::<PARTS>(rows, left, blocks, right, *sums, WIDE * 4, false);
+                multiply::<PARTS>(multiplier, rows, left, blocks, right, *sums, WIDE * 4, false);
                 let held = (dim - plane * WIDE).min(WIDE);
                 for row in 0..rows {
                     let from = sums.add(row * WIDE).cast_const();
@@ -260,7 +262,16 @@ impl Heads<'_> {
                         let sums = sums.cast::<f32>().add(block * WIDE * planes * WIDE);
                         let sums = sums.add(plane * WIDE);
                         let (left, grow) = (turned.cast_const(), start > 0);
-                        multiply::<PARTS>(rows, left, 1, right, sums, planes * WIDE * 4, grow);
+                        multiply::<PARTS>(
+                            multiplier,
+                            rows,
+                            left,
+                            1,
+                            right,
+                            sums,
+                            planes * WIDE * 4,
+                            grow,
+                        );
                     }
                 }
             }

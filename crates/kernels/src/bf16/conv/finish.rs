@@ -4,12 +4,12 @@ use std::arch::x86_64::*;
 
 use super::PANEL;
 use super::run::{Run, Sums, Target, Unit};
-use crate::amx::product::SIDE;
-use crate::amx::split;
+use crate::bf16::product::SIDE;
+use crate::bf16::split;
 use crate::simd::Avx512;
 use crate::{Activation, Line};
 
-// Every function below runs with tiles configured, on addresses that `TileConv::run` checked.
+// Every function below runs with the multiplier made ready, on addresses that `TileConv::run` checked.
 impl Run<'_> {
     /// Adds bias and residual to `rows` rows of sums, clamps and writes those that are pixels.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]

@@ -1,24 +1,4 @@
-//! Matrix tiles (Intel AMX): products of bf16 tiles, summed in f32.
-//!
-//! A tile register holds 16 rows of 64 bytes. One instruction multiplies 16×32 by 32×16 values of
-//! bf16 and adds to 16×16 sums in f32: sixteen times the work of an AVX-512 multiply-add. With f32
-//! operands split into the sum of two bf16 values, three such products give the f32 product to
-//! about 2⁻¹⁷ relative, still several times as fast as AVX-512 (measured in `benches/`).
-
-mod attention;
-mod attention_grad;
-mod conv;
-mod product;
-mod split;
-mod weight_grad;
-
-pub(crate) use attention::{run as attend, scratch_len as attention_scratch_len};
-pub(crate) use attention_grad::{
-    run as attend_backward, scratch_len as attention_backward_scratch_len,
-};
-pub(crate) use conv::{Source as ConvSource, Target as ConvTarget, TileConv};
-pub(crate) use split::{INTERLEAVE, bits, clamped, round};
-pub(crate) use weight_grad::TileWeightGrad;
+//! Matrix tiles (Intel AMX): whether there are any, and their configuration.
 
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
@@ -33,13 +13,11 @@ pub(crate) fn is_available() -> bool {
 fn has_instructions() -> bool {
     const BF16_TILES: u32 = 1 << 22;
     const TILES: u32 = 1 << 24;
-    const BF16_VECTORS: u32 = 1 << 5;
-    if __cpuid(0).eax < 7 || !is_x86_feature_detected!("avx512bw") {
+    if __cpuid(0).eax < 7 {
         return false;
     }
     let leaf = __cpuid_count(7, 0);
-    let bf16 = leaf.eax >= 1 && __cpuid_count(7, 1).eax & BF16_VECTORS != 0;
-    bf16 && leaf.edx & BF16_TILES != 0 && leaf.edx & TILES != 0
+    leaf.edx & BF16_TILES != 0 && leaf.edx & TILES != 0
 }
 
 /// Whether the system keeps tile registers across task switches.
@@ -121,13 +99,4 @@ impl Drop for Configured {
         // not be saved at task switches.
         unsafe { asm!("tilerelease", options(nomem, nostack)) };
     }
-}
-
-/// The part of `scratch` that begins at a cache line, and what follows its `len` values.
-fn aligned(scratch: &mut [f32], len: usize) -> (*mut u8, *mut f32) {
-    assert!(scratch.len() >= len, "scratch for tiles is too short");
-    let skip = scratch.as_ptr().align_offset(64).min(15);
-    let scratch = &mut scratch[skip..len];
-    let end = scratch.as_mut_ptr_range().end;
-    (scratch.as_mut_ptr().cast(), end)
 }

@@ -1,4 +1,4 @@
-//! Dense convolution through matrix tiles.
+//! Dense convolution through tiles of bf16.
 //!
 //! The image is split into bf16 parts, in planes of 32 channels, with its zero border and, for a
 //! stride, one sub-image for each phase of the window. In that form the 16 output pixels of a tile
@@ -12,7 +12,7 @@ mod run;
 mod shape;
 
 use super::product::{DEPTH, SIDE, TILE_BYTES};
-use super::{Configured, aligned};
+use super::{Multiplier, aligned};
 use crate::conv::Geometry;
 use crate::{Activation, Clamp, Line};
 use run::Run;
@@ -24,6 +24,7 @@ const PANEL: usize = 2 * SIDE;
 
 /// A convolution with its weights packed for tiles and one image size.
 pub(crate) struct TileConv {
+    multiplier: Multiplier,
     geometry: Geometry,
     /// bf16 parts whose sum an operand is.
     parts: usize,
@@ -50,21 +51,21 @@ impl TileConv {
     }
 
     /// Plans for one image size; [`TileConv::pack`] brings the weights. The sizes were checked.
-    pub fn new(geometry: Geometry, parts: usize) -> Self {
-        Self::shaped(geometry, Shape::new(&geometry, parts), parts)
+    pub fn new(multiplier: Multiplier, geometry: Geometry, parts: usize) -> Self {
+        Self::shaped(multiplier, geometry, Shape::new(&geometry, parts), parts)
     }
 
     /// Plans for one size of images in bf16 lines.
-    pub fn of_lines(geometry: Geometry) -> Self {
-        Self::shaped(geometry, Shape::of_lines(&geometry), 1)
+    pub fn of_lines(multiplier: Multiplier, geometry: Geometry) -> Self {
+        Self::shaped(multiplier, geometry, Shape::of_lines(&geometry), 1)
     }
 
     /// Plans for one size of f32 images with few channels, in bf16.
-    pub fn of_few_values(geometry: Geometry) -> Self {
-        Self::shaped(geometry, Shape::sliding(&geometry), 1)
+    pub fn of_few_values(multiplier: Multiplier, geometry: Geometry) -> Self {
+        Self::shaped(multiplier, geometry, Shape::sliding(&geometry), 1)
     }
 
-    fn shaped(geometry: Geometry, shape: Shape, parts: usize) -> Self {
+    fn shaped(multiplier: Multiplier, geometry: Geometry, shape: Shape, parts: usize) -> Self {
         let Geometry { window, outputs, .. } = geometry;
         let [kh, kw] = window.kernel;
         let s = window.stride;
@@ -97,7 +98,7 @@ impl TileConv {
         let tiles = outputs.div_ceil(SIDE);
         let panels = vec![Line([0; 32]); tiles * offsets.len() * parts * (TILE_BYTES / 64)];
         let bias = vec![0.0; outputs.div_ceil(PANEL) * PANEL];
-        Self { geometry, parts, shape, offsets, panels, bias }
+        Self { multiplier, geometry, parts, shape, offsets, panels, bias }
     }
 
     /// Values of scratch that [`TileConv::run`] needs, however many images there are.
@@ -114,7 +115,7 @@ impl TileConv {
     /// `output = clamp(conv(input) + bias + residual)`; the caller checked all lengths.
     ///
     /// # Safety
-    /// Tiles are available; `input`, `residual` and `output` hold `images` images.
+    /// The multiplier is available; `input`, `residual` and `output` hold `images` images.
     pub unsafe fn run(
         &self,
         images: usize,
@@ -141,7 +142,7 @@ impl TileConv {
     /// lines.
     ///
     /// # Safety
-    /// Tiles are available; `source` and `target` hold `images` images, and `source` is of the kind
+    /// The multiplier is available; `source` and `target` hold `images` images, and `source` is of the kind
     /// that the plan was made for.
     pub unsafe fn run_from(
         &self,
@@ -154,9 +155,9 @@ impl TileConv {
         let (scratch, unfolded) = aligned(scratch, self.scratch_len());
         let low = self.shape.planes * self.shape.plane * 64;
         let run = Run { conv: self, source, target, clamp, act, strip: scratch, low, unfolded };
-        // SAFETY: tiles are available, and with them all vector instructions used below.
+        // SAFETY: the multiplier is available, and with it all vector instructions used below.
         unsafe {
-            let _configured = Configured::new();
+            let _ready = self.multiplier.ready();
             match self.parts {
                 1 => run.strips::<1>(images),
                 2 => run.strips::<2>(images),

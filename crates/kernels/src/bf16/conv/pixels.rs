@@ -2,7 +2,7 @@
 
 use super::run::Run;
 use crate::Line;
-use crate::amx::split;
+use crate::bf16::split;
 
 /// Pixels of an image as planes of bf16 lines.
 pub(super) trait Pixels: Copy {

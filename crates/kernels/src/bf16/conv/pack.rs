@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use super::{Layout, PANEL, TileConv};
-use crate::amx::product::{DEPTH, SIDE, TILE_BYTES};
-use crate::amx::split;
+use crate::bf16::product::{DEPTH, SIDE, TILE_BYTES};
+use crate::bf16::split;
 use crate::conv::{Geometry, Weights};
 
 impl TileConv {
@@ -20,7 +20,7 @@ impl TileConv {
             for (block, to) in to.chunks_exact_mut(wide * self.parts * lines).enumerate() {
                 for tile in 0..wide {
                     let first = panel * PANEL + tile * SIDE;
-                    // SAFETY: tiles are available, and the vector instructions with them; a tile of
+                    // SAFETY: the multiplier is available, and the vector instructions with it; a tile of
                     // each part lies within the block.
                     unsafe {
                         let to = to.as_mut_ptr().add(tile * lines).cast();
@@ -39,7 +39,7 @@ impl TileConv {
     /// Packs the weights that a block's 32 values of the sum meet for outputs from `first` on.
     ///
     /// # Safety
-    /// Tiles are available; `to` holds a tile for each part, `low` bytes apart.
+    /// The multiplier is available; `to` holds a tile for each part, `low` bytes apart.
     unsafe fn pack_tile<const PARTS: usize>(
         &self,
         weights: &Weights<'_>,

@@ -3,8 +3,8 @@
 use super::pixels::{Lines, Pixels, Values};
 use super::shape::{Layout, MAX_UNITS};
 use super::{PANEL, TileConv};
-use crate::amx::product::{self, DEPTH, Product, SIDE, TILE_BYTES};
-use crate::amx::split;
+use crate::bf16::product::{self, DEPTH, Product, SIDE, TILE_BYTES};
+use crate::bf16::split;
 use crate::{Activation, Clamp, Line};
 
 /// One call of a convolution.
@@ -67,7 +67,7 @@ pub(super) struct Unit {
     pub row: usize,
 }
 
-// Every function below runs with tiles configured, on addresses that `TileConv::run` checked.
+// Every function below runs with the multiplier made ready, on addresses that `TileConv::run` checked.
 impl Run<'_> {
     pub unsafe fn strips<const PARTS: usize>(&self, images: usize) {
         let shape = &self.conv.shape;
@@ -323,12 +323,7 @@ impl Run<'_> {
                             sums_row: PANEL * 4,
                             add: false,
                         };
-                        match (tall, wide) {
-                            (true, true) => product::two_by_two::<PARTS>(&product),
-                            (true, false) => product::two_by_one::<PARTS>(&product),
-                            (false, true) => product::one_by_two::<PARTS>(&product),
-                            (false, false) => product::one_by_one::<PARTS>(&product),
-                        }
+                        product::multiply::<PARTS>(conv.multiplier, &product, tall, wide);
                         turn = 1 - turn;
                         if let Some((unit, first, rows, column)) = pending {
                             self.finish(unit, first, rows, column, &sums[turn]);

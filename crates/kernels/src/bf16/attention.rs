@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 use std::ops::Range;
 
 use super::product::{self, DEPTH, Product, SIDE, TILE_BYTES};
-use super::{Configured, aligned, split};
+use super::{Multiplier, aligned, split};
 use crate::attention::{Attention, Sequence};
 use crate::simd::{Avx512, math};
 
@@ -20,6 +20,7 @@ pub(super) const PAIR: usize = 2 * TILE_BYTES;
 /// Sizes of one call.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
+    pub multiplier: Multiplier,
     pub parts: usize,
     pub head_dim: usize,
     /// Blocks of 32 values of a head, and of 32 keys.
@@ -28,10 +29,11 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    pub fn new(attention: &Attention, keys: usize) -> Self {
+    pub fn new(attention: &Attention, multiplier: Multiplier, keys: usize) -> Self {
         let head_dim = attention.head_dim;
         let (planes, blocks) = (head_dim.div_ceil(DEPTH), keys.div_ceil(DEPTH));
-        Self { parts: attention.precision.parts(), head_dim, planes, blocks }
+        let parts = attention.precision.parts();
+        Self { multiplier, parts, head_dim, planes, blocks }
     }
 
     /// Bytes of packed keys, values, queries and weights, of scores and of the result's sums.
@@ -43,24 +45,25 @@ impl Shape {
 }
 
 /// Values of scratch that [`run`] needs for a sequence of `tokens`.
-pub(crate) fn scratch_len(attention: &Attention, tokens: usize) -> usize {
+pub(crate) fn scratch_len(attention: &Attention, multiplier: Multiplier, tokens: usize) -> usize {
     // Up to 15 values are lost to alignment.
-    Shape::new(attention, tokens).lens().iter().sum::<usize>() / 4 + 16
+    Shape::new(attention, multiplier, tokens).lens().iter().sum::<usize>() / 4 + 16
 }
 
 /// As [`Attention::run`], for at least one key and one query.
 ///
 /// # Safety
-/// Tiles are available; the sequence was checked, `queries` lie within it, `output` holds their rows.
+/// What multiplies is available; the sequence was checked, `queries` lie within it, `output` holds their rows.
 pub(crate) unsafe fn run(
     attention: &Attention,
+    multiplier: Multiplier,
     sequence: &Sequence<'_>,
     queries: Range<usize>,
     keys: usize,
     scratch: &mut [f32],
     output: &mut [f32],
 ) {
-    let shape = Shape::new(attention, keys);
+    let shape = Shape::new(attention, multiplier, keys);
     let lens = shape.lens();
     let (mut at, _) = aligned(scratch, lens.iter().sum::<usize>() / 4 + 16);
     let parts = lens.map(|len| {
@@ -69,9 +72,9 @@ pub(crate) unsafe fn run(
         part
     });
     let head = Heads { attention, sequence, shape, parts };
-    // SAFETY: tiles are available; the parts of the scratch have the lengths that were summed up.
+    // SAFETY: the multiplier is available; the parts of the scratch have the lengths that were summed up.
     unsafe {
-        let _configured = Configured::new();
+        let _ready = shape.multiplier.ready();
         match shape.parts {
             1 => head.all::<1>(queries, keys, output),
             2 => head.all::<2>(queries, keys, output),
@@ -89,7 +92,7 @@ struct Heads<'a> {
     parts: [*mut u8; 6],
 }
 
-// Every function below runs with tiles configured, on memory that `run` laid out.
+// Every function below runs with the multiplier made ready, on memory that `run` laid out.
 impl Heads<'_> {
     unsafe fn all<const PARTS: usize>(
         &self,
@@ -169,7 +172,17 @@ impl Heads<'_> {
                 let sums = scores.cast::<f32>().add(block * WIDE);
                 let step = shape.blocks * WIDE * 4;
                 let queries = queries.cast_const();
-                multiply::<PARTS>(rows, queries, shape.planes, right, sums, step, false);
+                let multiplier = shape.multiplier;
+                multiply::<PARTS>(
+                    multiplier,
+                    rows,
+                    queries,
+                    shape.planes,
+                    right,
+                    sums,
+                    step,
+                    false,
+                );
             }
         }
     }
@@ -236,7 +249,17 @@ impl Heads<'_> {
             unsafe {
                 let right = values.cast_const().add(plane * shape.blocks * PARTS * PAIR);
                 let left = weights.cast_const();
-                multiply::<PARTS>(rows, left, shape.blocks, right, sums, WIDE * 4, false);
+                let multiplier = shape.multiplier;
+                multiply::<PARTS>(
+                    multiplier,
+                    rows,
+                    left,
+                    shape.blocks,
+                    right,
+                    sums,
+                    WIDE * 4,
+                    false,
+                );
             }
             for tile in 0..2 {
                 let place = plane * DEPTH + tile * SIDE;
@@ -276,8 +299,10 @@ static PLANES: [usize; OFFSETS] = {
 /// as sums whose rows lie `step` bytes apart; `add` says whether they grow or are replaced.
 ///
 /// # Safety
-/// As [`product::two_by_two`]: 32 rows of left operand and sums, whatever `rows` is.
+/// As [`product::multiply`]: 32 rows of left operand and sums, whatever `rows` is.
+#[allow(clippy::too_many_arguments, reason = "the operands of a product, each named once")]
 pub(super) unsafe fn multiply<const PARTS: usize>(
+    multiplier: Multiplier,
     rows: usize,
     left: *const u8,
     blocks: usize,
@@ -301,11 +326,7 @@ pub(super) unsafe fn multiply<const PARTS: usize>(
                 sums_row: step,
                 add: add || first > 0,
             };
-            if rows > SIDE {
-                product::two_by_two::<PARTS>(&product);
-            } else {
-                product::one_by_two::<PARTS>(&product);
-            }
+            product::multiply::<PARTS>(multiplier, &product, rows > SIDE, true);
         }
     }
 }
