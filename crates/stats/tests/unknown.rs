@@ -38,9 +38,9 @@ fn figures_are_those_of_scipy_and_scikit_learn() {
     for (got, want) in [
         (got.known_recall, want.known_recall),
         (got.known_recall_closed, want.known_recall_closed),
-        (got.unknown_recall, want.unknown_recall),
-        (got.harmonic, want.harmonic),
-        (got.auroc, want.auroc),
+        (got.unknown_recall.unwrap(), want.unknown_recall),
+        (got.harmonic.unwrap(), want.harmonic),
+        (got.auroc.unwrap(), want.auroc),
     ] {
         assert!((got - want).abs() < 1e-12, "{got} and {want}");
     }
@@ -63,7 +63,10 @@ fn what_cannot_be_judged_is_not() {
     let answers = Probabilities::new(2, vec![0.9, 0.1, 0.5, 0.5]).unwrap();
     let rule = Unknown::of(&answers, None).unwrap();
     assert!(!rule.says(answers.row(0)) && rule.says(answers.row(1)));
-    assert_eq!(rule.judged(&answers, &[Some(0), Some(1)]), None, "nothing is unknown");
+    // Where none is unknown, only what is called so is known.
+    let known = rule.judged(&answers, &[Some(0), Some(1)]).unwrap();
+    assert_eq!((known.known, known.unknown, known.known_called_unknown), (2, 0, 0.5));
+    assert_eq!((known.unknown_recall, known.harmonic, known.auroc), (None, None, None));
     assert_eq!(rule.judged(&answers, &[None, None]), None, "nothing is known");
     let none = Probabilities::new(2, Vec::new()).unwrap();
     assert!(matches!(Unknown::of(&none, None), Err(StatsError::Shape { .. })));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use offshoot_stats::adaptation::OpenSet;
 use serde::{Deserialize, Serialize};
 
 use crate::guard::document::GuardReport;
@@ -106,6 +107,9 @@ pub struct TrainReport {
     /// How many of these samples were called unfamiliar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alarms: Option<AlarmFigures>,
+    /// What calling samples unknown is worth, in `eval` of a run that does so; `figures` are those of known classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<OpenSet>,
     /// Whether the source was worth it, and what is shipped; absent where the guard is off or has nothing
     /// to guard.
     #[serde(default, skip_serializing_if = "Option::is_none")]

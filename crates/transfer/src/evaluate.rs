@@ -1,8 +1,8 @@
 //! `eval`: a trained run on labelled data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use offshoot_data::Split;
+use offshoot_data::{Sample, Split};
 
 use crate::cache::Cache;
 use crate::documents::{SCHEMA, TrainReport};
@@ -10,13 +10,13 @@ use crate::extract::extract;
 use crate::guard::Guard;
 use crate::plan::EvalPlan;
 use crate::run::RunFolder;
-use crate::train::evaluate::{check_required, evaluate as figures_of, relabel, require};
+use crate::train::evaluate::{check_required, evaluate as figures_of, foreign, relabel, require};
 use crate::trained::Trained;
 use crate::watch::Watch;
 use crate::{Observer, Phase, Result};
 
 /// Evaluates a trained run on labelled data: its test split where the data names one, else all
-/// samples whose class the run knows. Files that the run did not write are refused.
+/// samples whose class the run knows. Where the run calls samples unknown, those of other classes judge that. Files that the run did not write are refused.
 pub fn evaluate(plan: &EvalPlan, observer: &mut dyn Observer) -> Result<TrainReport> {
     let mut watch = Watch::new(observer);
     check_required(&plan.require, Guard::Off)?;
@@ -24,12 +24,18 @@ pub fn evaluate(plan: &EvalPlan, observer: &mut dyn Observer) -> Result<TrainRep
     let (trained, source) = watch.phase(Phase::Load, None, |_| Trained::load(&folder, &record))?;
     let mut dataset = watch
         .phase(Phase::Read, None, |watch| crate::prepare::open(&plan.data, &plan.columns, watch))?;
-    relabel(&mut dataset, &trained.classes)?;
     if dataset.samples.iter().any(|s| s.split == Some(Split::Test)) {
         dataset.samples.retain(|s| s.split == Some(Split::Test));
     }
+    let strangers = match trained.unknown {
+        Some(_) => foreign(&dataset, &trained.classes),
+        None => BTreeSet::new(),
+    };
+    relabel(&mut dataset, &trained.classes)?;
     let before = dataset.samples.len();
-    dataset.samples.retain(|s| s.label.is_some());
+    let judges =
+        |(i, s): (usize, Sample)| (s.label.is_some() || strangers.contains(&i)).then_some(s);
+    dataset.samples = dataset.samples.into_iter().enumerate().filter_map(judges).collect();
     let dropped = before - dataset.samples.len();
     if dropped > 0 {
         watch.warn(format!("{dropped} samples without a label that the run knows are left out"))?;
@@ -42,7 +48,16 @@ pub fn evaluate(plan: &EvalPlan, observer: &mut dyn Observer) -> Result<TrainRep
     let extraction = watch.phase(Phase::Extract, Some(total), |watch| {
         extract(&dataset.samples, &source, &cache, plan.batch, Phase::Extract, watch)
     })?;
-    let samples = extraction.readable();
+    let readable = extraction.readable();
+    let samples: Vec<usize> =
+        readable.iter().copied().filter(|&i| dataset.samples[i].label.is_some()).collect();
+    let open = match trained.unknown {
+        Some(rule) => {
+            let labels: Vec<_> = readable.iter().map(|&i| dataset.samples[i].label).collect();
+            rule.judged(&trained.probabilities(extraction.gather(&readable)?.rows())?, &labels)
+        }
+        None => None,
+    };
     let evaluated = watch.phase(Phase::Evaluate, Some(samples.len()), |_| {
         figures_of(&trained, &dataset, &extraction, samples, record.seed)
     })?;
@@ -62,6 +77,7 @@ pub fn evaluate(plan: &EvalPlan, observer: &mut dyn Observer) -> Result<TrainRep
         tuning: None,
         sets: evaluated.sets,
         alarms: evaluated.alarms,
+        open,
         guard: None,
         sources: Vec::new(),
         unreadable: extraction.unreadable.len(),

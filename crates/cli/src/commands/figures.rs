@@ -46,6 +46,9 @@ pub fn show(context: &Context, report: &TrainReport) -> Result<()> {
     if let Some(alarms) = &report.alarms {
         text.push_str(&format!("{}\n", alarms.sentence()));
     }
+    if let Some(open) = &report.open {
+        text.push_str(&format!("\n{}\n", words::open_set(open)));
+    }
     let page = report.run.join(PAGE);
     text.push_str(&format!("\nrun     {}\n", clean(&report.run.display().to_string())));
     if page.is_file() {

@@ -55,12 +55,12 @@ impl Unknown {
     }
 
     /// What the rule is worth, on answers for samples whose class is known to whoever judges; `None` in `labels` is a
-    /// class that the source does not have. `None` where there are only known or only unknown ones.
+    /// class that the source does not have. `None` where no sample is of a known class.
     pub fn judged(&self, answers: &Probabilities, labels: &[Option<u32>]) -> Option<OpenSet> {
         let classes = answers.n_classes();
         let (mut of, mut right, mut closed) =
             (vec![0; classes], vec![0; classes], vec![0; classes]);
-        let (mut unknown, mut rejected) = (0, 0);
+        let (mut unknown, mut rejected, mut rejected_known) = (0, 0, 0);
         let mut scores = [Vec::new(), Vec::new()];
         for (i, label) in labels.iter().enumerate().take(answers.n()) {
             let says = self.says(answers.row(i));
@@ -73,6 +73,7 @@ impl Unknown {
                 Some(y) => {
                     let hit = answers.predicted(i) == *y;
                     let y = *y as usize;
+                    rejected_known += usize::from(says);
                     of[y] += 1;
                     closed[y] += usize::from(hit);
                     right[y] += usize::from(hit && !says);
@@ -86,20 +87,22 @@ impl Unknown {
             });
             (classes > 0).then(|| sum / f64::from(classes))
         };
-        let known = mean(&right)?;
-        if unknown == 0 {
-            return None;
-        }
-        let recall = rejected as f64 / unknown as f64;
-        let sum = known + recall;
+        let known_recall = mean(&right)?;
+        let known: usize = of.iter().sum();
+        let recall = (unknown > 0).then(|| rejected as f64 / unknown as f64);
+        let harmonic = |recall: f64| match known_recall + recall {
+            0.0 => 0.0,
+            sum => 2.0 * known_recall * recall / sum,
+        };
         Some(OpenSet {
-            known: of.iter().sum(),
+            known,
             unknown,
-            known_recall: known,
+            known_recall,
             known_recall_closed: mean(&closed)?,
+            known_called_unknown: rejected_known as f64 / known as f64,
             unknown_recall: recall,
-            harmonic: if sum > 0.0 { 2.0 * known * recall / sum } else { 0.0 },
-            auroc: ood::auroc(&scores[0], &scores[1]),
+            harmonic: recall.map(harmonic),
+            auroc: (unknown > 0).then(|| ood::auroc(&scores[0], &scores[1])),
         })
     }
 }
@@ -120,10 +123,12 @@ pub struct OpenSet {
     pub known_recall: f64,
     /// The same if nothing were called unknown.
     pub known_recall_closed: f64,
-    /// Share of unknown samples that are called so (UNK).
-    pub unknown_recall: f64,
-    /// Harmonic mean of both (HOS).
-    pub harmonic: f64,
+    /// Share of samples of known classes that are called unknown.
+    pub known_called_unknown: f64,
+    /// Share of unknown samples that are called so (UNK); this and what follows is `None` where there are none.
+    pub unknown_recall: Option<f64>,
+    /// Harmonic mean of [`Self::known_recall`] and [`Self::unknown_recall`] (HOS).
+    pub harmonic: Option<f64>,
     /// Probability that an unknown sample's answer is less sure than a known one's.
-    pub auroc: f64,
+    pub auroc: Option<f64>,
 }

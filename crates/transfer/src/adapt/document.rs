@@ -101,8 +101,8 @@ pub struct UnknownReport {
     pub share: f64,
     /// The share that the user expects; `null` where the mean unsureness is the threshold.
     pub expected: Option<f64>,
-    /// On labelled target samples of known and of other classes, looked at after the choice; `null` where no label names
-    /// another class.
+    /// On labelled target samples of known and of other classes, looked at after the choice; `null` where none has a label
+    /// of a known class.
     pub figures: Option<OpenSet>,
     /// The same of the source's classifier as it is, by the same rule.
     pub source_only_figures: Option<OpenSet>,

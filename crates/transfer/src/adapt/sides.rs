@@ -12,7 +12,7 @@ use crate::prepare::{Prepared, doctor, open, prepare, prepare_read};
 use crate::run::RunFolder;
 use crate::shift::sides::{UNKNOWN, name_labels, own_plan};
 use crate::source::Source;
-use crate::train::evaluate::relabel;
+use crate::train::evaluate::{foreign, relabel};
 use crate::trained::Trained;
 use crate::watch::Watch;
 use crate::{Phase, Result, TransferError, layers, train};
@@ -132,18 +132,6 @@ pub fn read(plan: &AdaptPlan, watch: &mut Watch<'_>) -> Result<Sides> {
         )));
     }
     Ok(Sides { prepared, target, own })
-}
-
-/// Samples whose label names a class that is not among `classes`. Where no name is among them, the labels are of another
-/// scheme and say nothing.
-fn foreign(dataset: &Dataset, classes: &[String]) -> BTreeSet<usize> {
-    let known: Vec<bool> = dataset.classes.iter().map(|name| classes.contains(name)).collect();
-    if !known.contains(&true) {
-        return BTreeSet::new();
-    }
-    let is_foreign = |s: &Sample| s.label.is_some_and(|y| known.get(y as usize) == Some(&false));
-    let samples = dataset.samples.iter().enumerate();
-    samples.filter(|(_, s)| is_foreign(s)).map(|(i, _)| i).collect()
 }
 
 /// Opens the network: the run's own, or that of the plan.

@@ -2,7 +2,9 @@
 
 use super::document::{AdaptReport, ClassChange};
 use super::method::SOURCE_ONLY;
-use crate::report::words::{count, counted, percent, percent_range, points, points_range};
+use crate::report::words::{
+    count, counted, open_set, percent, percent_range, points, points_range,
+};
 use offshoot_stats::shift::Action;
 
 /// Classes that are named, at most.
@@ -125,19 +127,12 @@ fn unknown(report: &AdaptReport) -> Option<String> {
         "{} of the target's samples are called unknown, of no class of the source ({rule}).",
         percent(found.share)
     );
-    if let Some(f) = found.figures {
-        text.push_str(&format!(
-            " Of {} that are, by their labels, {} are called so; of a known class, {} are recognised on average ({} if nothing \
-             were called unknown). That is {} in the harmonic mean, {} without adapting; unknown ones are the less sure in {} of \
-             pairs.",
-            count(f.unknown),
-            percent(f.unknown_recall),
-            percent(f.known_recall),
-            percent(f.known_recall_closed),
-            percent(f.harmonic),
-            found.source_only_figures.map_or_else(|| "–".into(), |own| percent(own.harmonic)),
-            percent(f.auroc)
-        ));
+    if let Some(figures) = &found.figures {
+        text.push(' ');
+        text.push_str(&open_set(figures));
+    }
+    if let Some(harmonic) = found.source_only_figures.and_then(|own| own.harmonic) {
+        text.push_str(&format!(" Without adapting, the harmonic mean is {}.", percent(harmonic)));
     }
     Some(text)
 }

@@ -1,5 +1,7 @@
 //! Numbers as a person reads them. A narrow no-break space keeps a number and its unit together.
 
+use offshoot_stats::adaptation::OpenSet;
+
 const GAP: char = '\u{202f}';
 
 /// `0.941` → `94.1 %`.
@@ -147,6 +149,29 @@ pub fn count(n: usize) -> String {
 /// `1 class`, `7 classes`.
 pub fn counted(n: usize, one: &str, many: &str) -> String {
     format!("{} {}", count(n), if n == 1 { one } else { many })
+}
+
+/// What calling samples unknown is worth by their labels.
+pub fn open_set(f: &OpenSet) -> String {
+    let known = format!(
+        "Of {} of a known class, {} are called unknown and {} are recognised on average ({} if nothing were called unknown).",
+        counted(f.known, "sample", "samples"),
+        percent(f.known_called_unknown),
+        percent(f.known_recall),
+        percent(f.known_recall_closed),
+    );
+    let (Some(recall), Some(harmonic), Some(auroc)) = (f.unknown_recall, f.harmonic, f.auroc)
+    else {
+        return known;
+    };
+    format!(
+        "{known} Of {} of no known class, {} are called so. That is {} in the harmonic mean; unknown ones are the less sure \
+         in {} of pairs.",
+        counted(f.unknown, "sample", "samples"),
+        percent(recall),
+        percent(harmonic),
+        percent(auroc)
+    )
 }
 
 /// The parts of a sentence, and whether each is something to type, which stands between backquotes.

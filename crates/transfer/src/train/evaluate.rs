@@ -1,8 +1,8 @@
 //! Figures on labelled samples.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use offshoot_data::Dataset;
+use offshoot_data::{Dataset, Sample};
 use offshoot_stats::{Probabilities, calibrate};
 
 use crate::documents::{Figures, TrainReport};
@@ -84,6 +84,18 @@ pub fn evaluate(
     };
     let figures = figures::figures(&probabilities, &labels, seed)?;
     Ok(Evaluated { samples, labels, probabilities, uncalibrated, distances, sets, alarms, figures })
+}
+
+/// Samples whose label names a class that is not among `classes`. Where no name is among them, the labels are of another
+/// scheme and say nothing.
+pub fn foreign(dataset: &Dataset, classes: &[String]) -> BTreeSet<usize> {
+    let known: Vec<bool> = dataset.classes.iter().map(|name| classes.contains(name)).collect();
+    if !known.contains(&true) {
+        return BTreeSet::new();
+    }
+    let is_foreign = |s: &Sample| s.label.is_some_and(|y| known.get(y as usize) == Some(&false));
+    let samples = dataset.samples.iter().enumerate();
+    samples.filter(|(_, s)| is_foreign(s)).map(|(i, _)| i).collect()
 }
 
 /// Gives the samples the labels of `classes`, by name. Samples of other classes lose theirs.
@@ -171,7 +183,7 @@ mod tests {
 
     #[test]
     fn labels_follow_names() {
-        let sample = |label| offshoot_data::Sample {
+        let sample = |label| Sample {
             id: String::new(),
             input: offshoot_data::Input::Vector(vec![].into()),
             label: Some(label),

@@ -301,6 +301,7 @@ fn run(
         tuning,
         sets: evaluated.sets.clone(),
         alarms: evaluated.alarms.clone(),
+        open: None,
         guard,
         sources: told.map(|told| told.reports).unwrap_or_default(),
         warnings: watch.warnings.clone(),

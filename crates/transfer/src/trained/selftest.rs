@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use offshoot_stats::Rows;
+use offshoot_stats::adaptation::unsureness;
 use offshoot_stats::conformal;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,9 @@ pub struct SelfTest {
     /// What the prediction set and the alarm say; absent in runs from before there were sets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trust: Option<TrustTest>,
+    /// How unsure the answer is, and above what it would be of no known class; absent where every input has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unknown: Option<[f64; 2]>,
 }
 
 /// The prediction set and the alarm as numbers, so that another processor's rounding does not decide about a
@@ -85,8 +89,9 @@ impl SelfTest {
         })?;
         let probabilities = trained.probabilities(rows)?.row(0).to_vec();
         let trust = TrustTest::of(trained, rows)?;
+        let unknown = unknown(trained, &probabilities);
         features.truncate(SHOWN_FEATURES);
-        Ok(Self { input: input.into(), features, probabilities, trust })
+        Ok(Self { input: input.into(), features, probabilities, trust, unknown })
     }
 
     /// What `source` makes of the made input: `dim` features.
@@ -137,15 +142,21 @@ impl SelfTest {
         ))
     }
 
-    /// Refuses another prediction set or alarm than the recorded ones; `features` are of the made input.
+    /// Refuses another prediction set, alarm or rule for what is unknown than the recorded ones; `features` are of the
+    /// made input.
     pub fn trusts(&self, trained: &Trained, features: &[f32]) -> Result<()> {
         let rows = Rows::new(1, features.len(), features).ok_or_else(|| {
             TransferError::Internal("self-test features do not form a row".into())
         })?;
-        match (&self.trust, TrustTest::of(trained, rows)?) {
-            (Some(then), Some(now)) if then.agrees(&now, TOLERANCE) => Ok(()),
-            _ => Err(TransferError::ModelRefused(
-                "the self-test gives another prediction set or alarm than when it was written"
+        let same = match (&self.trust, TrustTest::of(trained, rows)?) {
+            (Some(then), Some(now)) => then.agrees(&now, TOLERANCE),
+            (then, now) => then.is_none() && now.is_none(),
+        };
+        let unknown = unknown(trained, trained.probabilities(rows)?.row(0));
+        match same && self.as_unknown(unknown, TOLERANCE) {
+            true => Ok(()),
+            false => Err(TransferError::ModelRefused(
+                "the self-test gives another prediction set, alarm or rule for what is unknown than when it was written"
                     .into(),
             )),
         }
@@ -156,6 +167,12 @@ impl SelfTest {
         let text = std::fs::read(path).map_err(|e| TransferError::io(path, e))?;
         serde_json::from_slice(&text)
             .map_err(|e| TransferError::ModelRefused(format!("{}: {e}", path.display())))
+    }
+
+    /// Whether what is unknown is found as it was; tests from before that was recorded say nothing.
+    fn as_unknown(&self, now: Option<[f64; 2]>, tolerance: f64) -> bool {
+        let Some(then) = self.unknown else { return true };
+        now.is_some_and(|now| close(&then, &now, tolerance))
     }
 
     /// Refuses a classifier that answers differently now; the run computed in `precision`.
@@ -169,7 +186,8 @@ impl SelfTest {
             && match (&self.trust, &now.trust) {
                 (Some(then), Some(now)) => then.agrees(now, tolerance),
                 (then, _) => then.is_none(),
-            };
+            }
+            && self.as_unknown(now.unknown, tolerance);
         if same {
             return Ok(());
         }
@@ -179,6 +197,10 @@ impl SelfTest {
                 .into(),
         ))
     }
+}
+
+fn unknown(trained: &Trained, answer: &[f64]) -> Option<[f64; 2]> {
+    trained.unknown.map(|rule| [unsureness(answer), rule.above])
 }
 
 fn close(a: &[f64], b: &[f64], tolerance: f64) -> bool {

@@ -9,8 +9,8 @@ use offshoot_transfer::adapt::{adapt, adapt_dry_run, is_adaptation, resume};
 use offshoot_transfer::run::RunFolder;
 use offshoot_transfer::run::record::RunState;
 use offshoot_transfer::{
-    EvalPlan, Method, Phase, PredictInput, PredictPlan, TrainPlan, TransferError, evaluate,
-    predict, redraw, runs, train,
+    EvalPlan, ExportPlan, Form, Method, Phase, PredictInput, PredictPlan, TrainPlan, TransferError,
+    evaluate, export, predict, redraw, runs, train, verify,
 };
 
 use super::data::*;
@@ -55,6 +55,18 @@ fn npy(descr: &str, shape: &str, bytes: &[u8]) -> Vec<u8> {
     out.extend(header.as_bytes());
     out.extend(bytes);
     out
+}
+
+/// The evaluation of a run on data in `place`.
+fn eval(place: &Place, run: &Path, data: &str) -> EvalPlan {
+    EvalPlan {
+        run: run.into(),
+        data: place.path(data),
+        columns: Default::default(),
+        require: Default::default(),
+        batch: 16,
+        cache: place.cache(),
+    }
 }
 
 /// Writes `x.npy`, and `y.npy` where there are labels.
@@ -160,15 +172,7 @@ fn a_planted_shift_is_undone_without_labels() {
     assert_eq!(listed[0].method.as_ref(), Some(&report.method));
 
     // The exported head says on the target what was measured.
-    let eval = EvalPlan {
-        run: report.run.clone(),
-        data: place.path("target/x.npy"),
-        columns: Default::default(),
-        require: Default::default(),
-        batch: 16,
-        cache: place.cache(),
-    };
-    let evaluated = evaluate(&eval, &mut ()).unwrap();
+    let evaluated = evaluate(&eval(&place, &report.run, "target/x.npy"), &mut ()).unwrap();
     assert_eq!(evaluated.figures.accuracy, after);
     let plan = PredictPlan {
         run: report.run.clone(),
@@ -272,6 +276,21 @@ fn a_gate_fails_after_everything_was_written() {
     adapt(&plan, &mut ()).unwrap();
     plan.require = [("acuracy".to_string(), 0.5)].into();
     assert_eq!(adapt(&plan, &mut ()).unwrap_err().exit_code(), 2);
+    // What nothing could judge is refused before any work, and so is what would have no effect.
+    let refused = |plan: &AdaptPlan, what: &str| {
+        let error = adapt(plan, &mut ()).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains(what), "{error}");
+    };
+    let runs_before = runs::list(&place.path("runs")).unwrap().len();
+    let data = place.path("target");
+    fs::remove_file(data.join("y.npy")).unwrap();
+    plan.require = [("accuracy".to_string(), 0.5)].into();
+    refused(&plan, "has no labels");
+    plan.require.clear();
+    plan.method = "coral".into();
+    plan.training.finetune.epochs = Some(3);
+    refused(&plan, "`--epochs` is given");
+    assert_eq!(runs::list(&place.path("runs")).unwrap().len(), runs_before);
 }
 
 /// Whatever event an adaptation is stopped at, going on gives the bits of an uninterrupted one.
@@ -355,7 +374,7 @@ fn a_domain_column_and_a_run_name_the_sides() {
     assert_eq!(error.exit_code(), 2);
     assert!(error.hint().unwrap().contains("day, night"), "{error:?}");
     let dry = adapt_dry_run(&by_domain, &mut ()).unwrap();
-    assert_eq!(dry.target.used, 45);
+    assert_eq!((dry.target.used, dry.classes), (45, Classes::Same));
     assert!(!dry.run.exists());
 
     write_folder(&place.path("data"), "", 20, 100);
@@ -484,7 +503,12 @@ fn samples_of_a_class_that_the_source_lacks_are_called_unknown() {
         target: Some(place.path("other")),
         method: "coral".into(),
         classes: Classes::Open,
-        training: TrainPlan { val: Some(0.3), ..place.plan() },
+        training: TrainPlan {
+            val: Some(0.3),
+            model: "random:mobilenet_v2".into(),
+            size: Some(32),
+            ..place.plan()
+        },
         ..plan(&place)
     };
     let report = adapt(&open, &mut ()).unwrap();
@@ -492,7 +516,7 @@ fn samples_of_a_class_that_the_source_lacks_are_called_unknown() {
     let figures = found.figures.unwrap();
     assert_eq!((figures.known, figures.unknown), (60, 30));
     assert_eq!(report.target_figures.as_ref().unwrap().n, 60, "others do not judge recognition");
-    assert!(figures.auroc > 0.65 && figures.harmonic > 0.5, "{figures:?}");
+    assert!(figures.auroc.unwrap() > 0.65 && figures.harmonic.unwrap() > 0.5, "{figures:?}");
     assert!(
         report.sentences.iter().any(|s| s.contains("called unknown")),
         "{:?}",
@@ -513,6 +537,25 @@ fn samples_of_a_class_that_the_source_lacks_are_called_unknown() {
     let input = PredictInput::Paths(vec![place.path("other")]);
     let report = predict(&asked, input, &mut (), &mut |_| Ok(())).unwrap();
     assert_eq!((report.rows, report.unknown), (90, 30));
+
+    // `eval` judges it on both kinds of samples, and recognition on known ones; a changed rule is noticed.
+    let judged = evaluate(&eval(&place, &asked.run, "other"), &mut ()).unwrap();
+    let figures = judged.open.unwrap();
+    assert_eq!((judged.figures.n, figures.known, figures.unknown), (60, 60, 30));
+    assert_eq!(Some(figures), found.figures);
+    let known = evaluate(&eval(&place, &asked.run, "data"), &mut ()).unwrap().open.unwrap();
+    assert_eq!((known.unknown, known.unknown_recall), (0, None));
+    assert!((0.0..1.0).contains(&known.known_called_unknown), "{known:?}");
+    let out = place.path("exported");
+    let exported = ExportPlan { run: asked.run.clone(), form: Form::Hf, out: out.clone() };
+    export(&exported, &mut ()).unwrap();
+    verify(&out, &mut ()).unwrap();
+    let text = fs::read_to_string(out.join("trust.json")).unwrap();
+    let mut changed: serde_json::Value = serde_json::from_str(&text).unwrap();
+    changed["unknown"]["above"] = 0.99.into();
+    fs::write(out.join("trust.json"), changed.to_string()).unwrap();
+    let error = verify(&out, &mut ()).unwrap_err();
+    assert!(error.to_string().contains("unknown"), "{error}");
 
     let same = AdaptPlan { classes: Classes::Same, ..open.clone() };
     assert!(adapt(&same, &mut ()).unwrap().unknown.is_none());
