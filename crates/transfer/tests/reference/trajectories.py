@@ -22,8 +22,9 @@ rise over the first two, then half a cosine to zero. Weight decay is 0.05, decou
 on weights of convolutions and linear layers (of LoRA, on A and B), never on norms and biases. Gradients
 are clipped to a global norm of 1 where `clip` says so. `losses` are those before each update. Rates are
 low enough that a rounding in single precision, which takes an activation to the other side of its kink,
-does not grow to a visible difference within the 20 updates. (`digits_svhn full running` is the most delicate: at
-1e-2 PyTorch's own single precision strays by 1.2e-3 from its double.)
+does not grow to a visible difference within the 20 updates: with noise of 3e-7 on every weight after every
+update, `digits_svhn full running`, the most delicate, strays by 2e-5 at most (five draws; by 7e-3 without
+clipping, at a rate of 1e-2).
 """
 
 import json
@@ -42,7 +43,7 @@ STEPS, WARM, DECAY = 20, 2, 0.05
 CASES = [
     # recipe, shape, method, norms, optimiser, lr, clip
     ("digits_svhn", (8, 32, 32, 3), "full", "batch", "adamw", 2e-4, True),
-    ("digits_svhn", (8, 32, 32, 3), "full", "running", "sgd", 5e-4, False),
+    ("digits_svhn", (8, 32, 32, 3), "full", "running", "sgd", 1e-3, True),
     ("mobilenet_v2", (8, 64, 64, 3), "full", "running", "adamw", 2e-5, True),
     ("mobilenet_v2", (8, 64, 64, 3), "discriminative", "running", "sgd", 2e-3, True),
     ("mobilenet_v2", (8, 64, 64, 3), "last-k", "running", "adamw", 1e-3, False),
