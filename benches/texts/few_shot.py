@@ -11,7 +11,8 @@ a third faster where the processor multiplies bf16, and is recorded as another m
 whole process, from reading the texts to the figures on the test texts.
 
 Every finished run is one line of DIR/few_shot.jsonl, with the load of the machine before it; what is there is
-not run again, so the script may be stopped at any time. Accuracies do not depend on the load, times do.
+not run again, so the script may be stopped at any time; copy few_shot.jsonl from beside this script to go on
+from what was run already. Accuracies do not depend on the load, times do.
 """
 
 import json
