@@ -127,8 +127,8 @@ impl Attention {
     /// Values of scratch that [`Attention::run`] needs for a sequence of `tokens`.
     pub fn scratch_len(&self, tokens: usize) -> usize {
         #[cfg(target_arch = "x86_64")]
-        if let Some(multiplier) = self.multiplier() {
-            return crate::bf16::attention_scratch_len(self, multiplier, tokens);
+        if self.multiplier().is_some() {
+            return crate::bf16::attention_scratch_len(self, tokens);
         }
         // A mask can only lower the number of keys, but fewer keys may have wider panels.
         let lanes = Tiles::of(self.isa).max_vectors() * Tiles::of(self.isa).lanes();

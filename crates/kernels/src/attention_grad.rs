@@ -37,8 +37,8 @@ impl Attention {
     /// Values of scratch that [`Attention::backward`] needs for a sequence of `tokens`.
     pub fn backward_scratch_len(&self, tokens: usize) -> usize {
         #[cfg(target_arch = "x86_64")]
-        if let Some(multiplier) = self.multiplier() {
-            return crate::bf16::attention_backward_scratch_len(self, multiplier, tokens);
+        if self.multiplier().is_some() {
+            return crate::bf16::attention_backward_scratch_len(self, tokens);
         }
         // A mask can only lower the number of keys, but fewer keys may have wider panels.
         let tiles = Tiles::of(self.isa);

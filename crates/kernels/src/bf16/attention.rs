@@ -20,7 +20,6 @@ pub(super) const PAIR: usize = 2 * TILE_BYTES;
 /// Sizes of one call.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
-    pub multiplier: Multiplier,
     pub parts: usize,
     pub head_dim: usize,
     /// Blocks of 32 values of a head, and of 32 keys.
@@ -29,11 +28,10 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    pub fn new(attention: &Attention, multiplier: Multiplier, keys: usize) -> Self {
+    pub fn new(attention: &Attention, keys: usize) -> Self {
         let head_dim = attention.head_dim;
         let (planes, blocks) = (head_dim.div_ceil(DEPTH), keys.div_ceil(DEPTH));
-        let parts = attention.precision.parts();
-        Self { multiplier, parts, head_dim, planes, blocks }
+        Self { parts: attention.precision.parts(), head_dim, planes, blocks }
     }
 
     /// Bytes of packed keys, values, queries and weights, of scores and of the result's sums.
@@ -45,9 +43,9 @@ impl Shape {
 }
 
 /// Values of scratch that [`run`] needs for a sequence of `tokens`.
-pub(crate) fn scratch_len(attention: &Attention, multiplier: Multiplier, tokens: usize) -> usize {
+pub(crate) fn scratch_len(attention: &Attention, tokens: usize) -> usize {
     // Up to 15 values are lost to alignment.
-    Shape::new(attention, multiplier, tokens).lens().iter().sum::<usize>() / 4 + 16
+    Shape::new(attention, tokens).lens().iter().sum::<usize>() / 4 + 16
 }
 
 /// As [`Attention::run`], for at least one key and one query.
@@ -63,7 +61,7 @@ pub(crate) unsafe fn run(
     scratch: &mut [f32],
     output: &mut [f32],
 ) {
-    let shape = Shape::new(attention, multiplier, keys);
+    let shape = Shape::new(attention, keys);
     let lens = shape.lens();
     let (mut at, _) = aligned(scratch, lens.iter().sum::<usize>() / 4 + 16);
     let parts = lens.map(|len| {
@@ -71,10 +69,10 @@ pub(crate) unsafe fn run(
         at = at.wrapping_add(len);
         part
     });
-    let head = Heads { attention, sequence, shape, parts };
+    let head = Heads { multiplier, attention, sequence, shape, parts };
     // SAFETY: the multiplier is available; the parts of the scratch have the lengths that were summed up.
     unsafe {
-        let _ready = shape.multiplier.ready();
+        let _ready = multiplier.ready();
         match shape.parts {
             1 => head.all::<1>(queries, keys, output),
             2 => head.all::<2>(queries, keys, output),
@@ -85,6 +83,7 @@ pub(crate) unsafe fn run(
 
 /// One call.
 struct Heads<'a> {
+    multiplier: Multiplier,
     attention: &'a Attention,
     sequence: &'a Sequence<'a>,
     shape: Shape,
@@ -100,7 +99,7 @@ impl Heads<'_> {
         keys: usize,
         output: &mut [f32],
     ) {
-        let Self { attention, sequence, shape, parts } = self;
+        let Self { attention, sequence, shape, parts, .. } = self;
         let [_, _, packed_queries, _, scores, _] = *parts;
         let width = attention.width();
         let low = shape.planes * WIDE * 64;
@@ -172,7 +171,7 @@ impl Heads<'_> {
                 let sums = scores.cast::<f32>().add(block * WIDE);
                 let step = shape.blocks * WIDE * 4;
                 let queries = queries.cast_const();
-                let multiplier = shape.multiplier;
+                let multiplier = self.multiplier;
                 multiply::<PARTS>(
                     multiplier,
                     rows,
@@ -249,7 +248,7 @@ impl Heads<'_> {
             unsafe {
                 let right = values.cast_const().add(plane * shape.blocks * PARTS * PAIR);
                 let left = weights.cast_const();
-                let multiplier = shape.multiplier;
+                let multiplier = self.multiplier;
                 multiply::<PARTS>(
                     multiplier,
                     rows,

@@ -28,8 +28,8 @@ fn lens(shape: &Shape) -> [usize; 13] {
 }
 
 /// Values of scratch that [`run`] needs for a sequence of `tokens`.
-pub(crate) fn scratch_len(attention: &Attention, multiplier: Multiplier, tokens: usize) -> usize {
-    let shape = Shape::new(attention, multiplier, tokens.max(1));
+pub(crate) fn scratch_len(attention: &Attention, tokens: usize) -> usize {
+    let shape = Shape::new(attention, tokens.max(1));
     // The sums of one block of queries' gradients, and up to 15 values that are lost to alignment.
     (lens(&shape).iter().sum::<usize>() + 2 * PAIR) / 4 + 16
 }
@@ -49,7 +49,7 @@ pub(crate) unsafe fn run(
     output: &mut [f32],
     step: usize,
 ) {
-    let shape = Shape::new(attention, multiplier, keys);
+    let shape = Shape::new(attention, keys);
     let lens = lens(&shape);
     let (mut at, _) = aligned(scratch, (lens.iter().sum::<usize>() + 2 * PAIR) / 4 + 16);
     let parts = lens.map(|len| {
@@ -57,10 +57,11 @@ pub(crate) unsafe fn run(
         at = at.wrapping_add(len);
         part
     });
-    let head = Heads { attention, sequence, shape, keys, gradient, parts, sums: at.cast() };
+    let sums = at.cast();
+    let head = Heads { multiplier, attention, sequence, shape, keys, gradient, parts, sums };
     // SAFETY: the multiplier is available; the parts of the scratch have the lengths that were summed up.
     unsafe {
-        let _ready = shape.multiplier.ready();
+        let _ready = multiplier.ready();
         for first in (0..attention.width()).step_by(shape.head_dim) {
             match shape.parts {
                 1 => head.one::<1>(first, output, step),
@@ -73,6 +74,7 @@ pub(crate) unsafe fn run(
 
 /// One call.
 struct Heads<'a> {
+    multiplier: Multiplier,
     attention: &'a Attention,
     sequence: &'a Sequence<'a>,
     shape: Shape,
@@ -192,7 +194,7 @@ impl Heads<'_> {
             d_keys,
             d_values,
         ] = self.parts;
-        let Shape { multiplier, planes, blocks, head_dim: dim, .. } = *shape;
+        let (multiplier, Shape { planes, blocks, head_dim: dim, .. }) = (self.multiplier, *shape);
         let (width, padded) = (attention.width(), blocks * WIDE);
         let rows = WIDE.min(sequence.tokens - start);
         let low = planes * WIDE * 64;
