@@ -295,6 +295,9 @@ pub struct Explanation {
     pub class: Option<String>,
     /// Its calibrated probability.
     pub class_probability: Option<f64>,
+    /// As [`Prediction::unknown`].
+    #[serde(default)]
+    pub unknown: bool,
     /// The text.
     pub text: Option<String>,
     /// The second text of a pair.

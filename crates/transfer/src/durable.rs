@@ -40,6 +40,11 @@ fn sync(file: &File) -> io::Result<()> {
     file.sync_all()
 }
 
+/// The folder that a path is in.
+pub fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Makes a folder and its parents.
 pub fn create_dir(path: &Path) -> Result<()> {
     let attempt = || call().and_then(|()| fs::create_dir_all(path));
@@ -101,10 +106,7 @@ pub fn write_with<T>(
     expected: u64,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<T>,
 ) -> Result<T> {
-    let parent = match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p,
-        _ => Path::new("."),
-    };
+    let parent = parent(path);
     let attempt = || -> io::Result<T> {
         call()?;
         let temporary = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(parent)?;
@@ -123,7 +125,7 @@ pub fn write_with<T>(
 
 /// Gives a folder whose files are synced its final name.
 pub fn rename_dir(from: &Path, to: &Path) -> Result<()> {
-    let parent = to.parent().unwrap_or(Path::new("."));
+    let parent = parent(to);
     let attempt = || -> io::Result<()> {
         sync_dir(from)?;
         call()?;

@@ -71,7 +71,7 @@ pub use documents::{
 pub use error::{Measured, TransferError};
 pub use estimate::dry_run;
 pub use evaluate::evaluate;
-pub use explain::page::{explanation_page, loudest};
+pub use explain::page::{loudest, write_explanation_page};
 pub use explain::shades::{STEPS, Shade, shades};
 pub use explain::{ExplainPlan, explain};
 pub use export::{ExportPlan, ExportReport, Form, export, verify};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use offshoot_data::{ColumnNames, Dataset, ReadOptions, Split};
+use offshoot_data::{ColumnNames, Dataset, Input, ReadOptions, Sample, Split, Text};
 
 use crate::documents::DataProblem;
 use crate::plan::{Method, TrainPlan};
@@ -24,6 +24,45 @@ pub fn open(path: &Path, columns: &ColumnNames, watch: &mut Watch<'_>) -> Result
         watch.chose(note)?;
     }
     Ok(dataset)
+}
+
+/// The same where no labels are needed: also a `.txt` file with one text a line.
+pub fn open_unlabelled(
+    path: &Path,
+    columns: &ColumnNames,
+    watch: &mut Watch<'_>,
+) -> Result<Dataset> {
+    let Some(lines) = lines(path)? else { return open(path, columns, watch) };
+    let sample = |(i, line): (usize, String)| Sample {
+        id: format!("{}:{}", path.display(), i + 1),
+        input: Input::Text(Text::from(line.as_str())),
+        label: None,
+        split: None,
+        domain: None,
+        group: None,
+    };
+    Ok(Dataset {
+        name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        classes: Vec::new(),
+        samples: lines.into_iter().enumerate().map(sample).collect(),
+        notes: Vec::new(),
+    })
+}
+
+/// The texts of a file with one a line, where `path` is such a file.
+///
+/// # Errors
+/// Where it cannot be read or is not UTF-8.
+fn lines(path: &Path) -> Result<Option<Vec<String>>> {
+    if path.extension().is_none_or(|extension| extension != "txt") || !path.is_file() {
+        return Ok(None);
+    }
+    let bytes = std::fs::read(path).map_err(|e| TransferError::io(path, e))?;
+    let text = String::from_utf8(bytes).map_err(|_| {
+        TransferError::BadData(format!("{}: not UTF-8, one text a line", path.display()))
+    })?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    Ok(Some(lines.map(str::to_owned).collect()))
 }
 
 /// The data of a run: labelled samples, each in one split.
@@ -62,7 +101,7 @@ pub fn split_counts(dataset: &Dataset) -> BTreeMap<String, usize> {
 
 /// Refuses data that no classifier can be trained on.
 pub fn refuse_unusable(dataset: &Dataset) -> Result<()> {
-    let in_train = |s: &&offshoot_data::Sample| s.split == Some(Split::Train);
+    let in_train = |s: &&Sample| s.split == Some(Split::Train);
     let mut seen: Vec<u32> =
         dataset.samples.iter().filter(in_train).filter_map(|s| s.label).collect();
     seen.sort_unstable();

@@ -119,9 +119,10 @@ pub fn compare(runs: &[PathBuf]) -> Result<Vec<RunSummary>> {
     runs.iter().map(one).collect()
 }
 
-/// Removes a run folder. Refuses a folder that is not a run.
+/// Removes a run folder. Refuses a folder that is not a run, and one that another process works on.
 pub fn remove(run: &Path) -> Result<()> {
-    RunFolder::open(run)?;
+    let (folder, _) = RunFolder::open(run)?;
+    let _claim = folder.claim()?;
     fs::remove_dir_all(run).map_err(|e| TransferError::io(run, e))
 }
 
@@ -161,8 +162,8 @@ fn remove_temporary(dir: &Path, depth: usize, collected: &mut Collected) {
 /// done again. A complete run is left as it is and its report is returned.
 pub fn resume(run: &Path, observer: &mut dyn Observer) -> Result<TrainReport> {
     let (folder, record) = RunFolder::open(run)?;
-    if let (RunState::Complete, Some(report)) = (record.state, record.report) {
-        return Ok(report);
+    match (record.state, &record.report) {
+        (RunState::Complete, Some(report)) => Ok(report.clone()),
+        _ => crate::train::resume(folder, &record, observer),
     }
-    crate::train::resume(folder, observer)
 }

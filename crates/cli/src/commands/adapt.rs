@@ -107,7 +107,7 @@ pub struct Adapt {
     /// How the network is tuned where terms of alignment tune it: lp-ft (usual), full, last-k, lora, ...
     #[arg(long, value_name = "METHOD")]
     tuning: Option<String>,
-    /// Passes over the samples where the network is tuned (of the target by shot, tent and pseudo-label); by default
+    /// Passes over the samples where the network is tuned (of the target by shot, tent, fixmatch and pseudo-label); by default
     /// fewer for many samples
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     epochs: Option<String>,
@@ -172,6 +172,13 @@ impl Adapt {
         let settings = &context.settings;
         let run = shift::run_of(&settings.runs_dir, &self.source);
         shift::refuse_model_beside(run.as_deref(), self.model.as_deref())?;
+        let of_source = [("layer", &self.layer), ("pooling", &self.pooling), ("size", &self.size)];
+        if let (Some(_), Some((flag, _))) = (&run, of_source.iter().find(|f| f.1.is_some())) {
+            return Err(TransferError::usage(
+                format!("`--{flag}` is given, and the source is a run, whose features are settled"),
+                "name the run's data as SOURCE to take other features",
+            ));
+        }
         Ok(AdaptPlan {
             training: TrainPlan {
                 data: if run.is_some() { PathBuf::new() } else { self.source.into() },
@@ -202,7 +209,7 @@ impl Adapt {
             classes: Classes::find(&self.classes).unwrap_or_default(),
             unknown_share: self.unknown_share,
             time: self.time,
-            require: gate::map(&self.require),
+            require: gate::map(&self.require)?,
         })
     }
 }

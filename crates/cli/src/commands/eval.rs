@@ -50,7 +50,7 @@ impl Eval {
             run: nearest::run(&settings.runs_dir, &self.run)?,
             data: self.data,
             columns: settings.columns.clone(),
-            require: gate::map(&self.require),
+            require: gate::map(&self.require)?,
             batch: settings.batch,
             cache: settings.cache.clone(),
         };

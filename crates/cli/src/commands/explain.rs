@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use offshoot_transfer::report::words;
 use offshoot_transfer::{
-    ExplainPlan, Explanation, PredictInput, Result, STEPS, Shade, TransferError, explain,
-    explanation_page, loudest, shades,
+    ExplainPlan, Explanation, PredictInput, Result, STEPS, Shade, TransferError, explain, loudest,
+    shades, write_explanation_page,
 };
 
 use super::columns::Columns;
@@ -107,8 +107,7 @@ impl Explain {
         };
         let report = explain(&plan, input, &mut context.observer()?, &mut sink)?;
         if let Some(path) = &self.html {
-            let page = explanation_page(&self.run, &kept)?;
-            std::fs::write(path, page).map_err(|e| TransferError::io(path, e))?;
+            write_explanation_page(path, &self.run, &kept)?;
             context.say(format_args!("written: {}", clean(&path.display().to_string())));
         }
         if context.json {
@@ -126,6 +125,9 @@ fn told(one: &Explanation, colour: bool) -> String {
     }
     if let (Some(label), Some(p)) = (&one.label, one.probability) {
         text.push_str(&format!("\t{}\t{}", clean(label), words::percent(p)));
+    }
+    if one.unknown {
+        text.push_str("\tunknown");
     }
     if let (Some(class), Some(p)) = (&one.class, one.class_probability)
         && one.class != one.label

@@ -200,7 +200,9 @@ impl Train {
 
     pub fn run(self, context: &Context) -> Result<()> {
         let dry = self.dry_run;
+        let tuning = self.tuning.clone();
         let plan = self.plan(context)?;
+        tuning.refuse_unheeded(plan.method)?;
         let mut observer = context.observer()?;
         if dry {
             let estimate =
@@ -241,7 +243,7 @@ impl Train {
             baselines: train.baselines,
             guard: Guard::from_name(&train.guard)?,
             also_eval: self.also_eval.into_iter().collect(),
-            require: gate::map(&self.require),
+            require: gate::map(&self.require)?,
             name: self.name,
             runs_dir: settings.runs_dir.clone(),
             batch: settings.batch,

@@ -1,9 +1,10 @@
 //! Flags of fine-tuning.
 
 use clap::Args;
+use offshoot_transfer::{Method, Result, TransferError};
 
 /// Everything that only matters where a method tunes the network.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Tuning the network")]
 pub struct Tuning {
     /// Passes over the training samples; by default 20 below 1,000 of them, 10 below 10,000, else 5
@@ -86,7 +87,43 @@ pub struct Tuning {
     alpha: Option<String>,
 }
 
+/// Settings that one method alone reads.
+const OF_ONE: [(&str, &str); 5] = [
+    ("finetune.layers", "last-k"),
+    ("finetune.decay", "discriminative"),
+    ("finetune.block", "surgical"),
+    ("finetune.rank", "lora"),
+    ("finetune.alpha", "lora"),
+];
+/// Settings that the probe heeds, too.
+const OF_ALL: [&str; 1] = ["finetune.time"];
+
 impl Tuning {
+    /// Refuses flags that `method` does not heed. What a settings file says is for every command, and may stay.
+    pub fn refuse_unheeded(&self, method: Method) -> Result<()> {
+        for (key, _) in self.flags() {
+            let flag = match key {
+                "finetune.batch" => "tune-batch".into(),
+                "finetune.find_lr" => "lr".into(),
+                key => key.trim_start_matches("finetune.").replace('_', "-"),
+            };
+            let one = OF_ONE.iter().find(|(own, _)| *own == key).map(|(_, method)| *method);
+            if let Some(one) = one.filter(|one| ![*one, "auto"].contains(&method.name())) {
+                return Err(TransferError::usage(
+                    format!("`--{flag}` says nothing to `--method {}`", method.name()),
+                    format!("it is for `--method {one}`"),
+                ));
+            }
+            if method == Method::PROBE && !OF_ALL.contains(&key) {
+                return Err(TransferError::usage(
+                    format!("`--{flag}` is for tuning the network, which the probe keeps frozen"),
+                    "choose a method that tunes, for instance `--method lp-ft`",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// The settings that were given.
     pub fn flags(&self) -> Vec<(&'static str, String)> {
         let mut given: Vec<(&'static str, &Option<String>)> = vec![

@@ -126,6 +126,7 @@ pub fn told(kind: &world::Kind, constants: &Constants) -> String {
 }
 
 fn go_on(folder: &RunFolder, plan: &TrainPlan, observer: &mut dyn Observer) -> Result<TrainReport> {
+    let _claim = folder.claim()?;
     let began = Instant::now();
     let checked = Checked::of(plan)?;
     let courses: Vec<Course> = (0..plan.seeds)

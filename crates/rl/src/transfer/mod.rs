@@ -158,6 +158,7 @@ fn go_on(
     checked: &Checked,
     observer: &mut dyn Observer,
 ) -> Result<TransferDocument> {
+    let _claim = folder.claim()?;
     let began = Instant::now();
     let moved: Vec<_> = checked.sources.iter().map(|source| source.moved.clone()).collect();
     let (chosen, zero_shot) = choose::choose(&moved, &checked.kind, &checked.constants, plan.seed)?;

@@ -22,9 +22,11 @@ use super::plan::{AdaptPlan, Classes};
 use super::sides::{self, Sides};
 use super::trust;
 use crate::cache::Cache;
+use crate::digest::Sha;
 use crate::extract::{Extraction, extract};
 use crate::head;
 use crate::run::RunFolder;
+use crate::run::record::RunRecord;
 use crate::source::Source;
 use crate::trained::Trained;
 use crate::watch::Watch;
@@ -89,12 +91,18 @@ pub fn adapt(
     folder: &RunFolder,
     plan: &AdaptPlan,
     sides: &mut Sides,
+    record: &mut RunRecord,
     watch: &mut Watch<'_>,
 ) -> Result<Outcome> {
     let (source, own) = sides::network(plan, sides, watch)?;
+    record.pin("its plan.toml", Sha::of_file(&folder.file(super::PLAN))?)?;
+    record.pin("the network", source.facts.sha()?)?;
     let (cache, warning) = Cache::open(&plan.training.cache)?;
     warning.into_iter().try_for_each(|warning| watch.warn(warning))?;
     let mut features = features(plan, sides, source, &cache, watch)?;
+    record.pin("the source", features.of_source.sha(&sides.prepared.dataset))?;
+    record.pin("the target", features.of_target.sha(&sides.target.dataset))?;
+    folder.save(record)?;
     let n_classes = sides.prepared.dataset.classes.len();
     let seed = plan.training.seed;
     if plan.classes == Classes::Partial {

@@ -74,7 +74,10 @@ pub fn adapt(plan: &AdaptPlan, observer: &mut dyn Observer) -> Result<AdaptRepor
         let _ = std::fs::remove_dir_all(folder.path());
         return Err(error);
     }
-    let result = guarded(&folder, &plan, sides, watch);
+    let claim = folder.claim()?;
+    let record = begun(&folder, &plan, &sides);
+    let result = guarded(&folder, &plan, sides, record, watch);
+    drop(claim);
     if let Err(TransferError::Usage { .. } | TransferError::Network(_)) = &result {
         // Nothing was done yet: a mistyped model is no run. The error is the one to tell.
         let _ = crate::runs::remove(folder.path());
@@ -88,16 +91,18 @@ pub fn adapt(plan: &AdaptPlan, observer: &mut dyn Observer) -> Result<AdaptRepor
 /// As [`adapt`].
 pub fn resume(run: &Path, observer: &mut dyn Observer) -> Result<AdaptReport> {
     let (folder, record) = RunFolder::open(run)?;
-    if let (RunState::Complete, Some(report)) = (record.state, record.adaptation) {
-        return Ok(report);
+    if let (RunState::Complete, Some(report)) = (record.state, &record.adaptation) {
+        return Ok(report.clone());
     }
+    let _claim = folder.claim()?;
     let path = folder.file(PLAN);
     let text = std::fs::read_to_string(&path).map_err(|e| TransferError::io(&path, e))?;
     let plan: AdaptPlan = toml::from_str(&text)
         .map_err(|e| TransferError::ModelRefused(format!("{}: {}", path.display(), e.message())))?;
     let mut watch = Watch::new(observer);
     let sides = sides::read(&plan, &mut watch)?;
-    guarded(&folder, &plan, sides, watch)
+    let record = begun(&folder, &plan, &sides).after(&record);
+    guarded(&folder, &plan, sides, record, watch)
 }
 
 /// Whether a run folder is an adaptation's.
@@ -182,10 +187,10 @@ fn guarded(
     folder: &RunFolder,
     plan: &AdaptPlan,
     sides: Sides,
+    mut record: RunRecord,
     mut watch: Watch<'_>,
 ) -> Result<AdaptReport> {
     watch.log_to(&folder.file("log.txt"))?;
-    let mut record = begun(folder, plan, &sides);
     folder.save(&record)?;
     let result = run(folder, plan, sides, &mut record, &mut watch);
     let Err(error) = &result else { return result };
@@ -217,7 +222,7 @@ fn run(
     record: &mut RunRecord,
     watch: &mut Watch<'_>,
 ) -> Result<AdaptReport> {
-    let outcome = course::adapt(folder, plan, &mut sides, watch)?;
+    let outcome = course::adapt(folder, plan, &mut sides, record, watch)?;
     let features = &outcome.features;
     record.model = outcome.place().0.facts.clone();
     record.data.unreadable =

@@ -8,7 +8,7 @@ use offshoot_data::{Dataset, Sample, Split};
 use super::plan::{AdaptPlan, Classes, TEST};
 use crate::check;
 use crate::documents::DataProblem;
-use crate::prepare::{Prepared, doctor, open, prepare, prepare_read};
+use crate::prepare::{Prepared, doctor, open, open_unlabelled, prepare, prepare_read};
 use crate::run::RunFolder;
 use crate::shift::sides::{UNKNOWN, name_labels, own_plan};
 use crate::source::Source;
@@ -111,7 +111,8 @@ pub fn read(plan: &AdaptPlan, watch: &mut Watch<'_>) -> Result<Sides> {
     let mut dataset = match (dataset, &plan.target) {
         (Some(dataset), _) => dataset,
         (None, Some(path)) => {
-            watch.phase(Phase::Read, None, |watch| open(path, &plan.training.columns, watch))?
+            let columns = &plan.training.columns;
+            watch.phase(Phase::Read, None, |watch| open_unlabelled(path, columns, watch))?
         }
         (None, None) => return Err(TransferError::Internal("no target was named".into())),
     };

@@ -199,6 +199,7 @@ impl Occlusion<'_> {
             probability: all.get(best).copied(),
             class: name(class),
             class_probability: all.get(class).copied(),
+            unknown: self.trained.unknown.is_some_and(|rule| rule.says(all)),
             ..Explanation::of(id)
         };
         Ok((explanation, class))

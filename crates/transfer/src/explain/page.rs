@@ -1,11 +1,13 @@
 //! Explanations as one HTML page that needs neither a network nor a script.
 
+use std::path::Path;
+
 use askama::Template;
 
 use super::shades::{Shade, shades};
 use crate::documents::{Explanation, Part};
 use crate::report::{png_uri, svg, words};
-use crate::{Result, TransferError};
+use crate::{Result, TransferError, durable};
 
 /// Parts in the table beside a text.
 const LISTED: usize = 8;
@@ -49,11 +51,15 @@ struct Patch {
     tip: String,
 }
 
-/// The page of these explanations, made by the run of this name.
+/// Writes the page of these explanations, made by the run of this name.
 ///
 /// # Errors
-/// [`TransferError::Internal`] where the page cannot be made.
-pub fn explanation_page(run: &str, all: &[Explanation]) -> Result<String> {
+/// [`TransferError::Io`] where it cannot be written, which leaves what stood there.
+pub fn write_explanation_page(path: &Path, run: &str, all: &[Explanation]) -> Result<()> {
+    durable::write(path, explanation_page(run, all)?.as_bytes())
+}
+
+pub(super) fn explanation_page(run: &str, all: &[Explanation]) -> Result<String> {
     let shown = |told| Shown {
         told,
         texts: shades(told),

@@ -225,11 +225,16 @@ pub fn export(plan: &ExportPlan, observer: &mut dyn Observer) -> Result<ExportRe
         ));
     }
     watch.phase(Phase::Export, None, |_| {
-        durable::create_dir(&plan.out)?;
-        let file = |name: &str| plan.out.join(name);
+        // Under its name there is the whole folder or nothing.
+        let parent = durable::parent(&plan.out);
+        durable::create_dir(parent)?;
+        let unfinished = durable::temporary_dir(parent)?;
+        let out = unfinished.path().join("export");
+        durable::create_dir(&out)?;
+        let file = |name: &str| out.join(name);
         match &text {
             Some((facts, inputs)) => texts::write(
-                &plan.out,
+                &out,
                 texts::Parts {
                     recipe,
                     params,
@@ -240,15 +245,14 @@ pub fn export(plan: &ExportPlan, observer: &mut dyn Observer) -> Result<ExportRe
                     head: [weight, bias],
                 },
             )?,
-            None => {
-                pictures(&plan.out, recipe, params, &trained, &source, counterpart, [weight, bias])?
-            }
+            None => pictures(&out, recipe, params, &trained, &source, counterpart, [weight, bias])?,
         }
         durable::write_json(&file(SELFTEST), &SelfTest::record(&trained, &source)?)?;
-        trust::write(&plan.out, &trained)?;
+        trust::write(&out, &trained)?;
         let card = folder.file("export/README.md");
-        let card = fs::read(&card).map_err(|e| TransferError::io(card, e))?;
-        durable::write(&file("README.md"), &card)
+        let card = fs::read_to_string(&card).map_err(|e| TransferError::io(card, e))?;
+        durable::write(&file("README.md"), exported_card(&card, &out).as_bytes())?;
+        durable::rename_dir(&out, &plan.out)
     })?;
     Ok(ExportReport {
         schema: SCHEMA,
@@ -260,6 +264,33 @@ pub fn export(plan: &ExportPlan, observer: &mut dyn Observer) -> Result<ExportRe
         architecture: counterpart.map(|c| c.architecture.into()),
         model_sha256: Sha::of_file(&plan.out.join(MODEL))?.to_string(),
     })
+}
+
+/// What the files of an exported folder are.
+const FILES: [(&str, &str); 11] = [
+    (CONFIG, "classes and the network's shape"),
+    (MODEL, "the network's weights; a picture network's last layer is the classifier"),
+    (
+        "classifier.safetensors",
+        "of texts: `weight` `[classes, features]` and `bias`, for the sentence vector; temperature and \
+         standardisation are inside, so a softmax gives the probabilities",
+    ),
+    ("tokenizer.json", "how a text becomes the network's input"),
+    ("tokenizer_config.json", "the same, for transformers"),
+    ("modules.json", "for sentence-transformers: how tokens become one vector"),
+    ("sentence_bert_config.json", "for sentence-transformers: how much of a text is read"),
+    ("preprocessor_config.json", "how a picture becomes the network's input"),
+    ("trust.json", "prediction sets and the alarm for what is unfamiliar"),
+    ("trust.safetensors", "arrays of the alarm"),
+    (SELFTEST, "an input anyone can make, and the answer to it; `offshoot verify` replays it"),
+];
+
+/// The model card of a run, with the files of this folder in place of the run's.
+fn exported_card(card: &str, out: &Path) -> String {
+    let before = card.split("## Files").next().unwrap_or(card);
+    let there = FILES.iter().filter(|(name, _)| out.join(name).exists());
+    let list: String = there.map(|(name, what)| format!("- `{name}`: {what}\n")).collect();
+    format!("{before}## Files\n\n{list}")
 }
 
 /// Writes a network that reads pictures, its head inside, and how pictures become its input.

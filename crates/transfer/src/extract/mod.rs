@@ -9,7 +9,7 @@ mod file;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use offshoot_data::{Input, Sample};
+use offshoot_data::{Dataset, Input, Sample};
 use offshoot_stats::Matrix;
 use rayon::prelude::*;
 
@@ -63,6 +63,16 @@ impl Extraction {
     /// Values a row.
     pub fn dim(&self) -> usize {
         self.columns.iter().map(|columns| columns.rows.dim()).sum()
+    }
+
+    /// Of these samples, whose features these are: names, labels, splits, domains and content.
+    pub fn sha(&self, dataset: &Dataset) -> Sha {
+        let mut texts: Vec<String> = dataset.classes.clone();
+        for (sample, key) in dataset.samples.iter().zip(&self.keys) {
+            let Sample { id, label, split, domain, group, .. } = sample;
+            texts.push(format!("{id:?} {label:?} {split:?} {domain:?} {group:?} {key:?}"));
+        }
+        Sha::of_texts(&texts.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// Values that each source adds to a row.

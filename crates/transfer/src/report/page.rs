@@ -202,7 +202,7 @@ fn data_line(report: &ReportData) -> String {
         n => format!(" {} could not be read and took no part.", words::count(n)),
     };
     format!(
-        "{} in {}: {} to train, {} to choose the temperature, {} to judge.{unreadable}",
+        "{} in {}: {} to train, {} to validate, {} to judge.{unreadable}",
         report.data.name,
         words::counted(classes.len(), "class", "classes"),
         sum(|c| c.train),

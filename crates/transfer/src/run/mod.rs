@@ -3,7 +3,7 @@
 pub mod record;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -15,11 +15,19 @@ use record::RunRecord;
 const UNPINNED: [&str; 4] = ["run.json", "log.txt", "report.html", "eval/report.json"];
 /// Drawings can be made again at any time, and checkpoints have sums of their own.
 const PASSING: [&str; 2] = ["plots/", "checkpoints/"];
+/// Locked by the process that works on the run.
+const CLAIM: &str = ".lock";
 
 /// A folder with a valid name.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
     path: PathBuf,
+}
+
+/// Keeps other processes from working on a run, until it is dropped or the process ends in whatever way.
+#[derive(Debug)]
+pub struct Claim {
+    _locked: Option<File>,
 }
 
 /// Checks a run's name: `^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`.
@@ -76,6 +84,25 @@ impl RunFolder {
             }
         }
         Err(TransferError::Internal("no free run name".into()))
+    }
+
+    /// Claims the run for this process.
+    ///
+    /// # Errors
+    /// [`TransferError::Usage`] while another one works on it.
+    pub fn claim(&self) -> Result<Claim> {
+        let path = self.file(CLAIM);
+        let opened = File::options().write(true).create(true).truncate(false).open(&path);
+        let file = opened.map_err(|e| TransferError::io(&path, e))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Claim { _locked: Some(file) }),
+            Err(TryLockError::WouldBlock) => Err(TransferError::usage(
+                format!("another process works on run `{}`", self.name()),
+                "wait until it ends, or stop it",
+            )),
+            // Some network drives know no locks.
+            Err(TryLockError::Error(_)) => Ok(Claim { _locked: None }),
+        }
     }
 
     /// The name that [`Self::create`] would take now.
@@ -228,7 +255,7 @@ impl RunFolder {
                 let kind = entry.file_type().map_err(|e| TransferError::io(entry.path(), e))?;
                 if kind.is_dir() {
                     dirs.push(entry.path());
-                } else if kind.is_file() {
+                } else if kind.is_file() && entry.file_name() != CLAIM {
                     files.push(entry.path());
                 }
             }
@@ -266,5 +293,28 @@ mod tests {
         assert_eq!(name(None).unwrap(), "emoji");
         assert_eq!(name(None).unwrap(), "emoji-2");
         assert_eq!(name(Some("emoji-2")).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn a_run_is_worked_on_once_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(dir.path(), Some("run"), "").unwrap();
+        let claim = folder.claim().unwrap();
+        assert_eq!(folder.claim().unwrap_err().exit_code(), 2);
+        drop(claim);
+        folder.claim().unwrap();
+        assert!(folder.digests().unwrap().is_empty(), "the lock is none of its files");
+    }
+
+    #[test]
+    fn what_a_run_was_begun_with_must_stay() {
+        let of = |text: &str| Sha::of_texts(&[text]);
+        let facts = (record::DataFacts::default(), record::ModelFacts::default());
+        let mut record = RunRecord::begun("run".into(), "train", 0, facts.0, facts.1);
+        record.pin("the data", of("a")).unwrap();
+        record.pin("the source", of("b")).unwrap();
+        record.pin("the data", of("a")).unwrap();
+        let error = record.pin("the data", of("c")).unwrap_err();
+        assert!(error.to_string().contains("the data changed"), "{error}");
     }
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::adapt::document::AdaptReport;
+use crate::digest::Sha;
 use crate::documents::{Estimate, Figures, SCHEMA, TrainReport};
 use crate::encoder::EncoderFacts;
-use crate::{Phase, machine};
+use crate::{Phase, Result, TransferError, machine};
 
 /// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +72,14 @@ pub struct ModelFacts {
 }
 
 impl ModelFacts {
+    /// Of everything that features follow from. What the network computes in is left out: another machine may go on.
+    pub fn sha(&self) -> Result<Sha> {
+        let facts = Self { precision: String::new(), ..self.clone() };
+        let text = serde_json::to_string(&facts)
+            .map_err(|e| TransferError::Internal(format!("facts of a source: {e}")))?;
+        Ok(Sha::of_texts(&[&text]))
+    }
+
     /// The architecture in a word, or those of several sources.
     pub fn architecture(&self) -> String {
         match self.parts.as_slice() {
@@ -144,6 +153,9 @@ pub struct RunRecord {
     /// Why this source, where a ranking chose it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_chosen: Option<String>,
+    /// sha256 of what the run was begun with, by what it is: who resumes it with something else is refused.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub begun_with: BTreeMap<String, String>,
     /// Regularisation strength that cross-validation chose, where the head has one.
     pub lambda: Option<f64>,
     /// The temperature that logits are divided by.
@@ -180,6 +192,29 @@ impl RunRecord {
         }
     }
 
+    /// Notes what a run was begun with. What it learnt from that is kept while it is unfinished, so it must not be
+    /// another thing when the run is resumed.
+    ///
+    /// # Errors
+    /// [`TransferError::Usage`] where it is.
+    pub fn pin(&mut self, what: &str, sha: Sha) -> Result<()> {
+        let now = sha.to_string();
+        let then = self.begun_with.entry(what.into()).or_insert_with(|| now.clone());
+        if *then == now {
+            return Ok(());
+        }
+        Err(TransferError::usage(
+            format!("{what} changed since run `{}` was begun", self.name),
+            "put back what there was, or begin another run",
+        ))
+    }
+
+    /// This record of a run that goes on, with what must stay of the earlier one.
+    pub fn after(self, earlier: &Self) -> Self {
+        let (created, begun_with) = (earlier.created.clone(), earlier.begun_with.clone());
+        Self { created, begun_with, ..self }
+    }
+
     /// Of a run that begins now.
     pub fn begun(
         name: String,
@@ -201,6 +236,7 @@ impl RunRecord {
             data,
             model,
             model_chosen: None,
+            begun_with: BTreeMap::new(),
             lambda: None,
             temperature: None,
             fitted_on: String::new(),

@@ -53,8 +53,9 @@ pub fn open_source(plan: &ShiftPlan, watch: &mut Watch<'_>) -> Result<Opened> {
 
 /// Opens the target; its labels are read by the names of the source's classes.
 pub fn open_target(plan: &ShiftPlan, classes: &[String], watch: &mut Watch<'_>) -> Result<Dataset> {
-    let mut dataset = watch
-        .phase(Phase::Read, None, |watch| prepare::open(&plan.target, &plan.columns, watch))?;
+    let mut dataset = watch.phase(Phase::Read, None, |watch| {
+        prepare::open_unlabelled(&plan.target, &plan.columns, watch)
+    })?;
     name_labels(&mut dataset, classes, UNKNOWN, watch)?;
     limit(&mut dataset, plan, "target");
     Ok(dataset)

@@ -8,6 +8,7 @@ use crate::fit::mlm::{Job, adapt as guess_words};
 use crate::plan::TrainPlan;
 use crate::prepare::Prepared;
 use crate::run::RunFolder;
+use crate::run::record::RunRecord;
 use crate::source::{self, Source};
 use crate::watch::Watch;
 use crate::{Phase, Result, precision};
@@ -19,10 +20,12 @@ pub fn adapt(
     plan: &TrainPlan,
     prepared: &Prepared,
     source: Source,
+    record: &mut RunRecord,
     watch: &mut Watch<'_>,
 ) -> Result<(Source, Option<Adapted>)> {
     let Some(settings) = &plan.adapt_mlm else { return Ok((source, None)) };
     let texts = unlabelled::read(&settings.texts, &[Split::Test], plan, prepared, &source, watch)?;
+    record.pin("the unlabelled texts", unlabelled::sha(&texts, &source))?;
     let (params, adapted) = watch.phase(Phase::Adapt, Some(1), |watch| {
         let job = Job {
             settings,

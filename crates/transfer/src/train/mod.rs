@@ -25,12 +25,14 @@ use offshoot_data::Split;
 use offshoot_nn::NnError;
 
 use crate::cache::Cache;
+use crate::digest::Sha;
 use crate::documents::{Figures, SCHEMA, TrainReport};
 use crate::extract::{Extraction, extract, vector_length};
 use crate::monitor::overfitting;
 use crate::plan::{Method, TrainPlan};
 use crate::precision;
 use crate::prepare::{Prepared, USUAL_VAL, prepare, split_counts};
+use crate::report::words::percent;
 use crate::run::RunFolder;
 use crate::run::record::{DataFacts, ModelFacts, RunRecord, RunState};
 use crate::source::{self, Source};
@@ -60,7 +62,10 @@ pub fn train(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<TrainRepor
         let _ = std::fs::remove_dir_all(folder.path());
         return Err(error);
     }
-    let result = guarded(&folder, &plan, prepared, watch);
+    let claim = folder.claim()?;
+    let record = new_record(&folder, &plan, &prepared);
+    let result = guarded(&folder, &plan, prepared, record, watch);
+    drop(claim);
     if let Err(
         TransferError::Usage { .. }
         | TransferError::Network(NnError::Unknown { .. })
@@ -73,15 +78,21 @@ pub fn train(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<TrainRepor
     result
 }
 
-/// Goes on with an unfinished run.
-pub fn resume(folder: RunFolder, observer: &mut dyn Observer) -> Result<TrainReport> {
+/// Goes on with an unfinished run, of which this is the record.
+pub fn resume(
+    folder: RunFolder,
+    earlier: &RunRecord,
+    observer: &mut dyn Observer,
+) -> Result<TrainReport> {
+    let _claim = folder.claim()?;
     let path = folder.file(PLAN);
     let text = std::fs::read_to_string(&path).map_err(|e| TransferError::io(&path, e))?;
     let plan: TrainPlan = toml::from_str(&text)
         .map_err(|e| TransferError::ModelRefused(format!("{}: {}", path.display(), e.message())))?;
     let mut watch = Watch::new(observer);
     let prepared = prepare(&plan, &mut watch)?;
-    guarded(&folder, &plan, prepared, watch)
+    let record = new_record(&folder, &plan, &prepared).after(earlier);
+    guarded(&folder, &plan, prepared, record, watch)
 }
 
 /// The name that a run without one gets, unless it is taken.
@@ -156,10 +167,10 @@ fn guarded(
     folder: &RunFolder,
     plan: &TrainPlan,
     prepared: Prepared,
+    mut record: RunRecord,
     mut watch: Watch<'_>,
 ) -> Result<TrainReport> {
     watch.log_to(&folder.file("log.txt"))?;
-    let mut record = new_record(folder, plan, &prepared);
     folder.save(&record)?;
     let result = run(folder, plan, prepared, &mut watch, &mut record);
     let Err(error) = &result else { return result };
@@ -230,15 +241,17 @@ fn run(
     record: &mut RunRecord,
 ) -> Result<TrainReport> {
     let before = machine::resident_bytes().unwrap_or(0);
+    record.pin("its plan.toml", Sha::of_file(&folder.file(PLAN))?)?;
     let source = source_of(plan, &prepared, watch)?;
+    record.pin("the source", source.facts.sha()?)?;
     let (cache, warning) = Cache::open(&plan.cache)?;
     if let Some(warning) = warning {
         watch.warn(warning)?;
     }
-    let (source, adapted) = adaptation::adapt(folder, plan, &prepared, source, watch)?;
+    let (source, adapted) = adaptation::adapt(folder, plan, &prepared, source, record, watch)?;
     let source = layers::choose(plan, &prepared, source, &cache, watch)?;
     record.model = source.facts.clone();
-    let teacher = teacher::ask(plan, &mut prepared, &source, &cache, watch)?;
+    let teacher = teacher::ask(plan, &mut prepared, &source, &cache, record, watch)?;
     let expected = estimate::estimate(&prepared, &source, &cache, plan, before, watch)?;
     budget::check(plan, &expected, watch)?;
     record.estimate = Some(expected);
@@ -250,6 +263,8 @@ fn run(
     })?;
     drop_unreadable(&mut prepared, &extraction, watch)?;
     folder::write_data(folder, &prepared, &extraction)?;
+    record.pin("the data", Sha::of_file(&folder.file(folder::MANIFEST))?)?;
+    folder.save(record)?;
 
     let (source, extraction, mut told) =
         sources::weigh(plan, &prepared, source, extraction, watch)?;
@@ -282,6 +297,15 @@ fn run(
     });
     if let Some(warning) = history.as_ref().and_then(overfitting::warning) {
         watch.warn(warning)?;
+    }
+
+    if let Some(alarms) = evaluated.alarms.as_ref().filter(|alarms| alarms.is_broken()) {
+        watch.warn(format!(
+            "{} of the test samples are called unfamiliar, where {} were to be expected: they differ from \
+             what was learnt from, or the alarm says nothing here",
+            percent(alarms.share),
+            percent(alarms.promised)
+        ))?;
     }
 
     let report = TrainReport {

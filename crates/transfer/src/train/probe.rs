@@ -15,7 +15,7 @@ use crate::plan::TrainPlan;
 use crate::prepare::Prepared;
 use crate::trained::Trained;
 use crate::trust::HeldOut;
-use crate::trust::calibrate::{self, Labelled, MANY};
+use crate::trust::calibrate::{self, ENOUGH, Labelled, MANY};
 use crate::watch::Watch;
 use crate::{Phase, Result, head};
 
@@ -166,28 +166,50 @@ impl Probe {
             }
             head::temperature(&answers, &labels)
         })?;
-        history.push(serde_json::json!({
-            "phase": "calibrate", "samples": val.len(), "temperature": trained.temperature,
-        }));
+        // The temperature of two samples is 0 or as high as can be: answers without a meaning.
+        let folds_calibrate = refit && val.len() < ENOUGH;
         if refit {
             drop(rows);
             let mut both = [train.as_slice(), &val].concat();
             both.sort_unstable();
-            let rows = extraction.gather(&both)?;
-            let both_labels = labels(&both);
+            let all = Labelled { rows: extraction.gather(&both)?, labels: labels(&both) };
+            if folds_calibrate {
+                let samples = &prepared.dataset.samples;
+                let groups: Vec<Option<&str>> =
+                    both.iter().map(|&i| samples[i].group.as_deref()).collect();
+                trained.temperature = watch.phase(Phase::Calibrate, Some(both.len()), |watch| {
+                    watch.listening(|stop| {
+                        let request = request(first.lambda, share, stop);
+                        let fit = |part: &Labelled| {
+                            Ok(head::fit(&request, part.rows.rows(), &part.labels)?.head)
+                        };
+                        calibrate::temperature_of_folds(&all, n_classes, &groups, plan.seed, fit)
+                    })?
+                })?;
+            }
             let fitted = watch.phase(Phase::Fit, Some(both.len()), |watch| {
                 watch.listening(|stop| {
-                    head::fit(&request(first.lambda, 1.0, stop), rows.rows(), &both_labels)
+                    head::fit(&request(first.lambda, 1.0, stop), all.rows.rows(), &all.labels)
                 })?
             })?;
             trained.head = fitted.head;
             history.extend(fitted.history);
         }
-        let fitted_on = if refit {
-            "train + val; λ chosen by cross-validation inside train, temperature on val before the \
-             head was fitted again on both"
-        } else {
-            "train; λ chosen by cross-validation inside train, temperature on val"
+        history.push(serde_json::json!({
+            "phase": "calibrate",
+            "samples": if folds_calibrate { train.len() + val.len() } else { val.len() },
+            "temperature": trained.temperature,
+        }));
+        let fitted_on = match (refit, folds_calibrate) {
+            (true, true) => {
+                "train + val; λ chosen by cross-validation inside train, temperature by \
+                 cross-validation over both, as val is small"
+            }
+            (true, false) => {
+                "train + val; λ chosen by cross-validation inside train, temperature on val before \
+                 the head was fitted again on both"
+            }
+            (false, _) => "train; λ chosen by cross-validation inside train, temperature on val",
         };
         Ok(Self {
             trained,
@@ -267,7 +289,10 @@ impl Probe {
             watch.listening(|stop| -> Result<calibrate::Evidence> {
                 match (&self.before, self.refitted) {
                     (Some(Before { head, train, val }), _) => {
-                        calibrate::Evidence::of_split(HeldOut::ValidationBefore, head, train, val)
+                        let held_out = HeldOut::ValidationBefore;
+                        let told = calibrate::Evidence::of_split(held_out, head, train, val)?;
+                        let few = val.labels.len() < ENOUGH;
+                        Ok(if few { told.without_alarm() } else { told })
                     }
                     (None, true) if !tuned && val.len() < MANY && in_time => {
                         let groups: Vec<Option<&str>> =

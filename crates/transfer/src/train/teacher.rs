@@ -10,6 +10,7 @@ use crate::plan::TrainPlan;
 use crate::prepare::Prepared;
 use crate::report::words;
 use crate::run::RunFolder;
+use crate::run::record::RunRecord;
 use crate::source::Source;
 use crate::trained::Trained;
 use crate::watch::Watch;
@@ -53,6 +54,7 @@ pub fn ask(
     prepared: &mut Prepared,
     student: &Source,
     cache: &Cache,
+    of_student: &mut RunRecord,
     watch: &mut Watch<'_>,
 ) -> Result<Option<Teacher>> {
     let Some(settings) = &plan.distill else { return Ok(None) };
@@ -84,6 +86,8 @@ pub fn ask(
     let labelled = prepared.dataset.samples.len();
     // The class follows from the answer.
     let more = joining(settings, plan, prepared, student, watch)?;
+    of_student.pin("what the teacher is asked about", unlabelled::sha(&more, student))?;
+    of_student.pin("the teacher", source.facts.sha()?)?;
     prepared.dataset.samples.extend(more);
     let mut asked = [prepared.of(Split::Train), prepared.of(Split::Val)].concat();
     asked.sort_unstable();

@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use offshoot_data::{Input, Sample, Split, Text};
+use offshoot_data::{Input, Sample, Split};
 
 use crate::Result;
 use crate::digest::Sha;
-use crate::fit::mlm::lines;
 use crate::plan::TrainPlan;
 use crate::prepare::{self, Prepared};
 use crate::report::words;
@@ -24,13 +23,7 @@ pub fn read(
     source: &Source,
     watch: &mut Watch<'_>,
 ) -> Result<Vec<Sample>> {
-    let mut samples: Vec<Sample> = match lines(path)? {
-        Some(lines) => {
-            let id = |i: usize| format!("{}:{}", path.display(), i + 1);
-            lines.into_iter().enumerate().map(|(i, line)| sample(id(i), &line)).collect()
-        }
-        None => prepare::open(path, &plan.columns, watch)?.samples,
-    };
+    let mut samples = prepare::open_unlabelled(path, &plan.columns, watch)?.samples;
     source.inputs.refuse_others(&source.name, &samples)?;
     let content = |input: &Input| source.inputs.read(input).ok().map(|content| content.sha());
     let judges: BTreeSet<Sha> = apart
@@ -55,8 +48,9 @@ pub fn read(
     Ok(samples)
 }
 
-/// A line of a text file.
-fn sample(id: String, line: &str) -> Sample {
-    let input = Input::Text(Text::from(line));
-    Sample { id, input, label: None, split: None, domain: None, group: None }
+/// Of what is to be learnt from.
+pub fn sha(samples: &[Sample], source: &Source) -> Sha {
+    let content = |sample: &Sample| source.inputs.read(&sample.input).ok().map(|read| read.sha().0);
+    let parts: Vec<[u8; 32]> = samples.iter().filter_map(content).collect();
+    Sha::of(&[parts.as_flattened()])
 }

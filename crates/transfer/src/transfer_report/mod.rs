@@ -235,6 +235,7 @@ fn guarded(
     mut record: RunRecord,
     mut watch: Watch<'_>,
 ) -> Result<TransferReport> {
+    let _claim = folder.claim()?;
     watch.log_to(&folder.file("log.txt"))?;
     folder.save(&record)?;
     let result = run(folder, plan, prepared, &record, &mut watch);

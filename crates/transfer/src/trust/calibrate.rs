@@ -20,6 +20,9 @@ use crate::{Result, TransferError};
 
 /// So many validation samples calibrate by themselves.
 pub const MANY: usize = 500;
+/// So many validation samples choose a temperature by themselves, and tell how strange unseen samples look to a
+/// network that was tuned once more with them.
+pub const ENOUGH: usize = 50;
 /// Folds, and those of fewer than [`FEW`] samples, whose heads miss more with each fold.
 const FOLDS: usize = 5;
 const FOLDS_OF_FEW: usize = 10;
@@ -43,12 +46,72 @@ pub struct Evidence {
     probabilities: Vec<f64>,
     /// `[n, classes]` of each detector, by its name.
     towards: BTreeMap<&'static str, Vec<f64>>,
+    /// Whether thresholds are set for what is unfamiliar.
+    alarm: bool,
+}
+
+/// The fold of each sample; `groups` stay together. Second, their number.
+fn folds(labels: &[u32], groups: &[Option<&str>], seed: u64) -> (Vec<usize>, usize) {
+    let n = labels.len();
+    let folds = if n < FEW { FOLDS_OF_FEW } else { FOLDS }.min(n);
+    let mut fold_of = stratified_folds(labels, folds, seed);
+    let mut first: BTreeMap<&str, usize> = BTreeMap::new();
+    for (fold, group) in fold_of.iter_mut().zip(groups) {
+        if let Some(group) = group {
+            *fold = *first.entry(group).or_insert(*fold);
+        }
+    }
+    (fold_of, folds)
+}
+
+/// Hands `fit_and_ask` the samples of all folds but one, and those of that one.
+fn each_fold(
+    all: &Labelled,
+    groups: &[Option<&str>],
+    seed: u64,
+    mut fit_and_ask: impl FnMut(Labelled, Labelled) -> Result<()>,
+) -> Result<()> {
+    let (fold_of, folds) = folds(&all.labels, groups, seed);
+    for fold in 0..folds {
+        let (unseen, fitted): (Vec<usize>, Vec<usize>) =
+            (0..fold_of.len()).partition(|&i| fold_of[i] == fold);
+        if unseen.is_empty() || fitted.is_empty() {
+            continue;
+        }
+        let part = |places: &[usize]| Labelled {
+            rows: Matrix::gather(all.rows.rows(), places),
+            labels: places.iter().map(|&i| all.labels[i]).collect(),
+        };
+        fit_and_ask(part(&fitted), part(&unseen))?;
+    }
+    Ok(())
+}
+
+/// The temperature at which heads of folds, made by `fit`, mean what they say about the fold that they were not
+/// fitted on; 1 where there are too few samples for folds.
+pub fn temperature_of_folds(
+    all: &Labelled,
+    classes: usize,
+    groups: &[Option<&str>],
+    seed: u64,
+    mut fit: impl FnMut(&Labelled) -> Result<Head>,
+) -> Result<f64> {
+    let (mut said, mut labels) = (Vec::new(), Vec::new());
+    each_fold(all, groups, seed, |fitted, unseen| {
+        said.extend(fit(&fitted)?.predict(unseen.rows.rows())?.rows().flatten());
+        labels.extend(unseen.labels);
+        Ok(())
+    })?;
+    match Probabilities::new(classes, said) {
+        Some(said) if !labels.is_empty() => crate::head::temperature(&said, &labels),
+        _ => Ok(1.0),
+    }
 }
 
 impl Evidence {
     fn empty(held_out: HeldOut, classes: usize) -> Self {
         let (labels, probabilities, towards) = Default::default();
-        Self { held_out, labels, classes, probabilities, towards }
+        Self { held_out, labels, classes, probabilities, towards, alarm: true }
     }
 
     /// `head` was fitted on `fitted` and not on `unseen`.
@@ -72,30 +135,18 @@ impl Evidence {
         seed: u64,
         mut fit: impl FnMut(&Labelled) -> Result<Head>,
     ) -> Result<Self> {
-        let n = all.labels.len();
-        let folds = if n < FEW { FOLDS_OF_FEW } else { FOLDS }.min(n);
-        let mut fold_of = stratified_folds(&all.labels, folds, seed);
-        let mut first: BTreeMap<&str, usize> = BTreeMap::new();
-        for (fold, group) in fold_of.iter_mut().zip(groups) {
-            if let Some(group) = group {
-                *fold = *first.entry(group).or_insert(*fold);
-            }
-        }
         let mut evidence = Self::empty(HeldOut::Folds, classes);
-        for fold in 0..folds {
-            let (unseen, fitted): (Vec<usize>, Vec<usize>) =
-                (0..n).partition(|&i| fold_of[i] == fold);
-            if unseen.is_empty() || fitted.is_empty() {
-                continue;
-            }
-            let part = |places: &[usize]| Labelled {
-                rows: Matrix::gather(all.rows.rows(), places),
-                labels: places.iter().map(|&i| all.labels[i]).collect(),
-            };
-            let (fitted, unseen) = (part(&fitted), part(&unseen));
-            evidence.add(&fit(&fitted)?, &fitted, &unseen)?;
-        }
+        each_fold(all, groups, seed, |fitted, unseen| {
+            evidence.add(&fit(&fitted)?, &fitted, &unseen)
+        })?;
         Ok(evidence)
+    }
+
+    /// Leaves prediction sets and takes the alarm away. The more a network was tuned, the nearer together are the
+    /// samples that it learnt from, and the stranger all others look: a few samples that it has not seen say too
+    /// little about how strange.
+    pub fn without_alarm(self) -> Self {
+        Self { alarm: false, ..self }
     }
 
     fn add(&mut self, head: &Head, fitted: &Labelled, unseen: &Labelled) -> Result<()> {
@@ -142,13 +193,15 @@ impl Evidence {
         let mut leave_class_out = BTreeMap::new();
         for entry in ood::all() {
             let towards = match self.towards.get(entry.name) {
+                _ if !self.alarm => &[],
                 Some(towards) if towards.len() == n * self.classes => towards.as_slice(),
                 _ if n == 0 => &[],
                 _ => continue,
             };
             let detector = detector(entry, shipped, logits.as_deref(), self.classes)?;
             let Some(detector) = detector else { continue };
-            let area = ood::leave_class_out(&detector, towards, &self.labels, self.classes);
+            let labels = if towards.is_empty() { &[] } else { self.labels.as_slice() };
+            let area = ood::leave_class_out(&detector, towards, labels, self.classes);
             if let Some(area) = area {
                 leave_class_out.insert(entry.name.to_string(), area);
             }

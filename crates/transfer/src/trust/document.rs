@@ -75,6 +75,13 @@ pub struct AlarmFigures {
     pub leave_class_out: BTreeMap<String, f64>,
 }
 
+impl AlarmFigures {
+    /// Whether more samples than promised are called unfamiliar, beyond chance.
+    pub fn is_broken(&self) -> bool {
+        self.calibration > 0 && self.share_ci[0] > self.promised
+    }
+}
+
 impl Trust {
     /// What the sets do on labelled samples; `probabilities` are those before the temperature.
     pub fn sets_on(

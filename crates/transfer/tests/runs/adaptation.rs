@@ -92,6 +92,13 @@ fn an_adaptation_that_is_stopped_at_any_update_ends_with_the_same_bits() {
         assert_eq!(report.adapted.unwrap().updates, 15);
     }
     assert!(stops >= 15, "only {stops} stops");
+    let texts = plan(&place, "x").adapt_mlm.unwrap().texts;
+    let before = fs::read_to_string(&texts).unwrap();
+    train(&plan(&place, "other"), &mut stop_after(2, updates)).unwrap_err();
+    fs::write(&texts, format!("{before}another text\n")).unwrap();
+    let error = runs::resume(&place.path("runs/other"), &mut ()).unwrap_err();
+    assert!(error.to_string().contains("the unlabelled texts changed"), "{error}");
+    fs::write(&texts, before).unwrap();
     // Stopped after it, a run does not adapt again.
     let later = |event: &Event<'_>| matches!(event, Event::Progress { phase: Phase::Extract, .. });
     train(&plan(&place, "later"), &mut stop_after(1, later)).unwrap_err();

@@ -84,6 +84,40 @@ fn tuning_of_texts_that_is_stopped_at_any_update_ends_with_the_same_bits() {
     }
 }
 
+/// What was learnt from the old data is not mixed with what the new data would teach, and one process at a time
+/// works on a run.
+#[test]
+fn a_run_goes_on_with_what_it_was_begun_with() {
+    let place = Place::new();
+    let plan = TrainPlan { name: Some("run".into()), ..tuned(&place, "full") };
+    train(&plan, &mut stop_after(3, updates)).unwrap_err();
+    let run = place.path("runs/run");
+    let of_data = fs::read_to_string(&plan.data).unwrap();
+    let of_plan = fs::read_to_string(run.join("plan.toml")).unwrap();
+    let changed = [
+        (plan.data.clone(), of_data.replacen(",good", ",bad", 1), "the data changed"),
+        (run.join("plan.toml"), of_plan.replacen("seed = ", "seed = 1", 1), "plan.toml changed"),
+    ];
+    for (path, text, said) in changed {
+        let before = fs::read_to_string(&path).unwrap();
+        assert_ne!(text, before, "{said}");
+        fs::write(&path, text).unwrap();
+        let error = runs::resume(&run, &mut ()).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains(said), "{error}");
+        fs::write(&path, before).unwrap();
+    }
+    let (folder, _) = RunFolder::open(&run).unwrap();
+    let claim = folder.claim().unwrap();
+    for refused in [runs::resume(&run, &mut ()).map(drop), runs::remove(&run)] {
+        assert!(refused.unwrap_err().to_string().contains("another process"));
+    }
+    drop(claim);
+    let resumed = learned(&runs::resume(&run, &mut ()).unwrap());
+    let whole = TrainPlan { name: Some("whole".into()), ..plan };
+    assert_eq!(resumed, learned(&train(&whole, &mut ()).unwrap()));
+    runs::remove(&run).unwrap();
+}
+
 #[test]
 fn threads_do_not_change_a_bit_of_a_tuned_encoder() {
     let place = Place::new();

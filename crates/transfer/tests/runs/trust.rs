@@ -39,9 +39,12 @@ fn sets_and_alarms_go_with_the_run() {
         assert_eq!(sets.held_out, held_out, "{told}");
         let [train, val] = ["train", "val"].map(|split| report.splits[split]);
         let expected = if held_out == HeldOut::Folds { train + val } else { val };
-        assert_eq!((sets.calibration, alarms.calibration), (expected, expected), "{told}");
+        // What is tuned once more has no alarm from so few samples that it had not seen before.
+        let told_of_strange = if held_out == HeldOut::ValidationBefore { 0 } else { expected };
+        assert_eq!((sets.calibration, alarms.calibration), (expected, told_of_strange), "{told}");
         assert_eq!(sets.sizes.iter().sum::<usize>(), report.splits["test"], "{told}");
-        assert!(alarms.promised > 0.0 && alarms.promised < 0.2 && !alarms.detectors.is_empty());
+        assert_eq!(alarms.promised > 0.0, told_of_strange > 0, "{told}");
+        assert!(alarms.promised < 0.2 && !alarms.detectors.is_empty());
         verify(&report.run, &mut ()).unwrap();
 
         // The same pictures give the same sets when the run is read back.

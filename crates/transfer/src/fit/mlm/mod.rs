@@ -79,22 +79,6 @@ impl AdaptMlm {
     }
 }
 
-/// The texts of a file with one a line, where `path` is such a file.
-///
-/// # Errors
-/// Where it cannot be read or is not UTF-8.
-pub fn lines(path: &Path) -> Result<Option<Vec<String>>> {
-    if path.extension().is_none_or(|extension| extension != "txt") || !path.is_file() {
-        return Ok(None);
-    }
-    let bytes = std::fs::read(path).map_err(|e| TransferError::io(path, e))?;
-    let text = String::from_utf8(bytes).map_err(|_| {
-        TransferError::BadData(format!("{}: not UTF-8, one text a line", path.display()))
-    })?;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    Ok(Some(lines.map(str::to_owned).collect()))
-}
-
 /// What stays the same while an encoder adapts.
 struct Course<'a> {
     settings: &'a AdaptMlm,
