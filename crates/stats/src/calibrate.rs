@@ -22,22 +22,33 @@ const RANGE: (f64, f64) = (1e-3, 1e3);
 ///
 /// The loss is convex in `1/T`: Newton steps inside a bracket that shrinks by bisection.
 pub fn scale(scores: &[f64], labels: &[u32], n_classes: usize) -> Result<Temperature> {
-    scale_towards(scores, labels, n_classes, 0.0)
+    scale_towards(scores, labels, n_classes, 0.0, 0.0)
 }
 
 /// [`scale`] for few samples: every right class is taken to be right with `(n + 1)/(n + 2)` only, and the
 /// rest goes to the others evenly (Platt 1999, section 2.2). Where all of a few answers are right, the
 /// temperature that minimises the plain log-loss is 0: certainty, from ten samples.
 pub fn scale_few(scores: &[f64], labels: &[u32], n_classes: usize) -> Result<Temperature> {
-    scale_towards(scores, labels, n_classes, 1.0 / (labels.len() as f64 + 2.0))
+    scale_towards(scores, labels, n_classes, 1.0 / (labels.len() as f64 + 2.0), 0.0)
 }
 
-/// `doubt`: what is taken from the right class's target.
+/// [`scale_few`] for scores of a head that was regularised as cross-validation asked for: before any sample speaks,
+/// its temperature is taken to be 1, give or take a factor of e (one standard deviation of a normal `ln T`; what is
+/// found is the mode of the posterior). Where answers on a few samples are no better than chance, the temperature
+/// that minimises the loss has no bound.
+pub fn scale_believed(scores: &[f64], labels: &[u32], n_classes: usize) -> Result<Temperature> {
+    let n = labels.len() as f64;
+    scale_towards(scores, labels, n_classes, 1.0 / (n + 2.0), 1.0 / n)
+}
+
+/// `doubt`: what is taken from the right class's target. `belief` times `ln²T / 2` is added to the mean loss that is
+/// minimised.
 fn scale_towards(
     scores: &[f64],
     labels: &[u32],
     n_classes: usize,
     doubt: f64,
+    belief: f64,
 ) -> Result<Temperature> {
     if n_classes == 0 || scores.len() != labels.len() * n_classes || labels.is_empty() {
         return Err(StatsError::Shape {
@@ -86,6 +97,8 @@ fn scale_towards(
     let mut inverse = 1.0;
     for _ in 0..200 {
         let (_, first, second) = at(inverse);
+        let first = first + belief * inverse.ln() / inverse;
+        let second = second + belief * (1.0 - inverse.ln()) / (inverse * inverse);
         if first.abs() < 1e-12 || (high - low) < 1e-12 * high {
             break;
         }
@@ -176,6 +189,20 @@ mod tests {
         let (scores, labels) = sample(20_000, 4);
         let plain = scale(&scores, &labels, 4).unwrap().temperature;
         let many = scale_few(&scores, &labels, 4).unwrap().temperature;
+        assert!((many / plain - 1.0).abs() < 1e-3, "{many} and {plain}");
+    }
+
+    #[test]
+    fn a_belief_bounds_what_two_answers_say() {
+        // One right, one wrong: the loss alone wants no answer at all.
+        let (scores, labels) = ([1.0, 0.0, 0.0, 1.0], [0, 0]);
+        assert!(scale_few(&scores, &labels, 2).unwrap().temperature > 900.0);
+        let found = 1.0 / scale_believed(&scores, &labels, 2).unwrap().temperature;
+        // The derivative of ln cosh(b/2) + ln²b/4 is 0 there.
+        assert!((found * (found / 2.0).tanh() + found.ln()).abs() < 1e-9, "{found}");
+        let (scores, labels) = sample(20_000, 4);
+        let plain = scale(&scores, &labels, 4).unwrap().temperature;
+        let many = scale_believed(&scores, &labels, 4).unwrap().temperature;
         assert!((many / plain - 1.0).abs() < 1e-3, "{many} and {plain}");
     }
 

@@ -157,8 +157,17 @@ pub fn exported(head: Head) -> Head {
 
 /// The temperature that minimises the log-loss of these probabilities, not surer than so few allow.
 pub fn temperature(probabilities: &Probabilities, labels: &[u32]) -> Result<f64> {
-    // The logarithms differ from the logits by a constant a row, which no softmax sees.
-    let log = |p: &f64| p.max(f64::MIN_POSITIVE).ln();
-    let scores: Vec<f64> = probabilities.rows().flatten().map(log).collect();
+    let scores = scores(probabilities);
     Ok(calibrate::scale_few(&scores, labels, probabilities.n_classes())?.temperature)
+}
+
+/// The same of a head whose strength cross-validation chose, which is taken to be about right before these speak.
+pub fn believed_temperature(probabilities: &Probabilities, labels: &[u32]) -> Result<f64> {
+    let scores = scores(probabilities);
+    Ok(calibrate::scale_believed(&scores, labels, probabilities.n_classes())?.temperature)
+}
+
+/// The logarithms differ from the logits by a constant a row, which no softmax sees.
+fn scores(probabilities: &Probabilities) -> Vec<f64> {
+    probabilities.rows().flatten().map(|p| p.max(f64::MIN_POSITIVE).ln()).collect()
 }

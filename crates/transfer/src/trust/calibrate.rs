@@ -103,7 +103,7 @@ pub fn temperature_of_folds(
         Ok(())
     })?;
     match Probabilities::new(classes, said) {
-        Some(said) if !labels.is_empty() => crate::head::temperature(&said, &labels),
+        Some(said) if !labels.is_empty() => crate::head::believed_temperature(&said, &labels),
         _ => Ok(1.0),
     }
 }
