@@ -15,6 +15,9 @@ const MAX_TOKEN: usize = 4096;
 const MAX_WORD: u64 = 1000;
 /// Steps of a sequence of normalizers.
 const MAX_STEPS: usize = 32;
+/// How many times as long normalizer and pre-tokenizer may make a text. Those of real tokenizers come
+/// to 44, as [`Growth`] reckons: NFKD, and a sign for each space.
+const MAX_GROWTH: f64 = 150.0;
 
 const MODELS: [&str; 2] = ["WordPiece", "BPE"];
 const NORMALIZERS: [&str; 11] = [
@@ -57,9 +60,22 @@ pub(crate) fn checked(place: &str, mut document: Value) -> Result<Value> {
     }
     let vocabulary = model(place, fields)?;
     added_tokens(place, fields, vocabulary)?;
-    steps(place, fields.get("normalizer"), "normalizer", "normalizers", &NORMALIZERS, 0)?;
+    let step = fields.get("normalizer");
+    steps(place, step, "normalizer", "normalizers", &NORMALIZERS, 0)?;
     let step = fields.get("pre_tokenizer");
     steps(place, step, "pre-tokenizer", "pretokenizers", &PRE_TOKENIZERS, 0)?;
+    let mut growth = Growth { times: 1.0, forms: 1.0 };
+    for step in ["normalizer", "pre_tokenizer"].iter().filter_map(|field| fields.get(*field)) {
+        growth.add(step);
+    }
+    if growth.times > MAX_GROWTH {
+        let detail = format!(
+            "normalizer and pre-tokenizer could make a text {:.0} times as long; at most \
+             {MAX_GROWTH}",
+            growth.times
+        );
+        return Err(refused(place, detail));
+    }
     let step = fields.get("post_processor");
     steps(place, step, "post-processor", "processors", &POST_PROCESSORS, 0)?;
     Ok(document)
@@ -126,8 +142,35 @@ fn model(place: &str, fields: &mut Map<String, Value>) -> Result<usize> {
         if merges.len() > MAX_MERGES {
             return Err(refused(place, format!("{} merges; at most {MAX_MERGES}", merges.len())));
         }
+        let prefix = model.get("continuing_subword_prefix").and_then(Value::as_str);
+        if kind == "BPE" {
+            unprefixed(place, merges, prefix.unwrap_or_default())?;
+        }
     }
     Ok(n)
+}
+
+/// A merge joins its second token without the prefix, which the `tokenizers` crate cuts off unseen.
+fn unprefixed(place: &str, merges: &[Value], prefix: &str) -> Result<()> {
+    if prefix.len() > MAX_TOKEN {
+        let detail = format!("`continuing_subword_prefix` above {MAX_TOKEN} bytes");
+        return Err(refused(place, detail));
+    }
+    for merge in merges {
+        let second = match merge {
+            Value::String(pair) => pair.split_once(' ').map(|(_, second)| second),
+            pair => pair.get(1).and_then(Value::as_str),
+        };
+        if let Some(second) = second.filter(|token| token.get(prefix.len()..).is_none()) {
+            let detail = format!(
+                "a merge ends in `{}`, from which `continuing_subword_prefix` `{}` cannot be taken",
+                shown(second),
+                shown(prefix)
+            );
+            return Err(refused(place, detail));
+        }
+    }
+    Ok(())
 }
 
 fn added_tokens(place: &str, fields: &Map<String, Value>, vocabulary: usize) -> Result<()> {
@@ -189,4 +232,53 @@ fn steps(
         }
     }
     Ok(())
+}
+
+/// How many times as many bytes the steps so far can leave, of the text that suits them worst.
+struct Growth {
+    times: f64,
+    /// What the forms of Unicode and small letters since the last words of the file's own have come
+    /// to. A character that was taken apart is not taken apart again.
+    forms: f64,
+}
+
+impl Growth {
+    /// Adds a step that was checked.
+    fn add(&mut self, step: &Value) {
+        let bytes = |text: Option<&Value>| text.and_then(Value::as_str).map_or(0, str::len) as f64;
+        let times = match step.get("type").and_then(Value::as_str).unwrap_or_default() {
+            "Sequence" => {
+                let inner =
+                    ["normalizers", "pretokenizers"].iter().find_map(|list| step.get(*list));
+                let inner = inner.and_then(Value::as_array).into_iter().flatten();
+                return inner.for_each(|step| self.add(step));
+            }
+            // A text may be as short as one byte.
+            "Prepend" => 1.0 + bytes(step.get("prepend")),
+            "Metaspace" => 1.0 + bytes(step.get("replacement")),
+            "Replace" => {
+                let pattern = step.get("pattern").and_then(|pattern| pattern.get("String"));
+                (bytes(step.get("content")) / bytes(pattern).max(1.0)).max(1.0)
+            }
+            // Two bytes for one, with a space before.
+            "ByteLevel" => 3.0,
+            // The most that Unicode's Standard Annex 15 tells.
+            "NFKC" | "NFKD" => return self.add_form(11.0),
+            "NFC" | "NFD" => return self.add_form(3.0),
+            // U+0130.
+            "Lowercase" => return self.add_form(1.5),
+            "BertNormalizer" => {
+                // Spaces around each Chinese character, whenever it is met.
+                self.times *= 5.0 / 3.0;
+                return self.add_form(3.0);
+            }
+            _ => return,
+        };
+        *self = Growth { times: self.times * times, forms: 1.0 };
+    }
+
+    fn add_form(&mut self, most: f64) {
+        let forms = self.forms.max(most);
+        *self = Growth { times: self.times * forms / self.forms, forms };
+    }
 }

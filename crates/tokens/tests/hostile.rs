@@ -60,6 +60,68 @@ fn texts_become_tokens_without_padding_and_are_cut_at_the_limit() {
     assert_eq!((pair.ids, pair.types, pair.cut), (vec![1, 4, 2, 3, 2], vec![0, 0, 0, 1, 1], true));
 }
 
+fn replaced(pattern: &str, content: &str) -> Value {
+    json!({ "type": "Replace", "pattern": { "String": pattern }, "content": content })
+}
+
+#[test]
+fn normalizers_of_real_tokenizers_are_let_through() {
+    let plain = |kind: &str| json!({ "type": kind });
+    let lists = [
+        // Llama.
+        vec![json!({ "type": "Prepend", "prepend": "▁" }), replaced(" ", "▁")],
+        // ALBERT.
+        vec![
+            replaced("``", "\""),
+            replaced("''", "\""),
+            plain("NFKD"),
+            plain("StripAccents"),
+            plain("Lowercase"),
+        ],
+        // A form of Unicode leaves little to those behind it.
+        vec![
+            plain("NFKC"),
+            plain("NFD"),
+            plain("NFKD"),
+            document()["normalizer"].clone(),
+            plain("Lowercase"),
+            plain("NFC"),
+        ],
+    ];
+    for list in lists {
+        let mut document = document();
+        document["normalizer"] = json!({ "type": "Sequence", "normalizers": list });
+        document["pre_tokenizer"] =
+            json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": "always" });
+        loaded(&document, 16).unwrap();
+    }
+}
+
+#[test]
+fn a_merge_must_have_the_prefix_that_is_taken_from_it() {
+    let read = |prefix: &str, merge: Value| {
+        let mut document = document();
+        document["model"] = json!({
+            "type": "BPE", "unk_token": "[UNK]", "continuing_subword_prefix": prefix,
+            "vocab": { "[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "a": 3, "##b": 4, "ab": 5, "é": 6 },
+            "merges": [merge],
+        });
+        loaded(&document, 16).map(|tokenizer| tokenizer.encode("ab", None).unwrap().ids)
+    };
+    assert_eq!(read("##", json!("a ##b")).unwrap(), [1, 5, 2]);
+    for (prefix, merge) in [
+        ("#######", json!("a ##b")),
+        ("#######", json!(["a", "##b"])),
+        ("#", json!(["a", "é"])),
+        // Longer than any token can be.
+        (&"#".repeat(4097), json!("a ##b")),
+    ] {
+        let message = read(prefix, merge).unwrap_err();
+        let expected = ["tokenizer.json: ", "`continuing_subword_prefix`"];
+        assert!(expected.iter().all(|words| message.contains(words)), "{message}");
+    }
+}
+
 #[test]
 fn what_a_tokenizer_must_not_ask_for_is_refused_by_name() {
     let pattern = json!({ "type": "Split", "pattern": { "Regex": "(a+)+$" },
@@ -87,6 +149,36 @@ fn what_a_tokenizer_must_not_ask_for_is_refused_by_name() {
             "/normalizer",
             json!({ "type": "Sequence", "normalizers": vec![json!({ "type": "NFC" }); 99] }),
             "at most 32",
+        ),
+        (
+            "/normalizer",
+            json!({ "type": "Sequence", "normalizers": vec![replaced("a", &"a".repeat(64)); 5] }),
+            "1073741824 times as long; at most 150",
+        ),
+        (
+            "/normalizer",
+            json!({ "type": "Sequence", "normalizers": [
+                { "type": "Prepend", "prepend": "a".repeat(15) },
+                { "type": "Sequence", "normalizers": [replaced("a", &"e".repeat(32))] },
+            ] }),
+            "512 times as long",
+        ),
+        (
+            "/normalizer",
+            json!({ "type": "Sequence", "normalizers": [
+                replaced("\u{644}", "\u{fdfa}"), { "type": "NFKD" },
+                replaced("\u{644}", "\u{fdfa}"), { "type": "NFKD" },
+                replaced("\u{644}", "\u{fdfa}"), { "type": "NFKD" },
+            ] }),
+            "4492 times as long",
+        ),
+        (
+            "/pre_tokenizer",
+            json!({ "type": "Sequence", "pretokenizers": vec![json!({
+                "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true,
+                "use_regex": false,
+            }); 32] }),
+            "times as long",
         ),
         ("/post_processor/sep", json!(["[SEP]", 99]), "id 99"),
         (

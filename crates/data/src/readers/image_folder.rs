@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::{Dataset, Input, Result, Sample, Split};
+use crate::{DataError, Dataset, Input, Result, Sample, Split};
 
 use super::walk::{entries, files_below, is_picture, is_text, relative_id};
 use super::{ReadOptions, name_of};
@@ -68,6 +68,18 @@ pub(super) fn split_named(name: &str) -> Option<Split> {
         "test" | "testing" => Some(Split::Test),
         _ => None,
     }
+}
+
+/// The part that a row at `place` says it is of.
+pub(super) fn split_of_row(place: &str, name: &str) -> Result<Split> {
+    split_named(name).ok_or_else(|| {
+        let name: String = name.chars().take(40).collect();
+        let detail = format!(
+            "expected split train, val or test, found `{name}`; mend it, or rename the column if \
+             it holds no splits"
+        );
+        DataError::malformed(place, detail)
+    })
 }
 
 /// The folders of the parts if the layout is `root/{train,val,test}/class/*`.

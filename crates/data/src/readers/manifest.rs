@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::text::encoding;
 use crate::{DataError, Dataset, Input, Result, Sample};
 
-use super::image_folder::split_named;
+use super::image_folder::split_of_row;
 use super::{ReadOptions, extension, labels, name_of};
 
 /// A manifest larger than this is not one.
@@ -88,10 +88,7 @@ pub(super) fn read(path: &Path, _options: &ReadOptions) -> Result<Dataset> {
         let id = field(Some(columns.path))
             .ok_or_else(|| DataError::malformed(here(), "the path is empty"))?;
         let split = match field(columns.split) {
-            Some(name) => Some(split_named(&name).ok_or_else(|| {
-                let detail = format!("expected split train, val or test, found `{name}`");
-                DataError::malformed(here(), detail)
-            })?),
+            Some(name) => Some(split_of_row(&here(), &name)?),
             None => None,
         };
         // Labels keep their spaces, so that the data doctor sees classes that differ by one.

@@ -82,10 +82,10 @@ impl<'a> TextStream<'a> {
                 let Some(line) = next_line(source, row)? else { return Ok(None) };
                 let names: Vec<String> =
                     json_object(PLACE, *row, 0, &line)?.keys().cloned().collect();
-                let columns = columns::of_names(&names, wanted).ok_or_else(|| {
+                let columns = columns::of_names(&id(*row), &names, wanted)?.ok_or_else(|| {
                     let detail =
                         "no field of texts (`text`, `sentence`, …); --text-column names it";
-                    DataError::malformed(format!("{PLACE}:{row}"), detail)
+                    DataError::malformed(id(*row), detail)
                 })?;
                 let record = json_record(PLACE, *row, 0, &line, &names)?;
                 text_table::sample(PLACE, id(*row), record, &columns, None).map(Some)
@@ -118,11 +118,11 @@ fn header(line: &str, wanted: &ColumnNames) -> Result<Option<(u8, columns::Colum
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(line.as_bytes());
     let Ok(fields) = reader.headers() else { return Ok(None) };
     let names: Vec<String> = fields.iter().map(|n| n.trim().to_owned()).collect();
-    let found = columns::of_names(&names, wanted);
+    let found = columns::of_names(&id(1), &names, wanted)?;
     if let (Some(column), None) = (&wanted.text, &found) {
         let detail =
             format!("no column `{column}`; the first line is `{}`", manifest::shorten(line));
-        return Err(DataError::malformed(format!("{PLACE}:1"), detail));
+        return Err(DataError::malformed(id(1), detail));
     }
     let are_names = names.iter().all(|n| n.len() <= NAME && n.split_whitespace().count() <= 2);
     // One word alone is a text, unless it is the word itself.
@@ -155,7 +155,7 @@ fn read_line(source: &mut dyn BufRead, line: &mut Vec<u8>) -> Result<usize> {
 }
 
 fn text_of(bytes: &[u8], row: u64) -> Result<String> {
-    encoding::decode(bytes).map_err(|why| DataError::malformed(format!("{PLACE}:{row}"), why))
+    encoding::decode_part(bytes).map_err(|why| DataError::malformed(id(row), why))
 }
 
 fn failed(source: std::io::Error) -> DataError {
@@ -207,6 +207,29 @@ mod tests {
         assert_eq!(all(b""), [""; 0]);
         let named = ColumnNames { text: Some("what".into()), ..none.clone() };
         assert_eq!(texts(b"text,what\na,b\n", &named).unwrap(), ["-:2 b"]);
+    }
+
+    #[test]
+    fn only_the_beginning_has_a_byte_order_mark() {
+        let all = |bytes: &[u8]| texts(bytes, &ColumnNames::default()).unwrap();
+        let lines = ["-:1 good film", "-:2 ÿþbad film", "-:3 þÿodd", "-:4 third"];
+        assert_eq!(all(b"good film\n\xff\xfebad film\n\xfe\xffodd\nthird\n"), lines);
+        assert_eq!(all(b"\xef\xbb\xbfgood film\n\xff\xfebad film\n"), lines[..2]);
+        assert_eq!(all(b"id,text\n1,\xff\xfebad film\n"), ["-:2 ÿþbad film"]);
+    }
+
+    #[test]
+    fn a_column_has_one_role() {
+        let pair = |name: &str| ColumnNames { pair: Some(name.into()), ..ColumnNames::default() };
+        for bytes in [&b"text,body\na,b\n"[..], b"{\"text\":\"a\",\"body\":\"b\"}\n"] {
+            // Named for the pair, it is not guessed to be the text.
+            assert!(texts(bytes, &pair("text")).unwrap()[0].ends_with(" b|a"));
+            let both = ColumnNames { text: Some("Text".into()), ..pair("text") };
+            let message = texts(bytes, &both).unwrap_err().to_string();
+            assert!(message.starts_with("-:1: column `text` is named for the text"), "{message}");
+        }
+        // Words of a pair that is usual do not take the place of those that are named.
+        assert_eq!(texts(b"text,text_pair,b\nx,y,z\n", &pair("b")).unwrap(), ["-:2 x|z"]);
     }
 
     #[test]

@@ -29,17 +29,31 @@ pub(crate) fn decode_named(bytes: &[u8]) -> Result<(String, Encoding), String> {
     };
     match text.find('\0') {
         Some(at) => {
-            let row = 1 + text[..at].matches('\n').count();
+            let lines = text[..at].matches('\n').count();
             // Positions are those of the file, whatever its encoding.
             let at = match encoding {
                 Encoding::Utf8 => at + bytes.len() - text.len(),
                 Encoding::Utf16 => 2 + 2 * text[..at].encode_utf16().count(),
                 Encoding::Windows1252 => bytes.iter().position(|&b| b == 0).unwrap_or(at),
             };
-            Err(format!("byte {at} is NUL (row {row}): this is not a text file"))
+            Err(nul(at, lines))
         }
         None => Ok((text, encoding)),
     }
+}
+
+/// Decodes a line or field from the midst of a text, where no byte-order mark can stand: what looks
+/// like one is part of the text.
+pub(crate) fn decode_part(bytes: &[u8]) -> Result<String, String> {
+    let (text, _) = utf8_or_windows(bytes);
+    match bytes.iter().position(|&b| b == 0) {
+        Some(at) => Err(nul(at, bytes[..at].iter().filter(|&&b| b == b'\n').count())),
+        None => Ok(text),
+    }
+}
+
+fn nul(at: usize, lines: usize) -> String {
+    format!("byte {at} is NUL (row {}): this is not a text file", 1 + lines)
 }
 
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, String> {
@@ -83,6 +97,14 @@ mod tests {
         assert_eq!(decode(b"\xff\xfe\xe9\x00\xac\x20"), expected);
         assert_eq!(decode(b"\xfe\xff\x00\xe9\x20\xac"), expected);
         assert_eq!(decode(b"\xe9\x80"), expected);
+    }
+
+    #[test]
+    fn a_part_of_a_text_has_no_byte_order_mark() {
+        assert_eq!(decode_part(b"\xff\xfebad film"), Ok("ÿþbad film".to_owned()));
+        assert_eq!(decode_part(b"\xfe\xffodd"), Ok("þÿodd".to_owned()));
+        assert_eq!(decode_part("\u{feff}é".as_bytes()), Ok("\u{feff}é".to_owned()));
+        assert!(decode_part(b"a\n\xff\0").unwrap_err().starts_with("byte 3 is NUL (row 2)"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::{DataError, Result};
 
 use super::super::image_folder::split_named;
-use super::super::{ColumnNames, labels};
+use super::super::{ColumnNames, labels, manifest};
 use super::records::{Record, Table};
 
 /// What columns of texts are called, the likeliest first.
@@ -54,9 +54,11 @@ const LABEL: &[&str] = &[
     "polarity",
     "y",
 ];
-const SPLIT: &[&str] = &["split", "subset", "partition", "set"];
+const SPLIT: &[&str] = &["split", "subset", "partition", "set", "fold"];
 const DOMAIN: &[&str] = &["domain"];
 const GROUP: &[&str] = &["group", "author", "user", "user_id", "author_id"];
+/// What a column can be for, as flags and messages call it.
+const ROLES: [&str; 6] = ["text", "pair", "label", "split", "domain", "group"];
 /// More classes than this are no classes but ids.
 const MAX_CLASSES: usize = 500;
 /// A class's name is not longer, in characters.
@@ -86,45 +88,41 @@ impl Columns {
         }
     }
 
-    fn roles(&self) -> [(&'static str, Option<usize>); 6] {
-        [
-            ("text", Some(self.text)),
-            ("pair", self.pair),
-            ("label", self.label),
-            ("split", self.split),
-            ("domain", self.domain),
-            ("group", self.group),
-        ]
+    /// In the order of [`ROLES`].
+    fn places(&self) -> [Option<usize>; 6] {
+        [Some(self.text), self.pair, self.label, self.split, self.domain, self.group]
     }
 }
 
 /// Chooses the columns of `table` and tells what it chose.
 ///
 /// # Errors
-/// [`DataError::Malformed`] where a column that the user named is not there, or none looks like
-/// texts.
+/// [`DataError::Malformed`] where a column that the user named is not there or named for two roles,
+/// or none looks like texts.
 pub(in super::super) fn choose(
     table: &Table,
     wanted: &ColumnNames,
 ) -> Result<(Columns, Vec<String>)> {
     let rows = table.first()?;
     let view = View { table, rows: &rows, facts: facts(table.names.len(), &rows) };
-    let mut label = view.named("label", &wanted.label)?;
-    let split = view.named("split", &wanted.split)?;
-    let pair = view.named("pair", &wanted.pair)?;
-    let (text, pair) = match view.named("text", &wanted.text)? {
+    let named = view.all_named(wanted)?;
+    let [text, pair, mut label, split, domain, group] = named;
+    let (text, pair) = match text {
         Some(text) => (text, pair),
-        None => view.texts(pair, label.or(table.class))?,
+        None => view.texts(pair, &[named.as_slice(), &[table.class]].concat())?,
     };
-    let split = split.or_else(|| view.spelled(SPLIT).filter(|&c| view.holds_splits(c)));
-    let taken = |c: &usize| *c != text && Some(*c) != pair;
-    let domain = view.named("domain", &wanted.domain)?.or(view.spelled(DOMAIN)).filter(taken);
-    let group = view.named("group", &wanted.group)?.or(view.spelled(GROUP)).filter(taken);
+    // What is guessed takes no column from what is named.
+    let free = |c: &usize| !named.contains(&Some(*c)) && *c != text && Some(*c) != pair;
+    let split = split.or_else(|| view.spelled(SPLIT, |c| free(c) && view.holds_splits(*c)));
+    let told = |c: &usize| free(c) && Some(*c) != split;
+    // A domain may be a group, too.
+    let domain = domain.or_else(|| view.spelled(DOMAIN, |c| told(c) || Some(*c) == group));
+    let group = group.or_else(|| view.spelled(GROUP, |c| told(c) || Some(*c) == domain));
     let used = [Some(text), pair, split, domain, group];
     let mut notes = Vec::new();
     if label.is_none() {
         let free = |c: &usize| !used.contains(&Some(*c));
-        label = table.class.or_else(|| view.spelled(LABEL)).filter(free);
+        label = table.class.filter(free).or_else(|| view.spelled(LABEL, free));
     }
     if label.is_none() {
         match view.like_labels(&used).as_slice() {
@@ -183,9 +181,7 @@ impl View<'_> {
     fn named(&self, role: &str, name: &Option<String>) -> Result<Option<usize>> {
         let Some(name) = name else { return Ok(None) };
         let names = &self.table.names;
-        let exact = names.iter().position(|n| n == name);
-        let found = exact.or_else(|| names.iter().position(|n| n.eq_ignore_ascii_case(name)));
-        match found {
+        match position(names, name) {
             Some(column) => Ok(Some(column)),
             None => Err(self.refused(format!(
                 "no column `{name}` for the {role}; there are {}",
@@ -198,26 +194,31 @@ impl View<'_> {
         DataError::malformed(format!("{}:1", self.table.place), detail)
     }
 
-    fn position(&self, spelling: &str) -> Option<usize> {
-        self.table.names.iter().position(|n| plain(n) == spelling)
-    }
-
-    fn spelled(&self, spellings: &[&str]) -> Option<usize> {
-        spellings.iter().find_map(|s| self.position(s))
-    }
-
-    /// The text's column and the pair's, by name or by content.
-    fn texts(&self, pair: Option<usize>, label: Option<usize>) -> Result<(usize, Option<usize>)> {
-        if pair.is_none() {
-            for (first, second) in PAIRS {
-                if let (Some(a), Some(b)) = (self.position(first), self.position(second)) {
-                    return Ok((a, Some(b)));
-                }
-            }
+    /// The columns that the user named, in the order of [`ROLES`].
+    fn all_named(&self, wanted: &ColumnNames) -> Result<[Option<usize>; 6]> {
+        let mut named = [None; 6];
+        for ((column, role), name) in named.iter_mut().zip(ROLES).zip(in_order(wanted)) {
+            *column = self.named(role, name)?;
         }
-        let free = |c: &usize| Some(*c) != pair && Some(*c) != label;
-        if let Some(text) = self.spelled(TEXT).filter(free) {
-            return Ok((text, pair));
+        match named_twice(&self.table.names, &named) {
+            Some(detail) => Err(self.refused(detail)),
+            None => Ok(named),
+        }
+    }
+
+    fn spelled(&self, spellings: &[&str], free: impl Fn(&usize) -> bool) -> Option<usize> {
+        spelled(&self.table.names, spellings, free)
+    }
+
+    /// The text's column and the pair's, by name or by content, none of those that are taken.
+    fn texts(
+        &self,
+        pair: Option<usize>,
+        taken: &[Option<usize>],
+    ) -> Result<(usize, Option<usize>)> {
+        let free = |c: &usize| !taken.contains(&Some(*c));
+        if let Some(found) = spelled_texts(&self.table.names, pair, free) {
+            return Ok(found);
         }
         // The longest that are not numbers and mostly of more than one word.
         let likely = (0..self.facts.len()).filter(free).filter(|&c| {
@@ -234,9 +235,13 @@ impl View<'_> {
         })
     }
 
+    /// Most of its fields are splits. Others are mistakes, which the row's reader names: without the
+    /// column, test samples would be trained on.
     fn holds_splits(&self, column: usize) -> bool {
         let fields = self.rows.iter().map(|r| r.fields[column].trim());
-        fields.filter(|f| !labels::is_missing(f)).all(|f| split_named(f).is_some())
+        let filled: Vec<&str> = fields.filter(|f| !labels::is_missing(f)).collect();
+        let splits = filled.iter().filter(|f| split_named(f).is_some()).count();
+        2 * splits > filled.len() || filled.is_empty()
     }
 
     /// Columns that hold a few short values over and over.
@@ -262,14 +267,14 @@ impl View<'_> {
     }
 
     fn describe(&self, columns: &Columns) -> String {
-        let roles = columns.roles();
-        let used: Vec<String> = roles
+        let places = columns.places();
+        let used: Vec<String> = ROLES
             .iter()
-            .filter_map(|(role, column)| Some(format!("{role} from {}", self.list(&[(*column)?]))))
+            .zip(places)
+            .filter_map(|(role, column)| Some(format!("{role} from {}", self.list(&[column?]))))
             .collect();
-        let unused: Vec<usize> = (0..self.facts.len())
-            .filter(|c| roles.iter().all(|(_, column)| column != &Some(*c)))
-            .collect();
+        let unused: Vec<usize> =
+            (0..self.facts.len()).filter(|c| !places.contains(&Some(*c))).collect();
         let mut told = format!("columns: {}", used.join(", "));
         if columns.label.is_none() {
             told.push_str("; no label");
@@ -281,22 +286,79 @@ impl View<'_> {
     }
 }
 
-/// The columns of texts, domains and groups by their names alone; `None` where no column is of
-/// texts.
-pub(in super::super) fn of_names(names: &[String], wanted: &ColumnNames) -> Option<Columns> {
+/// The columns of texts by their names alone; `None` where no column is of texts.
+///
+/// # Errors
+/// [`DataError::Malformed`] at `place` where one is named for two roles.
+pub(in super::super) fn of_names(
+    place: &str,
+    names: &[String],
+    wanted: &ColumnNames,
+) -> Result<Option<Columns>> {
+    let named = in_order(wanted).map(|name| position(names, name.as_ref()?));
+    if let Some(detail) = named_twice(names, &named) {
+        return Err(DataError::malformed(place, detail));
+    }
+    let [text, pair, ..] = named;
+    let texts = match &wanted.text {
+        Some(_) => text.map(|text| (text, pair)),
+        None => spelled_texts(names, pair, |c| !named.contains(&Some(*c))),
+    };
+    Ok(texts.map(|(text, pair)| Columns {
+        text,
+        pair,
+        label: None,
+        split: None,
+        domain: None,
+        group: None,
+    }))
+}
+
+/// In the order of [`ROLES`].
+fn in_order(wanted: &ColumnNames) -> [&Option<String>; 6] {
+    let ColumnNames { text, pair, label, split, domain, group } = wanted;
+    [text, pair, label, split, domain, group]
+}
+
+/// What is wrong where one column is named for two roles. Only a domain may be a group, too.
+fn named_twice(names: &[String], named: &[Option<usize>; 6]) -> Option<String> {
+    let roles = || ROLES.iter().zip(named).filter_map(|(role, column)| Some((*role, (*column)?)));
+    roles().enumerate().find_map(|(i, (second, column))| {
+        let clashes = |(first, other): &(&str, usize)| {
+            *other == column && (*first, second) != ("domain", "group")
+        };
+        let (first, _) = roles().take(i).find(clashes)?;
+        Some(format!(
+            "column `{}` is named for the {first} (--{first}-column) and for the {second} \
+             (--{second}-column); each needs a column of its own",
+            manifest::shorten(&names[column])
+        ))
+    })
+}
+
+/// The column that the user calls `name`.
+fn position(names: &[String], name: &str) -> Option<usize> {
+    let exact = names.iter().position(|n| n == name);
+    exact.or_else(|| names.iter().position(|n| n.eq_ignore_ascii_case(name)))
+}
+
+/// The first free column with the first of these spellings.
+fn spelled(names: &[String], spellings: &[&str], free: impl Fn(&usize) -> bool) -> Option<usize> {
     let position = |spelling: &str| names.iter().position(|n| plain(n) == spelling);
-    let named = |name: &Option<String>| {
-        let name = name.as_ref()?;
-        names.iter().position(|n| n == name || n.eq_ignore_ascii_case(name))
-    };
-    let (text, pair) = match &wanted.text {
-        Some(_) => (named(&wanted.text)?, named(&wanted.pair)),
-        None => PAIRS
-            .iter()
-            .find_map(|(a, b)| Some((position(a)?, Some(position(b)?))))
-            .or_else(|| Some((TEXT.iter().find_map(|s| position(s))?, named(&wanted.pair))))?,
-    };
-    Some(Columns { text, pair, label: None, split: None, domain: None, group: None })
+    spellings.iter().find_map(|spelling| position(spelling).filter(&free))
+}
+
+/// The text's column and the pair's by usual names; `pair` where it is named.
+fn spelled_texts(
+    names: &[String],
+    pair: Option<usize>,
+    free: impl Fn(&usize) -> bool,
+) -> Option<(usize, Option<usize>)> {
+    let column = |spelling: &str| spelled(names, &[spelling], &free);
+    let both = |(a, b): &(&str, &str)| Some((column(a)?, Some(column(b)?)));
+    let usual = || PAIRS.iter().find_map(both);
+    let found = if pair.is_none() { usual() } else { None };
+    found.or_else(|| Some((spelled(names, TEXT, &free)?, pair)))
 }
 
 /// A name as spellings are written.
@@ -313,7 +375,9 @@ pub(in super::super) fn first_row_is_data(table: &Table, wanted: &ColumnNames) -
     let rows = table.first()?;
     let view = View { table, rows: &rows, facts: facts(table.names.len(), &rows) };
     let usual = [TEXT, LABEL, SPLIT, DOMAIN, GROUP].concat();
-    if view.spelled(&usual).is_some() || PAIRS.iter().any(|(a, _)| view.position(a).is_some()) {
+    let firsts = PAIRS.iter().map(|(first, _)| *first);
+    let usual: Vec<&str> = usual.into_iter().chain(firsts).collect();
+    if view.spelled(&usual, |_| true).is_some() {
         return Ok(false);
     }
     let is_sentence = table.names.iter().any(|n| n.split_whitespace().count() >= 4);

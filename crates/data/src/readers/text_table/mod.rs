@@ -10,9 +10,9 @@ pub(super) mod records;
 
 use std::path::Path;
 
-use crate::{DataError, Dataset, Input, Result, Sample, Split, Text};
+use crate::{Dataset, Input, Result, Sample, Split, Text};
 
-use super::image_folder::split_named;
+use super::image_folder::split_of_row;
 use super::{ColumnNames, ReadOptions, extension, labels, manifest, name_of};
 use columns::Columns;
 use records::{Record, Table};
@@ -92,18 +92,15 @@ pub(super) fn sample(
     columns: &Columns,
     split: Option<Split>,
 ) -> Result<Sample> {
-    let mut short = |column: Option<usize>| {
-        let field = column.map(|c| std::mem::take(&mut record.fields[c])).unwrap_or_default();
-        let field = field.trim();
+    let short = |column: Option<usize>| {
+        // Not taken out: a domain may be a group, too.
+        let field = column.map(|c| record.fields[c].trim()).unwrap_or_default();
         (!labels::is_missing(field)).then(|| field.to_owned())
     };
     let named = short(columns.split);
     let (domain, group) = (short(columns.domain), short(columns.group));
     let split = match named {
-        Some(name) => Some(split_named(&name).ok_or_else(|| {
-            let detail = format!("expected split train, val or test, found `{name}`");
-            DataError::malformed(format!("{place}:{}", record.row), detail)
-        })?),
+        Some(name) => Some(split_of_row(&format!("{place}:{}", record.row), &name)?),
         None => split,
     };
     let mut text = |column: usize| std::mem::take(&mut record.fields[column]);

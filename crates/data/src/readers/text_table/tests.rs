@@ -93,6 +93,82 @@ fn columns_that_are_named_are_taken() {
 }
 
 #[test]
+fn a_mistyped_split_is_named_and_its_column_not_left_out() {
+    for name in ["split", "Subset", "fold"] {
+        let csv = |last: &str| format!("text,{name}\na,train\nb,test\nc,\nd,{last}\n");
+        let json = |last: &str| {
+            let row = |split: &str| format!("{{\"text\":\"a\",\"{name}\":\"{split}\"}}\n");
+            ["train", "test", "", last].map(row).concat()
+        };
+        for (file, content, row) in
+            [("d.csv", &csv as &dyn Fn(&str) -> String, 5), ("d.jsonl", &json, 4)]
+        {
+            let splits: Vec<_> =
+                read(file, &content("dev")).samples.iter().map(|s| s.split).collect();
+            assert_eq!(splits, [Some(Split::Train), Some(Split::Test), None, Some(Split::Val)]);
+            let wrong = read_with(file, content("tset").as_bytes(), ColumnNames::default());
+            let message = wrong.unwrap_err().to_string();
+            let expected = format!("{file}:{row}: expected split train, val or test, found `tset`");
+            assert!(message.contains(&expected), "{message}");
+        }
+        // Words of another kind are no splits.
+        let data = read("d.csv", &format!("text,{name}\na,train\nb,1\nc,2\n"));
+        assert!(data.samples.iter().all(|s| s.split.is_none()));
+        assert!(data.notes[0].ends_with(&format!("not used: `{name}`")), "{:?}", data.notes);
+    }
+    // Of two columns, the one that holds splits.
+    let data = read("d.csv", "text,split,fold\na,1,train\nb,2,test\n");
+    assert_eq!(data.samples[1].split, Some(Split::Test));
+}
+
+#[test]
+fn a_column_is_named_for_one_role() {
+    let content = b"text,body,label,split,user\na b,c d,x,train,u\ne f,g h,y,test,v\n";
+    let roles = ["text", "pair", "label", "split", "domain", "group"];
+    let named = |roles: [&str; 2], column: &str| {
+        let mut columns = ColumnNames::default();
+        for role in roles {
+            let name = Some(column.to_owned());
+            match role {
+                "text" => columns.text = name,
+                "pair" => columns.pair = name,
+                "label" => columns.label = name,
+                "split" => columns.split = name,
+                "domain" => columns.domain = name,
+                _ => columns.group = name,
+            }
+        }
+        read_with("d.csv", content, columns)
+    };
+    for (i, second) in roles.into_iter().enumerate() {
+        for &first in &roles[..i] {
+            if (first, second) == ("domain", "group") {
+                let data = named([first, second], "user").unwrap();
+                assert_eq!(data.samples[1].domain.as_deref(), Some("v"));
+                assert_eq!(data.samples[1].group.as_deref(), Some("v"));
+                continue;
+            }
+            let message = named([first, second], "Label").unwrap_err().to_string();
+            let expected = format!(
+                "d.csv:1: column `label` is named for the {first} (--{first}-column) and for the \
+                 {second} (--{second}-column)"
+            );
+            assert!(message.contains(&expected), "{message}");
+        }
+    }
+    // What is named is not guessed for another role.
+    let notes = |roles: [&str; 2], column: &str| named(roles, column).unwrap().notes[0].clone();
+    assert!(notes(["pair"; 2], "text").starts_with("columns: text from `body`, pair from `text`"));
+    assert!(
+        notes(["label"; 2], "text").starts_with("columns: text from `body`, label from `text`")
+    );
+    assert!(notes(["domain"; 2], "text").contains("text from `body`"));
+    assert!(notes(["label"; 2], "user").ends_with("split from `split`; not used: `body`, `label`"));
+    assert!(notes(["label"; 2], "split").contains("label from `split`, group from `user`;"));
+    assert!(notes(["domain"; 2], "user").contains("domain from `user`, group from `user`;"));
+}
+
+#[test]
 fn pairs_are_known_by_their_names() {
     let data = read("nli.jsonl", "{\"premise\":\"a\",\"hypothesis\":\"b\",\"label\":1}\n");
     assert_eq!(texts(&data), ["a|b"]);
