@@ -140,7 +140,7 @@ class Results:
 def show(results, args, name, method):
     """Mean and deviation over seeds; beside them those of `auto` on the same seeds."""
     own = method in args.methods.split(",")
-    seeds = range(args.first, args.seeds if own else args.setfit)
+    seeds = range(args.first, args.seeds if own else min(args.seeds, args.setfit))
     got = [results.get(name, seed, args.tests, method) for seed in seeds]
     line = f"{name:8} {method:15} {spread([run['accuracy'] for run in got])}"
     line += f"  {statistics.median(run['seconds'] for run in got):7.1f} s at load {statistics.median(run['load'] for run in got):.1f}"
