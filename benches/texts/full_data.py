@@ -1,7 +1,7 @@
 """All of 20 Newsgroups: probe and fine-tuning, beside a loop with transformers; same encoder, same texts, two threads.
 
     python full_data.py --offshoot target/release/offshoot --packages PACKAGES --model FOLDER --work DIR \\
-        [--tokens 128] [--epochs 1] [--lr 5e-5] [--batch 32] [--rounds 1] [--sides probe,lp-ft,scikit,transformers]
+        [--tokens 128] [--epochs 1] [--loop-epochs E] [--lr 5e-5] [--batch 32] [--rounds 1] [--sides probe,lp-ft,scikit,transformers]
 
 PACKAGES holds what data.py names; FOLDER is the encoder in the form of sentence-transformers (that of
 `offshoot models pull all-minilm-l6-v2`), of which DIR gets a copy that reads `--tokens` of a text.
@@ -10,7 +10,9 @@ PACKAGES holds what data.py names; FOLDER is the encoder in the form of sentence
 everything and linear decay after a tenth of warm-up, batches padded to their longest text. `scikit` encodes with
 sentence-transformers and fits scikit-learn's LogisticRegression. Each side is a process of its own, from reading
 the texts to the accuracy on the test split, and the time is its whole wall time; so is ours, with data doctor,
-baselines, report and run folder. Sides run in turn, round after round. Needs torch, transformers,
+baselines, report and run folder. Sides run in turn, round after round. Beside it stands the processor time, which
+other work on the machine changes little. `--loop-epochs` gives the loop another number of epochs than ours, as its
+head begins at random. Needs torch, transformers,
 sentence-transformers and scikit-learn for the peers.
 
 Also printed is the peak of resident memory while all texts, training and test, are embedded (`offshoot extract`).
@@ -18,6 +20,7 @@ Also printed is the peak of resident memory while all texts, training and test, 
 
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -88,7 +91,7 @@ def ours(args, method):
 
 
 def peer(args, code):
-    given = [args.table, args.encoder, args.tokens, args.epochs, args.lr, args.batch]
+    given = [args.table, args.encoder, args.tokens, args.loop_epochs or args.epochs, args.lr, args.batch]
     return json.loads(output([sys.executable, "-c", code, *map(str, given)]).splitlines()[-1])
 
 
@@ -97,6 +100,12 @@ def output(command):
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(command[:2])}\n{done.stderr}")
     return done.stdout
+
+
+def processor_seconds():
+    """Of all processes that ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def shortened(args):
@@ -117,6 +126,7 @@ def main():
     parse = data.arguments(__doc__)
     parse.add_argument("--tokens", type=int, default=128)
     parse.add_argument("--epochs", type=int, default=1)
+    parse.add_argument("--loop-epochs", type=int)
     parse.add_argument("--lr", type=float, default=5e-5)
     parse.add_argument("--batch", type=int, default=32)
     parse.add_argument("--rounds", type=int, default=1)
@@ -127,11 +137,15 @@ def main():
     found = {side: [] for side in args.sides.split(",")}
     for _ in range(args.rounds):
         for side, runs in found.items():
-            load, start = os.getloadavg()[0], time.time()
+            load, start, used = os.getloadavg()[0], time.time(), processor_seconds()
             code = {"transformers": LOOP, "scikit": SCIKIT}.get(side)
             accuracy = peer(args, code) if code else ours(args, side)
             runs.append((time.time() - start, accuracy))
-            print(f"{side:13} {100 * accuracy:5.1f} %  {runs[-1][0]:7.1f} s at load {load:.1f}", flush=True)
+            used = processor_seconds() - used
+            print(
+                f"{side:13} {100 * accuracy:5.1f} %  {runs[-1][0]:7.1f} s at load {load:.1f}, {used:7.1f} s of processors",
+                flush=True,
+            )
     seconds = {side: statistics.median(run[0] for run in runs) for side, runs in found.items()}
     for side, other in (("probe", "scikit"), ("lp-ft", "transformers"), ("full", "transformers")):
         if side in seconds and other in seconds:

@@ -42,7 +42,11 @@ fn a_folder_becomes_a_classifier() {
     let compared = workshop.run("runs compare second first");
     assert!(compared.stdout.find("second") < compared.stdout.find("first"));
     assert!(compared.stderr.contains("do not compare"), "{}", compared.stderr);
-    workshop.good("runs rm second");
+    workshop.good("train photos --name third --head centroid --val 0.3 -q");
+    let compared = workshop.run("runs compare first third");
+    assert!(compared.stderr.contains("another division"), "{}", compared.stderr);
+    assert!(!compared.stderr.contains("do not compare"), "{}", compared.stderr);
+    workshop.good("runs rm second third");
     assert_eq!(workshop.json("runs list")["runs"].as_array().unwrap().len(), 1);
 }
 

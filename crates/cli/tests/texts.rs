@@ -110,13 +110,17 @@ fn a_reader_that_has_seen_enough_ends_it_quietly() {
 }
 
 #[test]
-fn a_line_that_is_no_text_is_named_after_the_answers_before_it() {
+fn a_line_that_is_no_text_does_not_keep_the_others_from_their_answers() {
     let workshop = trained();
-    let mut child = listening(&workshop, "predict reviews - -q");
+    let mut child = listening(&workshop, "predict reviews -");
     child.stdin.take().unwrap().write_all(b"shares fell\nlovely\n\0\nmore\n").unwrap();
     let ended = workshop::Ended::of(child.wait_with_output().unwrap());
-    assert_eq!((ended.code, ended.stdout.lines().count()), (3, 2), "{ended:?}");
-    assert!(ended.stderr.contains("-:3"), "{ended:?}");
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    assert_eq!((ended.code, lines.len()), (0, 4), "{ended:?}");
+    assert!(lines[2].starts_with("-:3\t-\t-\t") && lines[3].starts_with("-:4\t"), "{ended:?}");
+    assert!(ended.stderr.contains("1 input could not be read"), "{ended:?}");
+    let typed = workshop.run("predict reviews lovely -q");
+    assert!(typed.code == 3 && typed.stdout.contains("go to standard input"), "{typed:?}");
 }
 
 #[test]

@@ -50,6 +50,8 @@ pub enum Input {
     Text(Text),
     /// A text in a file of its own, in any encoding that [`crate::read_text`] knows.
     TextFile(PathBuf),
+    /// A row of a stream that could not be read, and why; the rows after it can be.
+    Broken(Arc<str>),
 }
 
 /// A text, or two texts that are judged together (a premise and a hypothesis).

@@ -118,7 +118,7 @@ impl Pictures {
             Input::File(path) => self.read_file(path),
             Input::Encoded(bytes) => Ok(Content::Encoded(bytes.clone())),
             Input::Vector(values) => Ok(Content::Vector(values.clone())),
-            Input::Text(_) | Input::TextFile(_) => {
+            Input::Text(_) | Input::TextFile(_) | Input::Broken(_) => {
                 Err(Unreadable::new(Fault::NotAPicture, "a text, where pictures are read"))
             }
             Input::Pixels { store, index } => {

@@ -121,6 +121,9 @@ pub struct TrainPlan {
     /// Lowest acceptable test figures by metric name (`accuracy`, `macro_f1`), or highest (`ece`,
     /// `log_loss`).
     pub require: BTreeMap<String, f64>,
+    /// The folder that a model's relative path counts from, where the run is resumed in another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub begun_in: Option<PathBuf>,
     /// Name of the run folder; `None` makes one from data and model.
     pub name: Option<String>,
     /// Parent of run folders.
@@ -163,6 +166,7 @@ impl Default for TrainPlan {
             guard: Guard::default(),
             also_eval: BTreeMap::new(),
             require: BTreeMap::new(),
+            begun_in: None,
             name: None,
             runs_dir: "runs".into(),
             batch: 32,

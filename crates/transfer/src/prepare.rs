@@ -125,6 +125,9 @@ pub fn refuse_unusable(dataset: &Dataset) -> Result<()> {
     }
 }
 
+/// A warning names no more classes than these.
+const NAMED: usize = 10;
+
 /// Classes that no test sample is of.
 fn unjudged(dataset: &Dataset) -> Vec<&str> {
     let test = dataset.samples.iter().filter(|s| s.split == Some(Split::Test));
@@ -198,11 +201,21 @@ pub fn prepare_read(
         let samples = counted(leaks, "sample is", "samples are");
         watch.warn(format!("{samples} in two splits, so that the figures flatter"))?;
     }
+    let conflicting = problems.iter().filter(|p| p.kind == "conflicting-labels").count();
+    if conflicting > 0 {
+        let samples = counted(conflicting, "sample equals", "samples equal");
+        watch.warn(format!(
+            "{samples} another one with a different label; `offshoot check` names them"
+        ))?;
+    }
     let unjudged = unjudged(&dataset);
     if !unjudged.is_empty() {
-        let names = unjudged.join("`, `");
-        watch
-            .warn(format!("no test sample is of `{names}`: the figures say nothing about that"))?;
+        let named = unjudged[..unjudged.len().min(NAMED)].join("`, `");
+        let names = match unjudged.len().saturating_sub(NAMED) {
+            0 => format!("`{named}`"),
+            more => format!("`{named}` and {more} other classes"),
+        };
+        watch.warn(format!("no test sample is of {names}: the figures say nothing about that"))?;
     }
     Ok(Prepared { dataset, problems })
 }

@@ -4,15 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use offshoot_data::Split;
 use serde::{Deserialize, Serialize};
 
 use crate::cache::Cache;
 use crate::documents::TrainReport;
 use crate::durable::TEMPORARY_PREFIX;
 use crate::plan::CachePlan;
+use crate::prepare::split_name;
 use crate::run::RunFolder;
 use crate::run::record::{RunRecord, RunState};
-use crate::{Observer, Result, TransferError};
+use crate::{Observer, Result, Sha, TransferError};
 
 /// A temporary file younger than this may belong to a process at work.
 const LEFT_BEHIND: Duration = Duration::from_secs(3600);
@@ -50,6 +52,9 @@ pub struct RunSummary {
     pub ece: Option<f64>,
     /// sha256 of `data/manifest.csv`: runs with equal values saw the same samples and splits.
     pub manifest_sha256: String,
+    /// Of runs that are compared, sha256 of its test samples: equal where runs were judged on the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_sha256: Option<String>,
 }
 
 /// What [`gc`] removed.
@@ -81,7 +86,24 @@ fn summary(folder: &RunFolder, record: RunRecord) -> RunSummary {
         data: record.data.name,
         model: record.model.name,
         manifest_sha256: record.data.manifest_sha256,
+        test_sha256: None,
     }
+}
+
+/// What the rows of the manifest say that are of the test split.
+fn judged_on(folder: &RunFolder) -> Option<String> {
+    let mut rows = csv::Reader::from_path(folder.file(crate::train::folder::MANIFEST)).ok()?;
+    let split = rows.headers().ok()?.iter().position(|name| name == "split")?;
+    let test = split_name(Split::Test);
+    let mut parts: Vec<String> = Vec::new();
+    for row in rows.records() {
+        let row = row.ok()?;
+        if row.get(split) == Some(test) {
+            parts.extend(row.iter().map(str::to_string));
+        }
+    }
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    (!parts.is_empty()).then(|| Sha::of_texts(&parts).to_string())
 }
 
 /// All runs in `runs_dir`, by name; none where the folder does not exist. Folders without a
@@ -114,8 +136,10 @@ pub fn find(runs_dir: &Path, name: &str) -> Result<PathBuf> {
 
 /// The runs in these folders side by side, in the order given.
 pub fn compare(runs: &[PathBuf]) -> Result<Vec<RunSummary>> {
-    let one =
-        |path: &PathBuf| RunFolder::open(path).map(|(folder, record)| summary(&folder, record));
+    let one = |path: &PathBuf| {
+        let (folder, record) = RunFolder::open(path)?;
+        Ok(RunSummary { test_sha256: judged_on(&folder), ..summary(&folder, record) })
+    };
     runs.iter().map(one).collect()
 }
 

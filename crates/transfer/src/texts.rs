@@ -35,7 +35,9 @@ impl Texts {
     /// Reads a sample into memory.
     pub fn read(&self, input: &Input) -> Result<Content, Unreadable> {
         match input {
-            Input::Text(_) | Input::TextFile(_) => Ok(Content::Text(read_text(input)?)),
+            Input::Text(_) | Input::TextFile(_) | Input::Broken(_) => {
+                Ok(Content::Text(read_text(input)?))
+            }
             _ => Err(Unreadable::no_text()),
         }
     }

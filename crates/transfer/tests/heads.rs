@@ -251,6 +251,32 @@ fn a_head_that_is_not_computed_is_refused_by_name() {
 }
 
 #[test]
+fn what_a_config_says_in_the_wrong_type_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let model = place.path().join("bert");
+    copy(&reference().join("tiny_bert"), &model);
+    let path = model.join("config.json");
+    let right = fs::read_to_string(&path).unwrap();
+    let opened = |from: &str, to: &str| {
+        fs::write(&path, right.replacen(from, to, 1)).unwrap();
+        source::open(model.to_str().unwrap(), 0)
+    };
+    for (from, to) in [
+        ("\"hidden_act\": \"gelu\"", "\"hidden_act\": 5"),
+        ("\"type_vocab_size\": 2", "\"type_vocab_size\": \"two\""),
+        ("\"hidden_size\": 32", "\"hidden_size\": -32"),
+        ("\"layer_norm_eps\": 1e-12", "\"layer_norm_eps\": [1e-12]"),
+    ] {
+        let error = opened(from, to).err().unwrap();
+        let name = from.split('"').nth(1).unwrap();
+        assert_eq!(error.exit_code(), 4, "{error}");
+        assert!(error.to_string().contains(&format!("`{name}` is ")), "{error}");
+    }
+    // What is null is not said.
+    opened("\"hidden_act\": \"gelu\"", "\"hidden_act\": null").unwrap();
+}
+
+#[test]
 fn a_layer_is_chosen_on_validation_and_the_run_goes_on_with_it() {
     let place = tempfile::tempdir().unwrap();
     let bert = reference().join("tiny_bert");

@@ -76,11 +76,18 @@ impl Runs {
             Action::Compare { runs: names } => {
                 let compared = runs::compare(&find(&names)?)?;
                 show(context, "runs compare", &compared)?;
-                let same = |r: &RunSummary| r.manifest_sha256 == compared[0].manifest_sha256;
-                if !compared.iter().all(same) {
+                let same = |of: fn(&RunSummary) -> Option<&str>| {
+                    compared.iter().all(|run| of(run) == of(&compared[0]))
+                };
+                if !same(|run| run.test_sha256.as_deref()) {
                     context.say(
-                        "warning: these runs saw different samples or splits, so their figures do \
+                        "warning: these runs were judged on different samples, so their figures do \
                          not compare",
+                    );
+                } else if !same(|run| Some(&run.manifest_sha256)) {
+                    context.say(
+                        "note: these runs were judged on the same samples, but learnt from others, or \
+                         from another division into training and validation",
                     );
                 }
                 Ok(())
@@ -140,7 +147,7 @@ fn show(context: &Context, command: &str, runs: &[RunSummary]) -> Result<()> {
         context.say(format_args!("{dir} holds no runs; `offshoot demo` makes one"));
         return Ok(());
     }
-    let rows: Vec<[String; 9]> = runs
+    let rows: Vec<[String; 10]> = runs
         .iter()
         .map(|run| {
             [
@@ -149,6 +156,7 @@ fn show(context: &Context, command: &str, runs: &[RunSummary]) -> Result<()> {
                 words::moment(&run.created),
                 run.data.clone(),
                 run.model.clone(),
+                run.method.clone().unwrap_or_else(|| "–".into()),
                 words::share(run.accuracy),
                 run.accuracy_ci.map_or_else(|| "–".into(), words::percent_range),
                 words::share(run.macro_f1),
@@ -162,6 +170,7 @@ fn show(context: &Context, command: &str, runs: &[RunSummary]) -> Result<()> {
         ("created", Align::Left),
         ("data", Align::Left),
         ("model", Align::Left),
+        ("method", Align::Left),
         ("accuracy", Align::Right),
         ("95 %", Align::Right),
         ("macro F1", Align::Right),

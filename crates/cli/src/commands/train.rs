@@ -244,6 +244,7 @@ impl Train {
             guard: Guard::from_name(&train.guard)?,
             also_eval: self.also_eval.into_iter().collect(),
             require: gate::map(&self.require)?,
+            begun_in: None,
             name: self.name,
             runs_dir: settings.runs_dir.clone(),
             batch: settings.batch,

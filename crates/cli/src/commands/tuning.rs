@@ -95,6 +95,8 @@ const OF_ONE: [(&str, &str); 5] = [
     ("finetune.rank", "lora"),
     ("finetune.alpha", "lora"),
 ];
+/// Settings of a head that learns, which setfit has none of: its head is fitted.
+const OF_HEADS: [&str; 2] = ["finetune.dropout", "finetune.label_smoothing"];
 /// Settings that the probe heeds, too.
 const OF_ALL: [&str; 1] = ["finetune.time"];
 
@@ -112,6 +114,12 @@ impl Tuning {
                 return Err(TransferError::usage(
                     format!("`--{flag}` says nothing to `--method {}`", method.name()),
                     format!("it is for `--method {one}`"),
+                ));
+            }
+            if method.name() == "setfit" && OF_HEADS.contains(&key) {
+                return Err(TransferError::usage(
+                    format!("`--{flag}` is for a head that learns; that of setfit is fitted"),
+                    "leave it out, or choose another method that tunes",
                 ));
             }
             if method == Method::PROBE && !OF_ALL.contains(&key) {

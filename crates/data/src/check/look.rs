@@ -81,7 +81,7 @@ pub(super) fn at_all(
 fn at(input: &Input, limits: &Limits) -> Look {
     let mut look =
         Look { fault: None, bytes: None, content: None, shown: None, written: None, not_finite: 0 };
-    if let Input::Text(_) | Input::TextFile(_) = input {
+    if let Input::Text(_) | Input::TextFile(_) | Input::Broken(_) = input {
         match read_text(input) {
             Ok(text) => look_at_text(&text, &mut look),
             Err(error) => look.fault = Some(fault_of(error)),

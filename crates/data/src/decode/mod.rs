@@ -103,9 +103,11 @@ pub fn decode(input: &Input, limits: &Limits) -> Result<Picture> {
         Input::Encoded(bytes) => {
             decode_bytes(bytes, "picture in memory", limits).map(|d| d.picture)
         }
-        Input::Pixels { .. } | Input::Vector(_) | Input::Text(_) | Input::TextFile(_) => {
-            stored(input).map(|d| d.picture)
-        }
+        Input::Pixels { .. }
+        | Input::Vector(_)
+        | Input::Text(_)
+        | Input::TextFile(_)
+        | Input::Broken(_) => stored(input).map(|d| d.picture),
     }
 }
 
@@ -113,7 +115,7 @@ pub fn decode(input: &Input, limits: &Limits) -> Result<Picture> {
 pub(crate) fn stored(input: &Input) -> Result<Decoded> {
     let Input::Pixels { store, index } = input else {
         let found = match input {
-            Input::Text(_) | Input::TextFile(_) => "a text",
+            Input::Text(_) | Input::TextFile(_) | Input::Broken(_) => "a text",
             _ => "a feature vector",
         };
         return Err(DataError::Unusable(format!("expected a picture, found {found}")));

@@ -14,7 +14,9 @@ const MAX_LINE: u64 = 64 << 20;
 /// What messages call the stream.
 const PLACE: &str = "-";
 
-/// Unlabelled samples of a stream, read on demand. Their ids are `-:1`, `-:2`, … by line.
+/// Unlabelled samples of a stream, read on demand. Their ids are `-:1`, `-:2`, … by line. What is no text, no object
+/// or no row of so many fields is [`Input::Broken`], and the next line is another chance; only a stream that cannot
+/// be read on is an error.
 ///
 /// The first line decides the form. An object in braces begins JSON lines; a line whose fields are
 /// short names, one of them usual for texts (`text`, `sentence`, …) or [`ColumnNames::text`], is
@@ -59,6 +61,11 @@ impl<'a> TextStream<'a> {
         let line = text_of(&first, 1)?;
         let source = Cursor::new(first).chain(input);
         let form = if line.trim_start().starts_with('{') {
+            // Flags that contradict each other do so in every line.
+            if let Ok(object) = json_object(PLACE, 1, 0, &line) {
+                let names: Vec<String> = object.keys().cloned().collect();
+                columns::of_names(&id(1), &names, wanted)?;
+            }
             Form::Json { source, row: 0, wanted: wanted.clone() }
         } else {
             match header(&line, wanted)? {
@@ -73,33 +80,32 @@ impl<'a> TextStream<'a> {
     }
 
     fn next_sample(&mut self) -> Result<Option<Sample>> {
-        match &mut self.form {
+        let (row, read) = match &mut self.form {
             Form::Lines { source, row } => {
                 let Some(line) = next_line(source, row)? else { return Ok(None) };
-                Ok(Some(sample(*row, Text::from(line.as_str()))))
+                (*row, line.map(|line| sample(*row, Input::Text(Text::from(line.as_str())))))
             }
             Form::Json { source, row, wanted } => {
                 let Some(line) = next_line(source, row)? else { return Ok(None) };
-                let names: Vec<String> =
-                    json_object(PLACE, *row, 0, &line)?.keys().cloned().collect();
-                let columns = columns::of_names(&id(*row), &names, wanted)?.ok_or_else(|| {
-                    let detail =
-                        "no field of texts (`text`, `sentence`, …); --text-column names it";
-                    DataError::malformed(id(*row), detail)
-                })?;
-                let record = json_record(PLACE, *row, 0, &line, &names)?;
-                text_table::sample(PLACE, id(*row), record, &columns, None).map(Some)
+                (*row, line.and_then(|line| of_json(*row, &line, wanted)))
             }
             Form::Table { rows, columns } => {
                 let Some(record) = rows.next() else { return Ok(None) };
-                let record = record.map_err(|e| manifest::row_error(PLACE, &e))?;
-                let row = record.position().map_or(1, csv::Position::line);
-                let fields =
-                    record.iter().map(|field| text_of(field, row)).collect::<Result<_>>()?;
-                let record = text_table::records::Record { row, fields };
-                text_table::sample(PLACE, id(row), record, columns, None).map(Some)
+                match record {
+                    Ok(record) => {
+                        let row = record.position().map_or(1, csv::Position::line);
+                        (row, of_record(row, &record, columns))
+                    }
+                    Err(error) => match (error.is_io_error(), error.position()) {
+                        (false, Some(position)) => {
+                            (position.line(), Err(manifest::row_error(PLACE, &error)))
+                        }
+                        _ => return Err(manifest::row_error(PLACE, &error)),
+                    },
+                }
             }
-        }
+        };
+        Ok(Some(read.unwrap_or_else(|error| sample(row, Input::Broken(detail(error).into())))))
     }
 }
 
@@ -108,6 +114,30 @@ impl Iterator for TextStream<'_> {
 
     fn next(&mut self) -> Option<Result<Sample>> {
         self.next_sample().transpose()
+    }
+}
+
+fn of_json(row: u64, line: &str, wanted: &ColumnNames) -> Result<Sample> {
+    let names: Vec<String> = json_object(PLACE, row, 0, line)?.keys().cloned().collect();
+    let columns = columns::of_names(&id(row), &names, wanted)?.ok_or_else(|| {
+        let detail = "no field of texts (`text`, `sentence`, …); --text-column names it";
+        DataError::malformed(id(row), detail)
+    })?;
+    let record = json_record(PLACE, row, 0, line, &names)?;
+    text_table::sample(PLACE, id(row), record, &columns, None)
+}
+
+fn of_record(row: u64, record: &csv::ByteRecord, columns: &columns::Columns) -> Result<Sample> {
+    let fields = record.iter().map(|field| text_of(field, row)).collect::<Result<_>>()?;
+    let record = text_table::records::Record { row, fields };
+    text_table::sample(PLACE, id(row), record, columns, None)
+}
+
+/// What is wrong, without the place: the sample has it.
+fn detail(error: DataError) -> String {
+    match error {
+        DataError::Malformed { detail, .. } | DataError::Picture { detail, .. } => detail,
+        other => other.to_string(),
     }
 }
 
@@ -130,17 +160,21 @@ fn header(line: &str, wanted: &ColumnNames) -> Result<Option<(u8, columns::Colum
     Ok(found.filter(|_| are_names && is_header).map(|columns| (delimiter, columns)))
 }
 
-fn next_line(source: &mut Source<'_>, row: &mut u64) -> Result<Option<String>> {
+/// The next line that is not blank, or what is wrong with it; an error where nothing more can be read.
+fn next_line(source: &mut Source<'_>, row: &mut u64) -> Result<Option<Result<String>>> {
     loop {
         let mut line = Vec::new();
         if read_line(source, &mut line)? == 0 {
             return Ok(None);
         }
         *row += 1;
-        let text = text_of(&line, *row)?;
+        let text = match text_of(&line, *row) {
+            Ok(text) => text,
+            Err(error) => return Ok(Some(Err(error))),
+        };
         let text = text.trim_end_matches(['\n', '\r']);
         if !text.trim().is_empty() {
-            return Ok(Some(text.to_owned()));
+            return Ok(Some(Ok(text.to_owned())));
         }
     }
 }
@@ -166,15 +200,8 @@ fn id(row: u64) -> String {
     format!("{PLACE}:{row}")
 }
 
-fn sample(row: u64, text: Text) -> Sample {
-    Sample {
-        id: id(row),
-        input: Input::Text(text),
-        label: None,
-        split: None,
-        domain: None,
-        group: None,
-    }
+fn sample(row: u64, input: Input) -> Sample {
+    Sample { id: id(row), input, label: None, split: None, domain: None, group: None }
 }
 
 #[cfg(test)]
@@ -186,7 +213,11 @@ mod tests {
         TextStream::new(&mut input, wanted)?
             .map(|sample| {
                 let sample = sample?;
-                let Input::Text(text) = sample.input else { panic!("not a text") };
+                let text = match sample.input {
+                    Input::Text(text) => text,
+                    Input::Broken(why) => return Ok(format!("{}! {why}", sample.id)),
+                    _ => panic!("not a text"),
+                };
                 let pair = text.pair.map(|p| format!("|{p}")).unwrap_or_default();
                 Ok(format!("{} {}{pair}", sample.id, text.text))
             })
@@ -236,15 +267,20 @@ mod tests {
     fn what_is_wrong_is_named_by_line() {
         let none = ColumnNames::default();
         let named = ColumnNames { text: Some("what".into()), ..none.clone() };
-        for (bytes, wanted, expected) in [
-            (&b"a\n\0\n"[..], &none, "-:2"),
-            (b"{\"text\":\"a\"}\n[1]\n", &none, "-:2"),
-            (b"{\"id\":1}\n", &none, "-:1: no field of texts"),
-            (b"text,label\na\n", &none, "-:2"),
-            (b"text,label\na,b\n", &named, "no column `what`"),
+        // The lines behind it are read.
+        for (bytes, expected) in [
+            (&b"a\n\0\nc\n"[..], "-:2! "),
+            (b"{\"text\":\"a\"}\n[1]\n{\"text\":\"c\"}\n", "-:2! "),
+            (b"{\"text\":\"a\"}\n{\"id\":1}\n{\"text\":\"c\"}\n", "-:2! no field of texts"),
+            (b"{\"text\":\"a\"}\n{\"text\":\n{\"text\":\"c\"}\n", "-:2! "),
+            (b"text,label\na,b\nc\nc,d\n", "-:3! "),
         ] {
-            let message = texts(bytes, wanted).unwrap_err().to_string();
-            assert!(message.contains(expected), "{message}");
+            let found = texts(bytes, &none).unwrap();
+            assert!(found.len() == 3 && found[1].starts_with(expected), "{found:?}");
+            assert!(found[0].ends_with(" a") && found[2].ends_with(" c"), "{found:?}");
+            assert!(!found[1].contains("-:2: "), "the place is told twice: {found:?}");
         }
+        let message = texts(b"text,label\na,b\n", &named).unwrap_err().to_string();
+        assert!(message.contains("no column `what`"), "{message}");
     }
 }

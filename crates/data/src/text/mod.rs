@@ -18,6 +18,11 @@ pub fn read_text(input: &Input) -> Result<Text> {
     match input {
         Input::Text(text) => Ok(text.clone()),
         Input::TextFile(path) => Ok(Text { text: read_file(path)?.into(), pair: None }),
+        Input::Broken(why) => Err(DataError::Picture {
+            place: "row".into(),
+            fault: Fault::Corrupt,
+            detail: why.to_string(),
+        }),
         Input::Vector(_) => {
             Err(DataError::Unusable("expected a text, found a feature vector".to_owned()))
         }

@@ -32,7 +32,7 @@ use crate::run::record::{DataFacts, ModelFacts, RunRecord, RunState};
 use crate::shift::document::Side;
 use crate::train::folder::{MANIFEST, finish_record};
 use crate::watch::Watch;
-use crate::{Observer, Phase, Result, Sha, TransferError, estimate, prepare};
+use crate::{Observer, Phase, Result, Sha, TransferError, estimate, prepare, train};
 use document::{AdaptDryRun, AdaptReport};
 use page::PageData;
 use plan::{AdaptPlan, GAIN, NO_HARM};
@@ -97,8 +97,9 @@ pub fn resume(run: &Path, observer: &mut dyn Observer) -> Result<AdaptReport> {
     let _claim = folder.claim()?;
     let path = folder.file(PLAN);
     let text = std::fs::read_to_string(&path).map_err(|e| TransferError::io(&path, e))?;
-    let plan: AdaptPlan = toml::from_str(&text)
+    let mut plan: AdaptPlan = toml::from_str(&text)
         .map_err(|e| TransferError::ModelRefused(format!("{}: {}", path.display(), e.message())))?;
+    train::resume_from(&mut plan.training);
     let mut watch = Watch::new(observer);
     let sides = sides::read(&plan, &mut watch)?;
     let record = begun(&folder, &plan, &sides).after(&record);

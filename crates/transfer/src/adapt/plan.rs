@@ -183,6 +183,7 @@ impl AdaptPlan {
     pub(super) fn resumable(&self, name: String) -> Self {
         let mut plan = self.clone();
         plan.training.name = Some(name);
+        plan.training.begun_in = std::env::current_dir().ok();
         plan.training.data = absolute(&plan.training.data);
         plan.source_run = plan.source_run.as_deref().map(absolute);
         plan.target = plan.target.as_deref().map(absolute);

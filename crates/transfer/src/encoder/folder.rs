@@ -47,22 +47,36 @@ pub fn describe(folder: &Path) -> Result<Option<Described>> {
         _ => return Ok(None),
     };
     let distil = family == "distilbert";
-    let size = |name: &str, usual: Option<usize>| {
-        let value = config.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
-        value.or(usual).ok_or_else(|| refused(format!("no number `{name}`")))
+    // Null stands for what is not said; another type is a damaged file, of which nothing is guessed.
+    let said = |name: &str| config.get(name).filter(|value| !value.is_null());
+    let wrong = |name: &str, value: &Value, expected: &str| {
+        let value: String = value.to_string().escape_debug().take(40).collect();
+        refused(format!("`{name}` is {value}, expected {expected}"))
     };
-    let word = |name: &str, usual: &str| {
-        config.get(name).and_then(Value::as_str).unwrap_or(usual).to_owned()
+    let size = |name: &str, usual: Option<usize>| match said(name) {
+        None => usual.ok_or_else(|| refused(format!("no number `{name}`"))),
+        Some(value) => value
+            .as_u64()
+            .and_then(|n| usize::try_from(n).ok())
+            .ok_or_else(|| wrong(name, value, "a whole number")),
     };
-    let act = word(if distil { "activation" } else { "hidden_act" }, "gelu");
+    let word = |name: &str, usual: &str| match said(name) {
+        None => Ok(usual.to_owned()),
+        Some(value) => {
+            value.as_str().map(str::to_owned).ok_or_else(|| wrong(name, value, "a word"))
+        }
+    };
+    let act = word(if distil { "activation" } else { "hidden_act" }, "gelu")?;
     if act != "gelu" {
         let detail = format!("activation `{}`, expected `gelu`", act.escape_debug());
         return Err(refused(detail));
     }
-    if word("position_embedding_type", "absolute") != "absolute" {
+    if word("position_embedding_type", "absolute")? != "absolute" {
         return Err(refused("positions are not absolute".into()));
     }
-    let eps = config.get("layer_norm_eps").and_then(Value::as_f64);
+    let eps = said("layer_norm_eps")
+        .map(|value| value.as_f64().ok_or_else(|| wrong("layer_norm_eps", value, "a number")))
+        .transpose()?;
     let usual = if family == "roberta" { 1e-5 } else { 1e-12 };
     if eps.is_some_and(|eps| (eps - usual).abs() > EPS) {
         return Err(refused(format!("`layer_norm_eps` is {eps:?}, expected {usual:e}")));

@@ -169,7 +169,11 @@ fn texts_of(path: &Path, columns: &ColumnNames) -> Result<Vec<Sample>> {
         let options = ReadOptions { columns: columns.clone(), ..ReadOptions::default() };
         return Ok(offshoot_data::open(path, &options)?.samples);
     }
-    Ok(vec![sample(path.display().to_string(), Input::TextFile(path.into()))])
+    let input = match path.exists() {
+        true => Input::TextFile(path.into()),
+        false => Input::Broken("no such file; texts themselves go to standard input (`-`)".into()),
+    };
+    Ok(vec![sample(path.display().to_string(), input)])
 }
 
 /// The files of a CSV's `path` column (its first column where none has that name), relative to the

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::digest::Sha;
+use crate::documents::SCHEMA;
 use crate::{Result, TransferError, durable};
 use record::RunRecord;
 
@@ -134,9 +135,17 @@ impl RunFolder {
             ),
             _ => TransferError::io(&file, e),
         })?;
-        let record = serde_json::from_slice(&text)
-            .map_err(|e| TransferError::ModelRefused(format!("{}: {e}", file.display())))?;
-        Ok((folder, record))
+        let refused =
+            |why: String| TransferError::ModelRefused(format!("{}: {why}", file.display()));
+        let record: RunRecord =
+            serde_json::from_slice(&text).map_err(|e| refused(e.to_string()))?;
+        match record.schema {
+            SCHEMA => Ok((folder, record)),
+            other => Err(refused(format!(
+                "a run of form {other}, written by version {}; this version reads form {SCHEMA}",
+                record.version.escape_debug()
+            ))),
+        }
     }
 
     /// Reads what a finished run's page is drawn from.
@@ -304,6 +313,20 @@ mod tests {
         drop(claim);
         folder.claim().unwrap();
         assert!(folder.digests().unwrap().is_empty(), "the lock is none of its files");
+    }
+
+    #[test]
+    fn a_run_of_another_form_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(dir.path(), Some("run"), "").unwrap();
+        let facts = (record::DataFacts::default(), record::ModelFacts::default());
+        let record = RunRecord::begun("run".into(), "train", 0, facts.0, facts.1);
+        folder.save(&record).unwrap();
+        RunFolder::open(folder.path()).unwrap();
+        folder.save(&RunRecord { schema: SCHEMA + 1, ..record }).unwrap();
+        let error = RunFolder::open(folder.path()).unwrap_err();
+        assert_eq!(error.exit_code(), 4);
+        assert!(error.to_string().contains(&format!("form {}", SCHEMA + 1)), "{error}");
     }
 
     #[test]

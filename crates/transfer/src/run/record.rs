@@ -72,9 +72,13 @@ pub struct ModelFacts {
 }
 
 impl ModelFacts {
-    /// Of everything that features follow from. What the network computes in is left out: another machine may go on.
+    /// Of everything that features follow from. What the network computes in is left out, and what it is called:
+    /// another machine, or another folder, may go on.
     pub fn sha(&self) -> Result<Sha> {
-        let facts = Self { precision: String::new(), ..self.clone() };
+        let bare =
+            |facts: &Self| Self { name: String::new(), precision: String::new(), ..facts.clone() };
+        let mut facts = bare(self);
+        facts.parts.iter_mut().for_each(|part| part.model = bare(&part.model));
         let text = serde_json::to_string(&facts)
             .map_err(|e| TransferError::Internal(format!("facts of a source: {e}")))?;
         Ok(Sha::of_texts(&[&text]))

@@ -30,7 +30,7 @@ use untaught::pixels;
 use weights::{Weights, weights};
 
 pub use of_run::{carry, reopen, reshaped, tuned};
-pub use several::{Part, join, names, open_each, part_folder};
+pub use several::{Part, found_from, join, names, open_each, part_folder};
 pub use untaught::{untrained, vectors, words};
 pub use weights::embedded;
 

@@ -34,6 +34,27 @@ pub fn names(model: &str) -> Vec<&str> {
     model.split(COMMA).map(str::trim).collect()
 }
 
+/// `model` as it is found from here, where its relative paths count from `folder`: what is not here but there is
+/// named by its place there. Names, and what is nowhere, stay as they are.
+pub fn found_from(model: &str, folder: &Path) -> String {
+    let there = |name: &str| {
+        let place = folder.join(name);
+        (!Path::new(name).exists() && place.exists()).then(|| place.to_string_lossy().into_owned())
+    };
+    let one = |name: &str| match (there(name), name.rsplit_once('+'), name.split_once('@')) {
+        (Some(found), _, _) => found,
+        (None, Some((base, adapter)), _) if there(adapter).is_some() => {
+            let adapter = there(adapter).unwrap_or_default();
+            format!("{}+{adapter}", found_from(base, folder))
+        }
+        (None, _, Some((recipe, path))) if there(path).is_some() => {
+            format!("{recipe}@{}", there(path).unwrap_or_default())
+        }
+        _ => name.to_string(),
+    };
+    there(model).unwrap_or_else(|| names(model).into_iter().map(one).collect::<Vec<_>>().join(","))
+}
+
 /// Opens each of `names` for pictures of `size` × `size` pixels. Of several, one that cannot read them keeps its
 /// own size, and a note says so: each reads the sample in its own way, and one size seldom fits all.
 ///
@@ -204,6 +225,27 @@ mod tests {
         let path = dir.path().join("a,b");
         std::fs::create_dir(&path).unwrap();
         assert_eq!(names(path.to_str().unwrap()).len(), 1);
+    }
+
+    #[test]
+    fn relative_paths_of_models_are_found_from_where_they_were_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let there = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
+        std::fs::create_dir(dir.path().join("bert")).unwrap();
+        std::fs::write(dir.path().join("a.safetensors"), "").unwrap();
+        let (bert, file) = (there("bert"), there("a.safetensors"));
+        for (named, found) in [
+            ("bert", bert.clone()),
+            ("words,bert", format!("words,{bert}")),
+            ("resnet18@a.safetensors", format!("resnet18@{file}")),
+            ("bert+a.safetensors", format!("{bert}+{file}")),
+            ("minilm+a.safetensors", format!("minilm+{file}")),
+            ("random:resnet18", "random:resnet18".into()),
+            ("gone/bert", "gone/bert".into()),
+            (bert.as_str(), bert.clone()),
+        ] {
+            assert_eq!(found_from(named, dir.path()), found, "{named}");
+        }
     }
 
     #[test]

@@ -87,8 +87,9 @@ pub fn resume(
     let _claim = folder.claim()?;
     let path = folder.file(PLAN);
     let text = std::fs::read_to_string(&path).map_err(|e| TransferError::io(&path, e))?;
-    let plan: TrainPlan = toml::from_str(&text)
+    let mut plan: TrainPlan = toml::from_str(&text)
         .map_err(|e| TransferError::ModelRefused(format!("{}: {}", path.display(), e.message())))?;
+    resume_from(&mut plan);
     let mut watch = Watch::new(observer);
     let prepared = prepare(&plan, &mut watch)?;
     let record = new_record(&folder, &plan, &prepared).after(earlier);
@@ -109,7 +110,9 @@ pub fn wish(plan: &TrainPlan, prepared: &Prepared) -> String {
 /// The plan as it is kept: whoever resumes it elsewhere finds what it names.
 fn resumable(plan: &TrainPlan, folder: &RunFolder) -> TrainPlan {
     let mut plan = TrainPlan { name: Some(folder.name()), ..plan.clone() };
+    plan.begun_in = std::env::current_dir().ok();
     plan.data = absolute(&plan.data);
+    plan.also_eval.values_mut().for_each(|path| *path = absolute(path));
     if let Some(adapt) = &mut plan.adapt_mlm {
         adapt.texts = absolute(&adapt.texts);
     }
@@ -118,6 +121,13 @@ fn resumable(plan: &TrainPlan, folder: &RunFolder) -> TrainPlan {
         distill.data = distill.data.as_deref().map(absolute);
     }
     plan
+}
+
+/// Names the model as it is found from here.
+pub fn resume_from(plan: &mut TrainPlan) {
+    if let Some(folder) = &plan.begun_in {
+        plan.model = source::found_from(&plan.model, folder);
+    }
 }
 
 /// A plan that is resumed elsewhere must still find its data.

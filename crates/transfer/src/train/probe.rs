@@ -15,7 +15,7 @@ use crate::plan::TrainPlan;
 use crate::prepare::Prepared;
 use crate::trained::Trained;
 use crate::trust::HeldOut;
-use crate::trust::calibrate::{self, ENOUGH, Labelled, MANY};
+use crate::trust::calibrate::{self, ENOUGH, FoldHeads, Labelled, MANY};
 use crate::watch::Watch;
 use crate::{Phase, Result, head};
 
@@ -46,6 +46,8 @@ pub struct Probe {
     /// `−ln p` of the class of each training sample while it was held out, and of each validation sample; empty
     /// where the head is no likelihood.
     pub losses: Vec<Option<f64>>,
+    /// Heads of folds of train and validation, where they found the temperature.
+    folds: Option<FoldHeads>,
     test: Option<SealedTest>,
 }
 
@@ -79,6 +81,27 @@ pub struct Own {
 fn part(until: Instant, share: f64) -> Instant {
     let now = Instant::now();
     now + Duration::from_secs_f64(share * until.saturating_duration_since(now).as_secs_f64())
+}
+
+/// The places of both, in order.
+fn both(train: &[usize], val: &[usize]) -> Vec<usize> {
+    let mut both = [train, val].concat();
+    both.sort_unstable();
+    both
+}
+
+/// Heads of folds of `all`, which are the samples at `places`.
+fn fold_heads(
+    prepared: &Prepared,
+    places: &[usize],
+    all: &Labelled,
+    request: &head::Request<'_>,
+) -> Result<FoldHeads> {
+    let samples = &prepared.dataset.samples;
+    let groups: Vec<Option<&str>> = places.iter().map(|&i| samples[i].group.as_deref()).collect();
+    FoldHeads::fit(all, &groups, request.seed, |part| {
+        Ok(head::fit(request, part.rows.rows(), &part.labels)?.head)
+    })
 }
 
 /// Refuses a head that does not exist.
@@ -168,24 +191,19 @@ impl Probe {
         })?;
         // The temperature of two samples is 0 or as high as can be: answers without a meaning.
         let folds_calibrate = refit && val.len() < ENOUGH;
+        let mut folds = None;
         if refit {
             drop(rows);
-            let mut both = [train.as_slice(), &val].concat();
-            both.sort_unstable();
+            let both = both(&train, &val);
             let all = Labelled { rows: extraction.gather(&both)?, labels: labels(&both) };
             if folds_calibrate {
-                let samples = &prepared.dataset.samples;
-                let groups: Vec<Option<&str>> =
-                    both.iter().map(|&i| samples[i].group.as_deref()).collect();
-                trained.temperature = watch.phase(Phase::Calibrate, Some(both.len()), |watch| {
+                let heads = watch.phase(Phase::Calibrate, Some(both.len()), |watch| {
                     watch.listening(|stop| {
-                        let request = request(first.lambda, share, stop);
-                        let fit = |part: &Labelled| {
-                            Ok(head::fit(&request, part.rows.rows(), &part.labels)?.head)
-                        };
-                        calibrate::temperature_of_folds(&all, n_classes, &groups, plan.seed, fit)
+                        fold_heads(prepared, &both, &all, &request(first.lambda, share, stop))
                     })?
                 })?;
+                trained.temperature = heads.temperature(&all, n_classes)?;
+                folds = Some(heads);
             }
             let fitted = watch.phase(Phase::Fit, Some(both.len()), |watch| {
                 watch.listening(|stop| {
@@ -223,6 +241,7 @@ impl Probe {
             before: None,
             evidence,
             losses,
+            folds,
             test: Some(SealedTest::new(test)),
         })
     }
@@ -256,6 +275,7 @@ impl Probe {
             before: own.before,
             evidence: Evidence { train: Vec::new(), val: own.right },
             losses: Vec::new(),
+            folds: None,
             test: Some(SealedTest::new(test)),
         })
     }
@@ -276,11 +296,7 @@ impl Probe {
             Ok(Labelled { rows: extraction.gather(places)?, labels })
         };
         let (n_classes, blocks) = (prepared.dataset.classes.len(), extraction.blocks());
-        let mut shipped = train.clone();
-        if self.refitted {
-            shipped.extend(&val);
-            shipped.sort_unstable();
-        }
+        let shipped = if self.refitted { both(&train, &val) } else { train.clone() };
         let fitted = labelled(&shipped)?;
         let tuned = self.lambda.is_none() && self.seconds == 0.0;
         // Heads of folds take as long as the cross-validation that chose λ took for one of its strengths.
@@ -294,25 +310,25 @@ impl Probe {
                         let few = val.labels.len() < ENOUGH;
                         Ok(if few { told.without_alarm() } else { told })
                     }
-                    (None, true) if !tuned && val.len() < MANY && in_time => {
-                        let groups: Vec<Option<&str>> =
-                            shipped.iter().map(|&i| samples[i].group.as_deref()).collect();
-                        let request = head::Request {
-                            name: &plan.head,
-                            classes: n_classes,
-                            class_weights: plan.class_weights,
-                            seed: plan.seed,
-                            lambda: self.lambda,
-                            blocks: &blocks,
-                            limit: Limit { stop: Some(Arc::clone(stop)), until: None },
+                    (None, true)
+                        if !tuned && val.len() < MANY && (self.folds.is_some() || in_time) =>
+                    {
+                        let folds = match self.folds.take() {
+                            Some(folds) => folds,
+                            None => {
+                                let request = head::Request {
+                                    name: &plan.head,
+                                    classes: n_classes,
+                                    class_weights: plan.class_weights,
+                                    seed: plan.seed,
+                                    lambda: self.lambda,
+                                    blocks: &blocks,
+                                    limit: Limit { stop: Some(Arc::clone(stop)), until: None },
+                                };
+                                fold_heads(prepared, &shipped, &fitted, &request)?
+                            }
                         };
-                        calibrate::Evidence::of_folds(
-                            &fitted,
-                            n_classes,
-                            &groups,
-                            plan.seed,
-                            |part| Ok(head::fit(&request, part.rows.rows(), &part.labels)?.head),
-                        )
+                        calibrate::Evidence::of_folds(&fitted, n_classes, &folds)
                     }
                     (None, refitted) => {
                         let held_out = match refitted {

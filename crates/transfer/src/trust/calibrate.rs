@@ -50,61 +50,69 @@ pub struct Evidence {
     alarm: bool,
 }
 
-/// The fold of each sample; `groups` stay together. Second, their number.
-fn folds(labels: &[u32], groups: &[Option<&str>], seed: u64) -> (Vec<usize>, usize) {
-    let n = labels.len();
-    let folds = if n < FEW { FOLDS_OF_FEW } else { FOLDS }.min(n);
-    let mut fold_of = stratified_folds(labels, folds, seed);
-    let mut first: BTreeMap<&str, usize> = BTreeMap::new();
-    for (fold, group) in fold_of.iter_mut().zip(groups) {
-        if let Some(group) = group {
-            *fold = *first.entry(group).or_insert(*fold);
-        }
-    }
-    (fold_of, folds)
+/// Heads that were each fitted on all folds but one, and which fold each sample is in.
+#[derive(Debug)]
+pub struct FoldHeads {
+    fold_of: Vec<usize>,
+    /// None where a fold is empty, or all there is.
+    heads: Vec<Option<Head>>,
 }
 
-/// Hands `fit_and_ask` the samples of all folds but one, and those of that one.
-fn each_fold(
-    all: &Labelled,
-    groups: &[Option<&str>],
-    seed: u64,
-    mut fit_and_ask: impl FnMut(Labelled, Labelled) -> Result<()>,
-) -> Result<()> {
-    let (fold_of, folds) = folds(&all.labels, groups, seed);
-    for fold in 0..folds {
-        let (unseen, fitted): (Vec<usize>, Vec<usize>) =
-            (0..fold_of.len()).partition(|&i| fold_of[i] == fold);
-        if unseen.is_empty() || fitted.is_empty() {
-            continue;
+impl FoldHeads {
+    /// Every head is made by `fit` from the samples of all folds but its own; `groups` stay together.
+    pub fn fit(
+        all: &Labelled,
+        groups: &[Option<&str>],
+        seed: u64,
+        mut fit: impl FnMut(&Labelled) -> Result<Head>,
+    ) -> Result<Self> {
+        let n = all.labels.len();
+        let folds = if n < FEW { FOLDS_OF_FEW } else { FOLDS }.min(n);
+        let mut fold_of = stratified_folds(&all.labels, folds, seed);
+        let mut first: BTreeMap<&str, usize> = BTreeMap::new();
+        for (fold, group) in fold_of.iter_mut().zip(groups) {
+            if let Some(group) = group {
+                *fold = *first.entry(group).or_insert(*fold);
+            }
         }
-        let part = |places: &[usize]| Labelled {
-            rows: Matrix::gather(all.rows.rows(), places),
+        let mut found = Self { fold_of, heads: Vec::with_capacity(folds) };
+        for fold in 0..folds {
+            let fitted = found.part(all, |of| of != fold);
+            let whole = fitted.labels.len() == n;
+            let head = (!whole && !fitted.labels.is_empty()).then(|| fit(&fitted)).transpose()?;
+            found.heads.push(head);
+        }
+        Ok(found)
+    }
+
+    /// The samples of `all` whose fold is `wanted`.
+    fn part(&self, all: &Labelled, wanted: impl Fn(usize) -> bool) -> Labelled {
+        let places: Vec<usize> =
+            (0..self.fold_of.len()).filter(|&i| wanted(self.fold_of[i])).collect();
+        Labelled {
+            rows: Matrix::gather(all.rows.rows(), &places),
             labels: places.iter().map(|&i| all.labels[i]).collect(),
-        };
-        fit_and_ask(part(&fitted), part(&unseen))?;
+        }
     }
-    Ok(())
-}
 
-/// The temperature at which heads of folds, made by `fit`, mean what they say about the fold that they were not
-/// fitted on; 1 where there are too few samples for folds.
-pub fn temperature_of_folds(
-    all: &Labelled,
-    classes: usize,
-    groups: &[Option<&str>],
-    seed: u64,
-    mut fit: impl FnMut(&Labelled) -> Result<Head>,
-) -> Result<f64> {
-    let (mut said, mut labels) = (Vec::new(), Vec::new());
-    each_fold(all, groups, seed, |fitted, unseen| {
-        said.extend(fit(&fitted)?.predict(unseen.rows.rows())?.rows().flatten());
-        labels.extend(unseen.labels);
-        Ok(())
-    })?;
-    match Probabilities::new(classes, said) {
-        Some(said) if !labels.is_empty() => crate::head::believed_temperature(&said, &labels),
-        _ => Ok(1.0),
+    /// Every head with its fold's number.
+    fn each(&self) -> impl Iterator<Item = (usize, &Head)> {
+        self.heads.iter().enumerate().filter_map(|(fold, head)| Some((fold, head.as_ref()?)))
+    }
+
+    /// The temperature at which these heads mean what they say about the fold that they were not fitted on; 1 where
+    /// there are too few samples for folds.
+    pub fn temperature(&self, all: &Labelled, classes: usize) -> Result<f64> {
+        let (mut said, mut labels) = (Vec::new(), Vec::new());
+        for (fold, head) in self.each() {
+            let unseen = self.part(all, |of| of == fold);
+            said.extend(head.predict(unseen.rows.rows())?.rows().flatten());
+            labels.extend(unseen.labels);
+        }
+        match Probabilities::new(classes, said) {
+            Some(said) if !labels.is_empty() => crate::head::believed_temperature(&said, &labels),
+            _ => Ok(1.0),
+        }
     }
 }
 
@@ -126,19 +134,14 @@ impl Evidence {
         Ok(evidence)
     }
 
-    /// `fit` makes a head of the samples of all folds but one, whose samples it is then asked about; `groups`
-    /// stay together. The evidence is in the order of folds.
-    pub fn of_folds(
-        all: &Labelled,
-        classes: usize,
-        groups: &[Option<&str>],
-        seed: u64,
-        mut fit: impl FnMut(&Labelled) -> Result<Head>,
-    ) -> Result<Self> {
+    /// Each head is asked about the fold that it was not fitted on. The evidence is in the order of folds.
+    pub fn of_folds(all: &Labelled, classes: usize, folds: &FoldHeads) -> Result<Self> {
         let mut evidence = Self::empty(HeldOut::Folds, classes);
-        each_fold(all, groups, seed, |fitted, unseen| {
-            evidence.add(&fit(&fitted)?, &fitted, &unseen)
-        })?;
+        for (fold, head) in folds.each() {
+            let (fitted, unseen) =
+                (folds.part(all, |of| of != fold), folds.part(all, |of| of == fold));
+            evidence.add(head, &fitted, &unseen)?;
+        }
         Ok(evidence)
     }
 
@@ -273,11 +276,12 @@ mod tests {
         let names: Vec<String> = (0..60).map(|i| (i / 3).to_string()).collect();
         let groups: Vec<Option<&str>> = names.iter().map(|name| Some(name.as_str())).collect();
         let mut parts = Vec::new();
-        let evidence = Evidence::of_folds(&all, 2, &groups, 0, |fitted| {
+        let folds = FoldHeads::fit(&all, &groups, 0, |fitted| {
             parts.push(fitted.labels.len());
             Ok(head(fitted))
         })
         .unwrap();
+        let evidence = Evidence::of_folds(&all, 2, &folds).unwrap();
         assert_eq!(parts.iter().map(|n| 60 - n).sum::<usize>(), 60);
         assert!(parts.iter().all(|n| n % 3 == 0), "a group was torn apart: {parts:?}");
         assert_eq!(evidence.labels.len(), 60);
