@@ -138,6 +138,27 @@ pub struct Adapted {
     pub loss_after: f64,
     /// Why it ended, in words.
     pub ended: String,
+    /// What it was worth to a head; absent where the guard is off, or too few labelled samples could tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worth: Option<AdaptedWorth>,
+}
+
+/// What a head on frozen features makes of an encoder before and after it was adapted: of labelled samples of
+/// training and validation, while cross-validation held them out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AdaptedWorth {
+    /// Labelled samples that were held out in turn.
+    pub samples: usize,
+    /// Mean −ln p of their classes with the source as it was.
+    pub log_loss_before: f64,
+    /// The same with the adapted encoder.
+    pub log_loss_after: f64,
+    /// Share of right answers with the source as it was.
+    pub accuracy_before: f64,
+    /// The same with the adapted encoder.
+    pub accuracy_after: f64,
+    /// Whether the run went on with the adapted encoder.
+    pub kept: bool,
 }
 
 /// How a network was tuned.

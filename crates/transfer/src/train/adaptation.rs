@@ -1,17 +1,30 @@
 //! From a text encoder to one that has read the target's unlabelled texts, where the plan names some.
+//!
+//! Guessing words teaches what words the target uses, and may cost what the source's features were good for: an
+//! encoder that was trained to put sentences of one meaning together loses some of that with every update. So the
+//! guard asks a head on either, by cross-validation over the labelled samples that do not judge in the end, and the
+//! run goes on with what has the lower log-loss.
 
-use offshoot_data::Split;
+use offshoot_data::{Sample, Split};
+use offshoot_stats::heads::Limit;
 
 use super::unlabelled;
-use crate::documents::Adapted;
+use crate::cache::Cache;
+use crate::documents::{Adapted, AdaptedWorth};
+use crate::extract::extract;
 use crate::fit::mlm::{Job, adapt as guess_words};
+use crate::guard::Guard;
 use crate::plan::TrainPlan;
 use crate::prepare::Prepared;
+use crate::report::words::percent;
 use crate::run::RunFolder;
 use crate::run::record::RunRecord;
 use crate::source::{self, Source};
 use crate::watch::Watch;
-use crate::{Phase, Result, precision};
+use crate::{Phase, Result, head, precision};
+
+/// Labelled samples that judge, at most: more would only make it slower.
+const MOST: usize = 2_000;
 
 /// Adapts as the plan says; without unlabelled texts everything stays as it is. Texts of the test split are
 /// left out: even without their labels, what judges takes no part.
@@ -20,13 +33,14 @@ pub fn adapt(
     plan: &TrainPlan,
     prepared: &Prepared,
     source: Source,
+    cache: &Cache,
     record: &mut RunRecord,
     watch: &mut Watch<'_>,
 ) -> Result<(Source, Option<Adapted>)> {
     let Some(settings) = &plan.adapt_mlm else { return Ok((source, None)) };
     let texts = unlabelled::read(&settings.texts, &[Split::Test], plan, prepared, &source, watch)?;
     record.pin("the unlabelled texts", unlabelled::sha(&texts, &source))?;
-    let (params, adapted) = watch.phase(Phase::Adapt, Some(1), |watch| {
+    let (params, mut adapted) = watch.phase(Phase::Adapt, Some(1), |watch| {
         let job = Job {
             settings,
             run: folder.path(),
@@ -37,5 +51,104 @@ pub fn adapt(
     })?;
     let mut adapted_source = source::tuned(&source, params)?;
     precision::settle(&mut adapted_source, plan.precision, &prepared.dataset.samples, watch)?;
-    Ok((adapted_source, Some(adapted)))
+    if plan.guard != Guard::Off {
+        adapted.worth = worth(plan, prepared, [&source, &adapted_source], cache, watch)?;
+    }
+    let Some(worth) = &adapted.worth else { return Ok((adapted_source, Some(adapted))) };
+    watch.note(&told(worth))?;
+    let taken = if worth.kept { adapted_source } else { source };
+    Ok((taken, Some(adapted)))
+}
+
+fn told(worth: &AdaptedWorth) -> String {
+    let end = match worth.kept {
+        true => "the adapted encoder is taken",
+        false => "the source stays as it was (`--guard off` takes the adapted one)",
+    };
+    format!(
+        "adapted: of {} labelled samples held out in turn a head knows {} before and {} after, log-loss {:.3} and \
+         {:.3}: {end}",
+        worth.samples,
+        percent(worth.accuracy_before),
+        percent(worth.accuracy_after),
+        worth.log_loss_before,
+        worth.log_loss_after,
+    )
+}
+
+/// What a head says of a sample that was held out: whether it is right, and −ln p of its class.
+type Said = Option<(bool, f64)>;
+
+/// Judges the source before and after; `None` where cross-validation cannot.
+fn worth(
+    plan: &TrainPlan,
+    prepared: &Prepared,
+    sources: [&Source; 2],
+    cache: &Cache,
+    watch: &mut Watch<'_>,
+) -> Result<Option<AdaptedWorth>> {
+    let all = &prepared.dataset.samples;
+    let open: Vec<usize> = (0..all.len()).filter(|&i| all[i].split != Some(Split::Test)).collect();
+    let order = offshoot_random::permutation(open.len(), plan.seed, "samples that judge", 0);
+    let mut chosen: Vec<usize> = order.into_iter().take(MOST).map(|at| open[at]).collect();
+    chosen.sort_unstable();
+    let samples: Vec<Sample> = chosen.iter().map(|&i| all[i].clone()).collect();
+    let [before, after] =
+        sources.map(|source| asked(plan, prepared, &samples, source, cache, watch));
+    let (before, after) = (before?, after?);
+    let pairs: Vec<[(bool, f64); 2]> =
+        before.iter().zip(&after).filter_map(|(a, b)| Some([(*a)?, (*b)?])).collect();
+    if pairs.is_empty() {
+        return Ok(None);
+    }
+    let n = pairs.len() as f64;
+    let right = |side: usize| pairs.iter().filter(|pair| pair[side].0).count() as f64 / n;
+    let loss = |side: usize| pairs.iter().map(|pair| pair[side].1).sum::<f64>() / n;
+    let [log_loss_before, log_loss_after] = [loss(0), loss(1)];
+    Ok(Some(AdaptedWorth {
+        samples: pairs.len(),
+        log_loss_before,
+        log_loss_after,
+        accuracy_before: right(0),
+        accuracy_after: right(1),
+        kept: log_loss_after < log_loss_before,
+    }))
+}
+
+/// What a head on the features of `source` says of each sample while it is held out.
+fn asked(
+    plan: &TrainPlan,
+    prepared: &Prepared,
+    samples: &[Sample],
+    source: &Source,
+    cache: &Cache,
+    watch: &mut Watch<'_>,
+) -> Result<Vec<Said>> {
+    let extraction = watch.phase(Phase::Extract, Some(samples.len()), |watch| {
+        extract(samples, source, cache, plan.batch, Phase::Extract, watch)
+    })?;
+    let readable = extraction.readable();
+    let labels: Vec<u32> = readable.iter().filter_map(|&i| samples[i].label).collect();
+    let rows = extraction.gather(&readable)?;
+    let fitted = watch.phase(Phase::Fit, Some(readable.len()), |watch| {
+        watch.listening(|stop| {
+            let request = head::Request {
+                name: &plan.head,
+                classes: prepared.dataset.classes.len(),
+                class_weights: plan.class_weights,
+                seed: plan.seed,
+                lambda: None,
+                blocks: &[],
+                limit: Limit { stop: Some(stop.clone()), until: None },
+            };
+            head::fit(&request, rows.rows(), &labels)
+        })?
+    })?;
+    let mut said = vec![None; samples.len()];
+    for ((&place, right), loss) in
+        readable.iter().zip(&fitted.held_out).zip(&fitted.held_out_losses)
+    {
+        said[place] = right.zip(*loss);
+    }
+    Ok(said)
 }

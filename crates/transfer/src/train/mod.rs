@@ -258,7 +258,8 @@ fn run(
     if let Some(warning) = warning {
         watch.warn(warning)?;
     }
-    let (source, adapted) = adaptation::adapt(folder, plan, &prepared, source, record, watch)?;
+    let (source, adapted) =
+        adaptation::adapt(folder, plan, &prepared, source, &cache, record, watch)?;
     let source = layers::choose(plan, &prepared, source, &cache, watch)?;
     record.model = source.facts.clone();
     let teacher = teacher::ask(plan, &mut prepared, &source, &cache, record, watch)?;

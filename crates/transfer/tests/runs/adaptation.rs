@@ -5,9 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use offshoot_nn::Array;
+use offshoot_transfer::run::RunFolder;
 use offshoot_transfer::{
-    AdaptMlm, EvalPlan, Event, Method, Phase, TrainPlan, TransferError, evaluate, runs, source,
-    train,
+    AdaptMlm, EvalPlan, Event, Guard, Method, Phase, TrainPlan, TransferError, evaluate, runs,
+    source, train,
 };
 
 use super::data::*;
@@ -124,6 +125,35 @@ fn rates_that_help_nothing_leave_the_source_and_end_early() {
             assert!(adapted.epochs < 9, "{adapted:?}");
         }
         Err(error) => assert_eq!(error.exit_code(), 6, "{error}"),
+    }
+}
+
+#[test]
+fn an_adaptation_is_taken_where_a_head_is_better_with_it_and_not_where_it_is_worse() {
+    let place = Place::new();
+    for (name, seed) in [("a", 0), ("b", 1), ("c", 2)] {
+        let mut plan = plan(&place, name);
+        // Classes that texts say nothing about: whether a head is better before or after is chance.
+        let rows: String = (0..24)
+            .map(|i| {
+                let more = ["playing", "fell", "lovely", "prices"][i % 4];
+                format!("the man is {more} again {i} and oil rose,{}\n", i * i * 7 % 11 % 2)
+            })
+            .collect();
+        fs::write(place.path("reviews.csv"), format!("review,verdict\n{rows}")).unwrap();
+        (plan.guard, plan.seed) = (Guard::On, seed);
+        let report = train(&plan, &mut ()).unwrap();
+        let worth = report.adapted.clone().unwrap().worth.unwrap();
+        // Those of training and validation, each once.
+        assert_eq!(worth.samples, 24 - report.splits["test"]);
+        assert_eq!(worth.kept, worth.log_loss_after < worth.log_loss_before, "{worth:?}");
+        let log = fs::read_to_string(report.run.join("log.txt")).unwrap();
+        assert_eq!(log.contains("the adapted encoder is taken"), worth.kept);
+        let (_, record) = RunFolder::open(&report.run).unwrap();
+        // Where the guard ships words in place of either, there is no encoder.
+        if record.model.encoder.is_some_and(|encoder| encoder.family == "bert") {
+            assert_eq!(record.model.tuned_from_sha256.is_some(), worth.kept);
+        }
     }
 }
 

@@ -169,6 +169,7 @@ pub fn adapt(
         loss_before: judged(state.first),
         loss_after: judged(state.best.map(|best| best.judged)),
         ended: state.ended.unwrap_or_default(),
+        worth: None,
     };
     watch.note(&format!(
         "hidden words: held-out loss {:.3} before and {:.3} after {} updates; {}",
