@@ -4,10 +4,10 @@
         [--data movies,amazon,news4] [--labels 8,50] [--seeds 5] [--first 0] [--texts 2000] [--tests 1000]
 
 PACKAGES holds what data.py names; FOLDER is an encoder, that of `offshoot models pull all-minilm-l6-v2` for instance.
-The unlabelled texts are those of the training part, labels left out; test texts are not among them. The guard is
-off, so that what is judged is the adapted encoder whether it helps or not. Every finished run is a line of
-DIR/hidden_words.jsonl and is not run again. Printed are test accuracies over the seeds, and the gain with its 95 %
-interval (Student's t).
+The unlabelled texts are those of the training part, labels left out; test texts are not among them. The encoder is
+taken as it is, adapted whether it helps or not (`--guard off`), and adapted where the guard thinks that it helps;
+what the guard saw is recorded. Every finished run is a line of DIR/hidden_words.jsonl and is not run again. Printed
+are test accuracies over the seeds, and the gains over the encoder as it is with their 95 % interval (Student's t).
 """
 
 import json
@@ -19,6 +19,9 @@ import data
 
 #: 97.5 % points of Student's t by degrees of freedom.
 STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+
+
+WAYS = ["as it is", "adapted", "guarded"]
 
 
 def main():
@@ -47,38 +50,42 @@ def main():
                 chosen, held = data.few(rows, labels, seed, args.tests)
                 path = args.work / f"{name}-{labels}-{seed}.csv"
                 data.write(path, chosen + held)
-                for adapted in (False, True):
+                for adapted in WAYS:
                     key = (name, labels, seed, adapted)
                     if key not in done:
-                        done[key] = dict(zip(("data", "labels", "seed", "adapted"), key)) | run(args, path, seed, texts if adapted else None)
+                        done[key] = dict(zip(("data", "labels", "seed", "adapted"), key)) | run(args, path, seed, adapted, texts)
                         with open(record, "a", encoding="utf-8") as out:
                             out.write(json.dumps(done[key]) + "\n")
             tell(name, labels, done)
 
 
-def run(args, path, seed, texts):
-    command = [args.offshoot, "train", str(path), "--model", args.model, "--method", "probe", "--guard", "off"]
+def run(args, path, seed, adapted, texts):
+    command = [args.offshoot, "train", str(path), "--model", args.model, "--method", "probe"]
+    command += ["--guard", "on" if adapted == "guarded" else "off"]
     command += ["--seed", str(seed), "--threads", "2", "--runs-dir", str(args.work / "runs"), "--no-cache", "--json", "-q"]
-    if texts:
+    if adapted != "as it is":
         command += ["--adapt-mlm", str(texts)]
     ended = subprocess.run(command, capture_output=True, text=True)
     if ended.returncode != 0:
         raise SystemExit(ended.stderr)
     report = json.loads(ended.stdout)
-    return {"accuracy": report["accuracy"], "log_loss": report["log_loss"], "seconds": report["seconds"]}
+    figures = {name: report[name] for name in ("accuracy", "log_loss", "seconds")}
+    worth = (report.get("adapted") or {}).get("worth")
+    return figures | ({"worth": worth} if worth else {})
 
 
 def tell(name, labels, done):
     seeds = sorted({key[2] for key in done if key[:2] == (name, labels)})
-    sides = [[done[name, labels, seed, adapted] for seed in seeds] for adapted in (False, True)]
-    for title, runs in zip(("as it is", "adapted"), sides):
+    sides = [[done[name, labels, seed, adapted] for seed in seeds] for adapted in WAYS]
+    for title, runs in zip(WAYS, sides):
         accuracies = [100 * run["accuracy"] for run in runs]
         spread = statistics.stdev(accuracies) if len(runs) > 1 else float("nan")
         seconds = statistics.median(run["seconds"] for run in runs)
         print(f"{name:8} {labels:3} labels  {title:9} {statistics.mean(accuracies):5.1f} ± {spread:.1f} %  {seconds:6.1f} s")
-    gains = [100 * (b["accuracy"] - a["accuracy"]) for a, b in zip(*sides)]
-    width = STUDENT.get(len(gains) - 1, 2.0) * statistics.stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else float("nan")
-    print(f"{name:8} {labels:3} labels  gain {statistics.mean(gains):+.1f} ± {width:.1f} points", flush=True)
+    for title, runs in zip(WAYS[1:], sides[1:]):
+        gains = [100 * (b["accuracy"] - a["accuracy"]) for a, b in zip(sides[0], runs)]
+        width = STUDENT.get(len(gains) - 1, 2.0) * statistics.stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else float("nan")
+        print(f"{name:8} {labels:3} labels  {title:9} gains {statistics.mean(gains):+.1f} ± {width:.1f} points", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
 //! The heads of `offshoot-stats`, as a run asks for them.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use offshoot_stats::calibrate;
 use offshoot_stats::heads::{self, FitOptions, Head, Limit};
 use offshoot_stats::{Probabilities, Rows};
 use serde_json::json;
 
+use crate::plan::TrainPlan;
 use crate::{Result, TransferError};
 
 /// What to fit.
@@ -24,6 +28,26 @@ pub struct Request<'a> {
     pub blocks: &'a [usize],
     /// Ends the fit early.
     pub limit: Limit,
+}
+
+impl<'a> Request<'a> {
+    /// The head that a plan asks for, on the features of one source, with a strength that is chosen.
+    pub fn of(plan: &'a TrainPlan, classes: usize) -> Self {
+        Self {
+            name: &plan.head,
+            classes,
+            class_weights: plan.class_weights,
+            seed: plan.seed,
+            lambda: None,
+            blocks: &[],
+            limit: Limit::default(),
+        }
+    }
+
+    /// Ends when `stop` is set.
+    pub fn until(self, stop: &Arc<AtomicBool>) -> Self {
+        Self { limit: Limit { stop: Some(Arc::clone(stop)), until: None }, ..self }
+    }
 }
 
 /// A head on raw features and how it was found.

@@ -14,7 +14,6 @@ use offshoot_data::{Sample, Split};
 use offshoot_nn::blocks::TokenPool;
 use offshoot_nn::cpu::unit_length;
 use offshoot_stats::Rows;
-use offshoot_stats::heads::Limit;
 
 use crate::cache::Cache;
 use crate::encoder::{EncoderFacts, TABLE};
@@ -339,15 +338,7 @@ impl Wide<'_> {
         let labels = |places: &[usize]| -> Vec<u32> {
             places.iter().filter_map(|&i| samples[i].label).collect()
         };
-        let request = head::Request {
-            name: &plan.head,
-            classes: prepared.dataset.classes.len(),
-            class_weights: plan.class_weights,
-            seed: plan.seed,
-            lambda: None,
-            blocks: &[],
-            limit: Limit::default(),
-        };
+        let request = head::Request::of(plan, prepared.dataset.classes.len());
         let dim = self.facts.features;
         let form = |data: &[f32], n| -> Result<()> {
             if data.len() == n * dim { Ok(()) } else { Err(Self::no_rows()) }

@@ -215,6 +215,9 @@ pub struct ModelCard {
     pub origin: Option<String>,
     /// What the source was trained on, where that is known: `ImageNet-1k, 1000 classes`.
     pub trained_on: Option<String>,
+    /// How it was adapted to unlabelled texts before the run, and what that was worth, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapted: Option<String>,
     /// SPDX expression, where it is known.
     pub licence: Option<String>,
     /// sha256 of the weights.

@@ -99,6 +99,7 @@ fn report(text: &str) -> ReportData {
             recipe: format!("{text}2"),
             origin: Some(t()),
             trained_on: Some(t()),
+            adapted: Some(t()),
             licence: Some(t()),
             sha256: t(),
             dim: 4,

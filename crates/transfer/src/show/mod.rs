@@ -20,6 +20,7 @@ use crate::report::data::{
 use crate::report::{self, ReportData};
 use crate::run::RunFolder;
 use crate::run::record::{RunRecord, RunState};
+use crate::train::adaptation;
 use crate::train::folder::Everything;
 use crate::{Result, TransferError, figures};
 
@@ -133,6 +134,7 @@ fn collect(record: &RunRecord, everything: &Everything<'_>) -> Result<ReportData
             recipe: record.model.architecture(),
             origin: source.origin.clone(),
             trained_on: source.trained_on.clone(),
+            adapted: report.adapted.as_ref().map(adaptation::words),
             licence: record.model.licence.clone(),
             sha256: record.model.weights_sha256.clone(),
             dim: record.model.dim,

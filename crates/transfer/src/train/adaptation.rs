@@ -6,7 +6,6 @@
 //! run goes on with what has the lower log-loss.
 
 use offshoot_data::{Sample, Split};
-use offshoot_stats::heads::Limit;
 
 use super::unlabelled;
 use crate::cache::Cache;
@@ -16,7 +15,7 @@ use crate::fit::mlm::{Job, adapt as guess_words};
 use crate::guard::Guard;
 use crate::plan::TrainPlan;
 use crate::prepare::Prepared;
-use crate::report::words::percent;
+use crate::report::words::{counted, percent};
 use crate::run::RunFolder;
 use crate::run::record::RunRecord;
 use crate::source::{self, Source};
@@ -60,15 +59,25 @@ pub fn adapt(
     Ok((taken, Some(adapted)))
 }
 
+/// For a report: what was read, and what it was worth.
+pub fn words(adapted: &Adapted) -> String {
+    let read = counted(adapted.texts, "unlabelled text", "unlabelled texts");
+    let worth = adapted.worth.as_ref().map(|worth| format!("; {}", told(worth)));
+    format!("by guessing hidden words of {read}{}", worth.unwrap_or_default())
+}
+
 fn told(worth: &AdaptedWorth) -> String {
     let end = match worth.kept {
         true => "the adapted encoder is taken",
-        false => "the source stays as it was (`--guard off` takes the adapted one)",
+        false => "the source stays as it was (--guard off takes the adapted one)",
     };
     format!(
-        "adapted: of {} labelled samples held out in turn a head knows {} before and {} after, log-loss {:.3} and \
-         {:.3}: {end}",
-        worth.samples,
+        "of {} a head knows {} before and {} after, log-loss {:.3} and {:.3}: {end}",
+        counted(
+            worth.samples,
+            "labelled sample that is held out",
+            "labelled samples held out in turn"
+        ),
         percent(worth.accuracy_before),
         percent(worth.accuracy_after),
         worth.log_loss_before,
@@ -132,15 +141,7 @@ fn asked(
     let rows = extraction.gather(&readable)?;
     let fitted = watch.phase(Phase::Fit, Some(readable.len()), |watch| {
         watch.listening(|stop| {
-            let request = head::Request {
-                name: &plan.head,
-                classes: prepared.dataset.classes.len(),
-                class_weights: plan.class_weights,
-                seed: plan.seed,
-                lambda: None,
-                blocks: &[],
-                limit: Limit { stop: Some(stop.clone()), until: None },
-            };
+            let request = head::Request::of(plan, prepared.dataset.classes.len()).until(stop);
             head::fit(&request, rows.rows(), &labels)
         })?
     })?;

@@ -11,11 +11,12 @@ use crate::documents::{DataProblem, TrainReport};
 use crate::durable::Growing;
 use crate::extract::Extraction;
 use crate::monitor::{History, line};
-use crate::plan::TrainPlan;
+use crate::plan::{Method, TrainPlan};
 use crate::prepare::{Prepared, split_name};
 use crate::run::RunFolder;
 use crate::run::record::{ModelFacts, RunRecord, RunState, Usage};
 use crate::source::Source;
+use crate::train::adaptation;
 use crate::watch::Watch;
 use crate::{Phase, Result, figures, machine, table};
 
@@ -198,15 +199,20 @@ fn model_card(record: &RunRecord, report: &TrainReport) -> String {
     let task = if text { "text" } else { "image" };
     let _ = writeln!(card, "tags: [{task}-classification, transfer-learning]\n---\n");
     let _ = writeln!(card, "# {}\n", code(&record.name));
+    let name = code(&record.model.name);
     let _ = writeln!(
         card,
         "{} (weights sha256 `{}`, licence {licence}).\n",
         match &record.model.tuned_from_sha256 {
-            None => format!("A head on frozen features of {}", code(&record.model.name)),
-            Some(_) => format!("{}, tuned by {}", code(&record.model.name), report.method),
+            Some(_) if report.method != Method::PROBE.name() =>
+                format!("{name}, tuned by {}", report.method),
+            _ => format!("A head on frozen features of {name}"),
         },
         record.model.weights_sha256
     );
+    if let Some(adapted) = &report.adapted {
+        let _ = writeln!(card, "Adapted {}.\n", adaptation::words(adapted));
+    }
     let _ = writeln!(
         card,
         "## Data\n\n{}: {} classes, {}.\n",

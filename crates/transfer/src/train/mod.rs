@@ -4,7 +4,7 @@
 //! temperature on validation, and only then the head is fitted once more on both, with that λ and
 //! that temperature. The test split is read by [`evaluate::SealedTest::open`], once a source.
 
-mod adaptation;
+pub mod adaptation;
 pub mod baselines;
 mod budget;
 pub mod evaluate;

@@ -141,13 +141,10 @@ impl Probe {
         let n_classes = classes.len();
         let refit = plan.refit && !val.is_empty();
         let request = |lambda: Option<f64>, share: f64, stop: &Arc<AtomicBool>| head::Request {
-            name: &plan.head,
-            classes: n_classes,
-            class_weights: plan.class_weights,
-            seed: plan.seed,
             lambda,
             blocks: &blocks,
             limit: Limit { stop: Some(Arc::clone(stop)), until: until.map(|u| part(u, share)) },
+            ..head::Request::of(plan, n_classes)
         };
         let share = if refit { FIRST } else { 1.0 };
         let begun = Instant::now();
@@ -317,13 +314,9 @@ impl Probe {
                             Some(folds) => folds,
                             None => {
                                 let request = head::Request {
-                                    name: &plan.head,
-                                    classes: n_classes,
-                                    class_weights: plan.class_weights,
-                                    seed: plan.seed,
                                     lambda: self.lambda,
                                     blocks: &blocks,
-                                    limit: Limit { stop: Some(Arc::clone(stop)), until: None },
+                                    ..head::Request::of(plan, n_classes).until(stop)
                                 };
                                 fold_heads(prepared, &shipped, &fitted, &request)?
                             }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use offshoot_nn::Params;
 use offshoot_stats::Rows;
-use offshoot_stats::heads::{Head, Limit};
+use offshoot_stats::heads::Head;
 
 use super::average::Candidate;
 use super::{Course, Room};
@@ -104,15 +104,8 @@ impl Course<'_, '_, '_> {
         let rows = Rows::new(setting.train.len(), dim, &features)
             .ok_or_else(|| TransferError::Internal("features do not form rows".into()))?;
         let fitted = self.watch.listening(|stop| {
-            let request = head::Request {
-                name: "logistic",
-                classes: setting.classes,
-                class_weights: setting.job.plan.class_weights,
-                seed: setting.job.plan.seed,
-                lambda: None,
-                blocks: &[],
-                limit: Limit { stop: Some(stop.clone()), until: None },
-            };
+            let request = head::Request::of(setting.job.plan, setting.classes).until(stop);
+            let request = head::Request { name: "logistic", ..request };
             head::fit(&request, rows, &setting.labels)
         })??;
         if let Head::Linear(linear) = fitted.head {
