@@ -153,6 +153,10 @@ pub struct AdaptedWorth {
     pub log_loss_before: f64,
     /// The same with the adapted encoder.
     pub log_loss_after: f64,
+    /// By how much it is lower.
+    pub gain: f64,
+    /// Standard error of that, from the samples' pairs.
+    pub gain_error: f64,
     /// Share of right answers with the source as it was.
     pub accuracy_before: f64,
     /// The same with the adapted encoder.

@@ -85,8 +85,8 @@ pub struct Train {
     #[arg(long, value_name = "WAY")]
     pooling: Option<String>,
     /// Before all else, let a text encoder guess hidden words of these unlabelled texts: a table or folder of
-    /// texts, or a .txt file with one a line. The source stays as it was where a head is worse afterwards on
-    /// labelled samples that were held out, unless `--guard off`
+    /// texts, or a .txt file with one a line. Whether the run goes on with that is judged by a head on
+    /// labelled samples that were held out; with `--guard off` it does
     #[arg(long, value_name = "TEXTS", help_heading = "Adapting a text encoder")]
     adapt_mlm: Option<PathBuf>,
     /// Passes over them at most; by default 3, fewer where held-out texts say that it helps no more

@@ -2,10 +2,13 @@
 //!
 //! Guessing words teaches what words the target uses, and may cost what the source's features were good for: an
 //! encoder that was trained to put sentences of one meaning together loses some of that with every update. So the
-//! guard asks a head on either, by cross-validation over the labelled samples that do not judge in the end, and the
-//! run goes on with what has the lower log-loss.
+//! guard asks a head on either, by cross-validation over the labelled samples that do not judge in the end. Few
+//! labels seldom tell, and then it counts what the source was last trained for: one that was to guess words goes on
+//! with that unless the head is worse by more than a standard error, any other stays as it was unless it is better
+//! by as much.
 
 use offshoot_data::{Sample, Split};
+use offshoot_nn::cpu::MASKED_HEAD;
 
 use super::unlabelled;
 use crate::cache::Cache;
@@ -13,6 +16,7 @@ use crate::documents::{Adapted, AdaptedWorth};
 use crate::extract::extract;
 use crate::fit::mlm::{Job, adapt as guess_words};
 use crate::guard::Guard;
+use crate::guard::evidence::Lead;
 use crate::plan::TrainPlan;
 use crate::prepare::Prepared;
 use crate::report::words::{counted, percent};
@@ -72,7 +76,7 @@ fn told(worth: &AdaptedWorth) -> String {
         false => "the source stays as it was (--guard off takes the adapted one)",
     };
     format!(
-        "of {} a head knows {} before and {} after, log-loss {:.3} and {:.3}: {end}",
+        "of {} a head knows {} before and {} after, log-loss {:.3} and {:.3} (lower by {:.3} ± {:.3}): {end}",
         counted(
             worth.samples,
             "labelled sample that is held out",
@@ -82,6 +86,8 @@ fn told(worth: &AdaptedWorth) -> String {
         percent(worth.accuracy_after),
         worth.log_loss_before,
         worth.log_loss_after,
+        worth.gain,
+        worth.gain_error,
     )
 }
 
@@ -113,14 +119,18 @@ fn worth(
     let n = pairs.len() as f64;
     let right = |side: usize| pairs.iter().filter(|pair| pair[side].0).count() as f64 / n;
     let loss = |side: usize| pairs.iter().map(|pair| pair[side].1).sum::<f64>() / n;
-    let [log_loss_before, log_loss_after] = [loss(0), loss(1)];
+    let gain = Lead::of(pairs.iter().map(|[(_, before), (_, after)]| before - after));
+    let guessed = sources[0].network.as_ref().is_some_and(|(_, p)| p.contains_key(MASKED_HEAD[0]));
+    let least = if guessed { -gain.error } else { gain.error };
     Ok(Some(AdaptedWorth {
         samples: pairs.len(),
-        log_loss_before,
-        log_loss_after,
+        log_loss_before: loss(0),
+        log_loss_after: loss(1),
+        gain: gain.share,
+        gain_error: gain.error,
         accuracy_before: right(0),
         accuracy_after: right(1),
-        kept: log_loss_after < log_loss_before,
+        kept: gain.share > least,
     }))
 }
 

@@ -146,7 +146,12 @@ fn an_adaptation_is_taken_where_a_head_is_better_with_it_and_not_where_it_is_wor
         let worth = report.adapted.clone().unwrap().worth.unwrap();
         // Those of training and validation, each once.
         assert_eq!(worth.samples, 24 - report.splits["test"]);
-        assert_eq!(worth.kept, worth.log_loss_after < worth.log_loss_before, "{worth:?}");
+        let gain = worth.log_loss_before - worth.log_loss_after;
+        assert!((gain - worth.gain).abs() < 1e-12 && worth.gain_error > 0.0, "{worth:?}");
+        // This encoder has no head that guesses words: it stays as it is unless it is surely better otherwise.
+        let asked = source::open(&plan.model, 0).unwrap().network.unwrap().1;
+        assert!(!asked.contains_key("mlm.dense.weight"));
+        assert_eq!(worth.kept, worth.gain > worth.gain_error, "{worth:?}");
         let log = fs::read_to_string(report.run.join("log.txt")).unwrap();
         assert_eq!(log.contains("the adapted encoder is taken"), worth.kept);
         let (_, record) = RunFolder::open(&report.run).unwrap();
