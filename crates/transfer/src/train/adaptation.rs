@@ -113,7 +113,8 @@ fn worth(
     let (before, after) = (before?, after?);
     let pairs: Vec<[(bool, f64); 2]> =
         before.iter().zip(&after).filter_map(|(a, b)| Some([(*a)?, (*b)?])).collect();
-    if pairs.is_empty() {
+    // One sample has no standard error, and documents no number for that.
+    if pairs.len() < 2 {
         return Ok(None);
     }
     let n = pairs.len() as f64;
