@@ -1,7 +1,8 @@
 """All of 20 Newsgroups: probe and fine-tuning, beside a loop with transformers; same encoder, same texts, two threads.
 
     python full_data.py --offshoot target/release/offshoot --packages PACKAGES --model FOLDER --work DIR \\
-        [--tokens 128] [--epochs 1] [--loop-epochs E] [--lr 5e-5] [--batch 32] [--rounds 1] [--sides probe,lp-ft,scikit,transformers]
+        [--tokens 128] [--epochs 1] [--loop-epochs E] [--loop-bf16] [--lr 5e-5] [--batch 32] [--rounds 1] \\
+        [--sides probe,lp-ft,scikit,transformers]
 
 PACKAGES holds what data.py names; FOLDER is the encoder in the form of sentence-transformers (that of
 `offshoot models pull all-minilm-l6-v2`), of which DIR gets a copy that reads `--tokens` of a text.
@@ -12,7 +13,8 @@ sentence-transformers and fits scikit-learn's LogisticRegression. Each side is a
 the texts to the accuracy on the test split, and the time is its whole wall time; so is ours, with data doctor,
 baselines, report and run folder. Sides run in turn, round after round. Beside it stands the processor time, which
 other work on the machine changes little. `--loop-epochs` gives the loop another number of epochs than ours, as its
-head begins at random. Needs torch, transformers,
+head begins at random; what it reached after each is told, and judging it is left out of its wall time (not of its
+processor time). `--loop-bf16` lets it round with PyTorch's autocast. Needs torch, transformers,
 sentence-transformers and scikit-learn for the peers.
 
 Also printed is the peak of resident memory while all texts, training and test, are embedded (`offshoot extract`).
@@ -30,11 +32,12 @@ import time
 import data
 
 LOOP = """
-import csv, json, sys, torch
+import csv, json, sys, time, torch
+begun = time.time()
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, get_linear_schedule_with_warmup
 torch.set_num_threads(2)
 torch.manual_seed(0)
-path, folder, tokens, epochs, lr, batch = sys.argv[1], sys.argv[2], *map(float, sys.argv[3:])
+path, folder, tokens, epochs, lr, batch, bf16 = sys.argv[1], sys.argv[2], *map(float, sys.argv[3:])
 csv.field_size_limit(1 << 24)
 rows = list(csv.DictReader(open(path, encoding="utf-8")))
 names = sorted({row["label"] for row in rows})
@@ -49,20 +52,31 @@ def batches(rows, order):
 optimiser = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01)
 steps = int(epochs) * -(-len(train) // int(batch))
 schedule = get_linear_schedule_with_warmup(optimiser, steps // 10, steps)
+# Sorted by length, so that little is padded.
+by_length = sorted(range(len(test)), key=lambda i: len(test[i]["text"]))
+rounded = lambda: torch.autocast("cpu", torch.bfloat16, enabled=bool(bf16))
+def judged():
+    model.eval()
+    right = 0
+    with torch.inference_mode(), rounded():
+        for read, labels in batches(test, by_length):
+            right += int((model(**read).logits.argmax(1) == labels).sum())
+    return right / len(test)
+aside = 0.0
 for epoch in range(int(epochs)):
     model.train()
     for read, labels in batches(train, torch.randperm(len(train)).tolist()):
-        model(**read, labels=labels).loss.backward()
+        with rounded():
+            loss = model(**read, labels=labels).loss
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step(); schedule.step(); optimiser.zero_grad()
-model.eval()
-right = 0
-# Sorted by length, so that little is padded.
-order = sorted(range(len(test)), key=lambda i: len(test[i]["text"]))
-with torch.inference_mode():
-    for read, labels in batches(test, order):
-        right += int((model(**read).logits.argmax(1) == labels).sum())
-print(json.dumps(right / len(test)))
+    trained = time.time()
+    accuracy = judged()
+    print(f"  epoch {epoch + 1}: {100 * accuracy:.1f} % after {trained - begun - aside:.1f} s", file=sys.stderr, flush=True)
+    if epoch + 1 < int(epochs):
+        aside += time.time() - trained
+print(json.dumps([accuracy, aside]))
 """
 
 SCIKIT = """
@@ -78,27 +92,29 @@ for split in ("train", "test"):
     own = [row for row in rows if row["split"] == split]
     part[split] = model.encode([r["text"] for r in own], batch_size=32), [r["label"] for r in own]
 head = LogisticRegressionCV(Cs=5, cv=5, max_iter=1000).fit(*part["train"])
-print(json.dumps(head.score(*part["test"])))
+print(json.dumps([head.score(*part["test"]), 0.0]))
 """
 
 
 def ours(args, method):
+    """Accuracy, and the seconds that are not its own (none)."""
     command = [args.offshoot, "train", str(args.table), "--model", str(args.encoder), "--method", method, "--threads", "2",
                "--runs-dir", str(args.work / "runs"), "--no-cache", "--json", "-q"]
     if method != "probe":
         command += ["--epochs", str(args.epochs), "--lr", str(args.lr), "--tune-batch", str(args.batch), "--val", "0.05"]
-    return json.loads(output(command))["accuracy"]
+    return json.loads(output(command))["accuracy"], 0.0
 
 
 def peer(args, code):
-    given = [args.table, args.encoder, args.tokens, args.loop_epochs or args.epochs, args.lr, args.batch]
+    """Accuracy, and the seconds in which epochs before the last were judged for our curiosity."""
+    given = [args.table, args.encoder, args.tokens, args.loop_epochs or args.epochs, args.lr, args.batch, int(args.loop_bf16)]
     return json.loads(output([sys.executable, "-c", code, *map(str, given)]).splitlines()[-1])
 
 
 def output(command):
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
-        raise SystemExit(f"{' '.join(command[:2])}\n{done.stderr}")
+        raise SystemExit(f"{' '.join(command[:2])} failed")
     return done.stdout
 
 
@@ -127,6 +143,7 @@ def main():
     parse.add_argument("--tokens", type=int, default=128)
     parse.add_argument("--epochs", type=int, default=1)
     parse.add_argument("--loop-epochs", type=int)
+    parse.add_argument("--loop-bf16", action="store_true")
     parse.add_argument("--lr", type=float, default=5e-5)
     parse.add_argument("--batch", type=int, default=32)
     parse.add_argument("--rounds", type=int, default=1)
@@ -139,8 +156,8 @@ def main():
         for side, runs in found.items():
             load, start, used = os.getloadavg()[0], time.time(), processor_seconds()
             code = {"transformers": LOOP, "scikit": SCIKIT}.get(side)
-            accuracy = peer(args, code) if code else ours(args, side)
-            runs.append((time.time() - start, accuracy))
+            accuracy, aside = peer(args, code) if code else ours(args, side)
+            runs.append((time.time() - start - aside, accuracy))
             used = processor_seconds() - used
             print(
                 f"{side:13} {100 * accuracy:5.1f} %  {runs[-1][0]:7.1f} s at load {load:.1f}, {used:7.1f} s of processors",

@@ -31,6 +31,14 @@ pub fn permutation(n: usize, seed: u64, purpose: &str, epoch: u64) -> Vec<usize>
     order
 }
 
+/// `most` places of `0..n` at most, drawn without replacement, in ascending order: the first of [`permutation`].
+pub fn some(n: usize, most: usize, seed: u64, purpose: &str, epoch: u64) -> Vec<usize> {
+    let mut places = permutation(n, seed, purpose, epoch);
+    places.truncate(most);
+    places.sort_unstable();
+    places
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,5 +57,14 @@ mod tests {
         assert_ne!(order, (0..100).collect::<Vec<_>>());
         order.sort_unstable();
         assert_eq!(order, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn some_are_the_first_of_a_permutation_in_order() {
+        let drawn = some(100, 10, 0, "test", 0);
+        let mut first = permutation(100, 0, "test", 0)[..10].to_vec();
+        first.sort_unstable();
+        assert_eq!(drawn, first);
+        assert_eq!(some(3, 10, 0, "test", 0), [0, 1, 2]);
     }
 }

@@ -9,6 +9,7 @@ extern crate self as offshoot_transfer;
 pub mod adapt;
 pub mod align;
 pub mod cache;
+mod card;
 mod check;
 mod demo;
 mod digest;

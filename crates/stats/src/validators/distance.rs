@@ -1,7 +1,5 @@
 //! How far apart the sides are for the model.
 
-use offshoot_random::permutation;
-
 use super::{Evidence, Validator};
 use crate::distances::{self, Options, Pair};
 use crate::{Matrix, Result, Rows, StatsError};
@@ -25,10 +23,8 @@ fn score(evidence: &Evidence<'_>) -> Result<f64> {
         .ok_or_else(|| StatsError::Unusable("no distance `energy`".into()))?;
     let options = Options { permutations: 0, resamples: 0, seed: evidence.seed() };
     let drawn = |rows: Rows<'_>, side: u64| {
-        let mut order = permutation(rows.n(), evidence.seed(), "distance", side);
-        order.truncate(MOST_ROWS);
-        order.sort_unstable();
-        Matrix::gather(rows, &order)
+        let places = offshoot_random::some(rows.n(), MOST_ROWS, evidence.seed(), "distance", side);
+        Matrix::gather(rows, &places)
     };
     let (source, target) = (drawn(evidence.source_rows(), 0), drawn(evidence.target_rows(), 1));
     let pair = Pair::new(source.rows(), target.rows(), options)?;

@@ -1,6 +1,5 @@
 //! Soft neighbourhood density.
 
-use offshoot_random::permutation;
 use rayon::prelude::*;
 
 use super::{Evidence, Validator};
@@ -22,12 +21,7 @@ const MOST_ROWS: usize = 4000;
 /// Mean over rows of the entropy of `softmax_j(⟨p_i, p_j⟩/(‖p_i‖ ‖p_j‖ T))`, `j ≠ i`.
 fn score(evidence: &Evidence<'_>) -> Result<f64> {
     let target = evidence.target();
-    let mut places: Vec<usize> = (0..target.n()).collect();
-    if places.len() > MOST_ROWS {
-        places = permutation(target.n(), evidence.seed(), "snd", 0);
-        places.truncate(MOST_ROWS);
-        places.sort_unstable();
-    }
+    let places = offshoot_random::some(target.n(), MOST_ROWS, evidence.seed(), "snd", 0);
     let unit: Vec<Vec<f64>> = places
         .iter()
         .map(|&i| {

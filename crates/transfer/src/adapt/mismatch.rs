@@ -1,6 +1,5 @@
 //! What kind of mismatch lies between the sides, found without any label of the target.
 
-use offshoot_random::permutation;
 use offshoot_stats::shift::{Options, Set, compare};
 use offshoot_stats::{Matrix, distances, shift as stats};
 
@@ -59,7 +58,7 @@ pub fn compare_sides(matrices: &Matrices, classes: &[String], seed: u64) -> Resu
 }
 
 fn some(all: &Labelled, seed: u64) -> Labelled {
-    let kept = drawn(all.labels.len(), seed, "source of a comparison");
+    let kept = offshoot_random::some(all.labels.len(), MOST, seed, "source of a comparison", 0);
     Labelled {
         rows: Matrix::gather(all.rows.rows(), &kept),
         labels: kept.iter().map(|&i| all.labels[i]).collect(),
@@ -67,12 +66,6 @@ fn some(all: &Labelled, seed: u64) -> Labelled {
 }
 
 fn some_rows(all: &Matrix, seed: u64, purpose: &str) -> Matrix {
-    Matrix::gather(all.rows(), &drawn(all.rows().n(), seed, purpose))
-}
-
-fn drawn(n: usize, seed: u64, purpose: &str) -> Vec<usize> {
-    let mut kept = permutation(n, seed, purpose, 0);
-    kept.truncate(MOST);
-    kept.sort_unstable();
-    kept
+    let rows = all.rows();
+    Matrix::gather(rows, &offshoot_random::some(rows.n(), MOST, seed, purpose, 0))
 }

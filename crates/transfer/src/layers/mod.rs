@@ -191,10 +191,8 @@ pub fn choose(
     let candidates = asked.candidates(&facts)?;
     let [train, val] = [Split::Train, Split::Val].map(|split| {
         let all = prepared.of(split);
-        let order = offshoot_random::permutation(all.len(), plan.seed, "samples that choose", 0);
-        let mut some: Vec<usize> = order.into_iter().take(MOST).map(|at| all[at]).collect();
-        some.sort_unstable();
-        some
+        let drawn = offshoot_random::some(all.len(), MOST, plan.seed, "samples that choose", 0);
+        drawn.into_iter().map(|at| all[at]).collect::<Vec<_>>()
     });
     if val.is_empty() {
         return Err(TransferError::usage(

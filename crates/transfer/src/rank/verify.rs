@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use offshoot_data::{Dataset, Split};
-use offshoot_stats::heads::Limit;
 use offshoot_stats::{Probabilities, metrics, weighted_tau};
 
 use super::document::{Verified, VerifiedModel};
@@ -77,17 +76,11 @@ fn probed(
     let held = found.into_iter().find(|held| held.shape == line.shape);
     let held = held
         .ok_or_else(|| TransferError::Internal("a line that was ranked has no features".into()))?;
-    let request = head::Request {
-        name: "logistic",
-        classes: setting.n_classes(),
-        class_weights: false,
-        seed: setting.plan.seed,
-        lambda: None,
-        blocks: &[],
-        limit: Limit::default(),
-    };
-    let fitted =
-        watch.listening(|_| rayon::scope(|_| head::fit(&request, line.rows.rows(), labels)))??;
+    let plan = TrainPlan { seed: setting.plan.seed, ..TrainPlan::default() };
+    let fitted = watch.listening(|stop| {
+        let request = head::Request::of(&plan, setting.n_classes()).until(stop);
+        head::fit(&request, line.rows.rows(), labels)
+    })??;
     let judged: Vec<usize> = held.readable.iter().map(|&at| val[at]).collect();
     Ok((fitted.head.predict(held.rows.rows())?, setting.labels(&judged)))
 }

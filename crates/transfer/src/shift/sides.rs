@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use offshoot_data::{Dataset, Split};
-use offshoot_random::permutation;
 
 use super::{ShiftPlan, ShiftSource};
 use crate::extract::vector_length;
@@ -131,10 +130,10 @@ fn limit(dataset: &mut Dataset, plan: &ShiftPlan, side: &str) {
     if n <= plan.samples {
         return;
     }
-    let mut kept = permutation(n, plan.seed, side, 0);
-    kept.truncate(plan.samples);
     let mut keep = vec![false; n];
-    kept.into_iter().for_each(|i| keep[i] = true);
+    for i in offshoot_random::some(n, plan.samples, plan.seed, side, 0) {
+        keep[i] = true;
+    }
     let mut flags = keep.into_iter();
     dataset.samples.retain(|_| flags.next().unwrap_or(false));
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use offshoot_nn::{Params, Recipe, backbones};
 
 use super::{DEFAULT, open};
+use crate::card;
 use crate::digest::Sha;
 use crate::encoder::{self, Described, EncoderFacts};
 use crate::store::{Store, Stored};
@@ -78,17 +79,22 @@ pub fn weights(name: &str, seed: u64) -> Result<Weights> {
         }
         None if Path::new(name).exists() => {
             let path = Path::new(name);
-            if let Some(described) = encoder::describe(path)? {
-                let checkpoint = read(&described.weights)?;
-                return of_folder(described, checkpoint);
-            }
-            let checkpoint = read(&encoder::base(path)?)?;
-            match encoder::of_matrix(path, &checkpoint.params)? {
-                Some(described) => of_folder(described, checkpoint),
-                None => recognised(name, checkpoint),
-            }
+            Ok(Weights { licence: card::licence(path), ..of_path(path, name)? })
         }
         None => stored(name),
+    }
+}
+
+/// A checkpoint file or a folder.
+fn of_path(path: &Path, name: &str) -> Result<Weights> {
+    if let Some(described) = encoder::describe(path)? {
+        let checkpoint = read(&described.weights)?;
+        return of_folder(described, checkpoint);
+    }
+    let checkpoint = read(&encoder::base(path)?)?;
+    match encoder::of_matrix(path, &checkpoint.params)? {
+        Some(described) => of_folder(described, checkpoint),
+        None => recognised(name, checkpoint),
     }
 }
 

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use offshoot_weights::archive::{self, Source};
 
 use super::location::{Package, Registry};
+use crate::card::CARD;
 use crate::source::TOKENIZER;
 use crate::{Result, TransferError};
 
@@ -13,8 +14,8 @@ use crate::{Result, TransferError};
 const MAX_FILE: u64 = 2 << 30;
 /// A file that describes a model may take this much.
 const MAX_BESIDE: u64 = 64 << 20;
-/// What describes a text encoder.
-const BESIDE: [&str; 15] = [
+/// What describes a text encoder, and the card.
+const BESIDE: [&str; 16] = [
     "config.json",
     "modules.json",
     "1_Pooling/config.json",
@@ -30,6 +31,7 @@ const BESIDE: [&str; 15] = [
     "vocab.txt",
     "vocab.json",
     "merges.txt",
+    CARD,
 ];
 
 /// The programs that fetch.

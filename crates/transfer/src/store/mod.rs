@@ -18,6 +18,7 @@ use offshoot_nn::load::HeadStatus;
 use offshoot_nn::{Params, Recipe, backbones};
 use offshoot_weights::{Checkpoint, Folder, Precision, read, read_bytes, read_folder};
 
+use crate::card;
 use crate::encoder::{self, Described};
 use crate::source::TOKENIZER;
 use crate::texts::Texts;
@@ -287,6 +288,7 @@ impl Store {
             }
             described => described,
         };
+        options.licence = options.licence.or_else(|| card::licence(beside.path()));
         let folder = Folder { checkpoint, config: None };
         self.keep(folder, described, &location.to_string(), &options, known)
     }
@@ -304,7 +306,9 @@ impl Store {
             None => encoder::of_matrix(folder, &read.checkpoint.params)?,
             described => described,
         };
-        self.keep(read, described, source, options, known)
+        let mut options = options.clone();
+        options.licence = options.licence.or_else(|| card::licence(folder));
+        self.keep(read, described, source, &options, known)
     }
 
     /// Fits a checkpoint to its recipe and writes the model's folder.

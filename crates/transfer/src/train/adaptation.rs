@@ -104,10 +104,8 @@ fn worth(
 ) -> Result<Option<AdaptedWorth>> {
     let all = &prepared.dataset.samples;
     let open: Vec<usize> = (0..all.len()).filter(|&i| all[i].split != Some(Split::Test)).collect();
-    let order = offshoot_random::permutation(open.len(), plan.seed, "samples that judge", 0);
-    let mut chosen: Vec<usize> = order.into_iter().take(MOST).map(|at| open[at]).collect();
-    chosen.sort_unstable();
-    let samples: Vec<Sample> = chosen.iter().map(|&i| all[i].clone()).collect();
+    let drawn = offshoot_random::some(open.len(), MOST, plan.seed, "samples that judge", 0);
+    let samples: Vec<Sample> = drawn.iter().map(|&at| all[open[at]].clone()).collect();
     let [before, after] =
         sources.map(|source| asked(plan, prepared, &samples, source, cache, watch));
     let (before, after) = (before?, after?);

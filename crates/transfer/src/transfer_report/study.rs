@@ -69,6 +69,10 @@ impl Study {
             let allowed = |method: &String| pictures || method != PIXELS;
             let methods: Vec<usize> =
                 (0..plan.methods.len()).filter(|&m| allowed(&plan.methods[m])).collect();
+            if methods.len() < plan.methods.len() {
+                watch
+                    .note(&format!("{}: no pictures, so `{PIXELS}` is left out", path.display()))?;
+            }
             if methods.iter().any(|&m| plan.methods[m] == PIXELS) {
                 let training = plan.cell(&path, PIXELS, PIXELS, 0)?;
                 let source = source::open(PIXELS, plan.training.seed)?;

@@ -274,11 +274,10 @@ impl Course<'_> {
     fn split(&mut self, texts: Vec<Encoded>) -> Result<()> {
         let n = texts.len();
         let held = n.div_ceil(HELD_OUT).min(MOST_HELD_OUT);
-        let order = offshoot_random::permutation(n, self.seed, "mlm held out", 0);
-        let held: std::collections::BTreeSet<usize> = order.into_iter().take(held).collect();
+        let held = offshoot_random::some(n, held, self.seed, "mlm held out", 0);
         let mut out = Vec::new();
         for (number, text) in texts.into_iter().enumerate() {
-            if held.contains(&number) {
+            if held.binary_search(&number).is_ok() {
                 out.push(text);
             } else {
                 self.train.push(text);

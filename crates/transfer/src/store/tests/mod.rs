@@ -192,8 +192,15 @@ fn a_hugging_face_folder_brings_its_class_names() {
     let repository = dir.path().join("hub/models--me--net");
     fs::create_dir(repository.join("refs")).unwrap();
     fs::write(repository.join("refs/main"), "0a1b").unwrap();
-    let again = store.add(&repository, &named("again")).unwrap();
+    // Its card names a licence, which the user knows better.
+    fs::write(folder.join("README.md"), "---\nlicense: bsd-3-clause\n---\n# Net\n").unwrap();
+    let again = store
+        .add(&repository, &AddOptions { name: Some("again".into()), ..AddOptions::default() })
+        .unwrap();
     assert_eq!(again.sha256, entry.sha256);
+    assert_eq!(again.licence.as_deref(), Some("bsd-3-clause"));
+    let said = store.add(&folder, &named("said")).unwrap();
+    assert_eq!(said.licence.as_deref(), Some("MIT"));
 }
 
 /// An archive with one file, as npm packs it.
