@@ -72,6 +72,8 @@ pub struct Fitted {
 
 /// Where a brief fit has converged: as far as fits of cross-validation go.
 const BRIEF_TOLERANCE: f64 = 1e-4;
+/// Where a head has converged that is asked and thrown away: as far as products in single precision lead.
+const ASIDE_TOLERANCE: f64 = 1e-5;
 
 /// Samples times classes from which whole care holds out two folds: eight thousand samples of a hundred and thirty
 /// classes, or two thousand of five hundred.
@@ -88,6 +90,8 @@ pub enum Care {
     At(f64),
     /// This strength, on the folds of [`Self::Brief`].
     BriefAt(f64),
+    /// This strength, for a head that is asked and thrown away, but must be like the one that is kept.
+    Aside(f64),
 }
 
 impl Care {
@@ -95,7 +99,7 @@ impl Care {
     fn held(self, samples: usize, classes: usize) -> usize {
         match (self, samples) {
             (Self::Whole, _) if samples.saturating_mul(classes) >= MANY_ANSWERS => 2,
-            (Self::Whole | Self::At(_), _) => usize::MAX,
+            (Self::Whole | Self::At(_) | Self::Aside(_), _) => usize::MAX,
             (_, 0..2_000) => 2,
             _ => 1,
         }
@@ -107,7 +111,16 @@ impl Care {
         match self {
             Self::Whole => usual,
             Self::Brief => usual.into_iter().step_by(2).take(3).collect(),
-            Self::At(strength) | Self::BriefAt(strength) => vec![strength],
+            Self::At(strength) | Self::BriefAt(strength) | Self::Aside(strength) => vec![strength],
+        }
+    }
+
+    /// Largest gradient that counts as none.
+    fn tolerance(self) -> f64 {
+        match self {
+            Self::Whole => FitOptions::default().tolerance,
+            Self::Aside(_) => ASIDE_TOLERANCE,
+            Self::Brief | Self::At(_) | Self::BriefAt(_) => BRIEF_TOLERANCE,
         }
     }
 }
@@ -148,7 +161,7 @@ pub fn fit_with(
         limit: request.limit.clone(),
         held: care.held(labels.len(), request.classes),
         grid: care.grid(),
-        tolerance: if care == Care::Whole { usual.tolerance } else { BRIEF_TOLERANCE },
+        tolerance: care.tolerance(),
         ..usual
     };
     let fitted = find(request.name)?.fit(rows, labels, request.classes, &options)?;

@@ -99,8 +99,9 @@ fn fold_heads(
 ) -> Result<FoldHeads> {
     let samples = &prepared.dataset.samples;
     let groups: Vec<Option<&str>> = places.iter().map(|&i| samples[i].group.as_deref()).collect();
+    let care = request.lambda.map_or(Care::Whole, Care::Aside);
     FoldHeads::fit(all, &groups, request.seed, |part| {
-        Ok(head::fit(request, part.rows.rows(), &part.labels)?.head)
+        Ok(head::fit_with(request, care, part.rows.rows(), &part.labels)?.head)
     })
 }
 
