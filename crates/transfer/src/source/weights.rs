@@ -74,8 +74,8 @@ pub fn weights(name: &str, seed: u64) -> Result<Weights> {
     }
     match name.split_once('@') {
         Some((recipe, path)) => {
-            let recipe = backbones::find(recipe)?;
-            loaded(recipe, read(Path::new(path))?, None)
+            let (recipe, path) = (backbones::find(recipe)?, Path::new(path));
+            loaded(recipe, read(path)?, card::licence(path))
         }
         None if Path::new(name).exists() => {
             let path = Path::new(name);

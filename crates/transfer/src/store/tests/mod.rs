@@ -201,6 +201,12 @@ fn a_hugging_face_folder_brings_its_class_names() {
     assert_eq!(again.licence.as_deref(), Some("bsd-3-clause"));
     let said = store.add(&folder, &named("said")).unwrap();
     assert_eq!(said.licence.as_deref(), Some("MIT"));
+    // So does the folder that is named as a source without being added.
+    let path = folder.display().to_string();
+    for name in [path.clone(), format!("{}@{path}", entry.recipe)] {
+        let source = crate::source::open(&name, 0).unwrap();
+        assert_eq!(source.facts.licence.as_deref(), Some("bsd-3-clause"), "{name}");
+    }
 }
 
 /// An archive with one file, as npm packs it.
